@@ -1,0 +1,3 @@
+//! The object cache.
+
+pub mod disk;

@@ -1,0 +1,196 @@
+//! The configuration: a plain value, complete and consistent once it exists.
+//!
+//! Every default stands in one of the `Default` implementations below; every cross-check in `config/check.rs`;
+//! TOML and serde are known only to `config/raw.rs`. The parts of the program receive their own sub-struct.
+
+pub mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+pub use units::{ByteSize, Glob, Scheme, ServerUrl};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[access]`
+    pub access: Access,
+    /// `[memory]`
+    pub memory: Memory,
+    /// `[disk]`; without the table there is no disk tier.
+    pub disk: Option<Disk>,
+    /// `[objects]`
+    pub objects: Objects,
+    /// `[documents]`
+    pub documents: Documents,
+    /// `[[mirrors]]`, in the order written.
+    pub mirrors: Vec<MirrorGroup>,
+    /// `[[parents]]`, in the order written.
+    pub parents: Vec<Parent>,
+    /// `[upstream]`
+    pub upstream: Upstream,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[listen]`: where and how requests are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// `proxy`: addresses for absolute-form and origin-form requests. Port 0 lets the kernel choose.
+    pub proxy: Vec<SocketAddr>,
+    /// `admin`: metrics, health and status; `"off"` in the file for none.
+    pub admin: Option<SocketAddr>,
+    /// `name`: what `Via`, `X-Cache` and `Cache-Status` call this cache (an RFC 9110 token); default: the host name.
+    pub name: String,
+    /// `workers`: threads that serve; default: one a core.
+    pub workers: usize,
+    /// `max_connections`: client connections in all.
+    pub max_connections: usize,
+    /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
+    pub idle_timeout: Duration,
+    /// `drain_timeout`: how long answers in progress may take after SIGTERM.
+    pub drain_timeout: Duration,
+}
+
+/// `[access]`: who may ask, for what, whither.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// `clients`: networks that may ask.
+    pub clients: Vec<IpNet>,
+    /// `targets`: URL shapes that may be asked for.
+    pub targets: Vec<TargetShape>,
+    /// `hosts`: host names a forward request may name. Mirrors are always allowed.
+    pub hosts: Vec<Glob>,
+    /// `internal_hosts`: hosts whose addresses may be loopback, private or link-local. Mirrors and parents always may be.
+    pub internal_hosts: Vec<Glob>,
+}
+
+/// A class of URLs in `[access] targets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetShape {
+    /// `"cvmfs"`: `/cvmfs/<fqrn>/{data/,.cvmfs*,api/}` and `/cvmfs/info/v1/*.json`.
+    Cvmfs,
+    /// `"frontier"`: conditions data queries, `/<servlet path>/Frontier/...`.
+    Frontier,
+    /// `"any"`: any http URL, for external data and general use.
+    Any,
+}
+
+/// `[memory]`: the memory tier for objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// `capacity`: bytes of objects, overhead included; 0 switches the tier off.
+    pub capacity: ByteSize,
+    /// `max_object`: larger objects are kept on disk only. At most a quarter of the capacity.
+    pub max_object: ByteSize,
+}
+
+/// `[disk]`: the disk tier for objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disk {
+    /// `path`: a folder of our own; created when missing.
+    pub path: PathBuf,
+    /// `capacity`: hard limit of the bytes in the folder, reservations included.
+    pub capacity: ByteSize,
+    /// `segment`: size of a segment file, 1 MiB to 1 GiB; default: 64 MiB, less when the capacity is small.
+    pub segment: ByteSize,
+    /// `max_object`: larger objects pass through without being stored.
+    pub max_object: ByteSize,
+    /// `io_threads`: threads for reads that would block, and for writes, for each worker.
+    pub io_threads: usize,
+}
+
+/// `[objects]`: how objects are fetched and passed on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objects {
+    /// `verify_first`: objects up to this size are verified before their first byte is sent.
+    pub verify_first: ByteSize,
+    /// `verify_first_patience`: how long the first byte may be held back for it.
+    pub verify_first_patience: Duration,
+    /// `window`: bytes of one fill kept in memory beyond what the tiers hold.
+    pub window: ByteSize,
+    /// `finish_abandoned`: a fill that lost all its readers is finished when no more than this is missing.
+    pub finish_abandoned: ByteSize,
+}
+
+/// `[documents]`: everything that is not named by a checksum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Documents {
+    /// `capacity`: bytes of documents kept in memory.
+    pub capacity: ByteSize,
+    /// `max_size`: larger answers pass through without being stored.
+    pub max_size: ByteSize,
+}
+
+/// `[[mirrors]]`: hosts that serve the same repositories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorGroup {
+    /// `name`: for logs and metrics; unique.
+    pub name: String,
+    /// `urls`: the members, in order of preference.
+    pub urls: Vec<ServerUrl>,
+    /// `serves`: repositories for which origin-form requests go to this group; default: all.
+    pub serves: Vec<Glob>,
+}
+
+/// `[[parents]]`: a cache further up, asked in absolute form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parent {
+    /// `url`
+    pub url: ServerUrl,
+}
+
+/// `[upstream]`: time and connections given to mirrors and parents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// `connect_timeout`: name resolution, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// `first_byte_timeout`: from the request sent to the head of the answer; then the next upstream is asked.
+    pub first_byte_timeout: Duration,
+    /// `head_deadline`: for all upstreams together; then the client gets 504.
+    pub head_deadline: Duration,
+    /// `stall_timeout`: a body that brings nothing for this long is broken off (and continued elsewhere where possible).
+    pub stall_timeout: Duration,
+    /// `max_connections`: connections to one upstream, for each worker.
+    pub max_connections: usize,
+    /// `idle_connections`: kept-alive connections without a request, to one upstream, for each worker.
+    pub idle_connections: usize,
+    /// `idle_timeout`: how long these are kept.
+    pub idle_timeout: Duration,
+    /// `direct`: whether strata are asked directly when no parent answers.
+    pub direct: bool,
+    /// `ca_files`: PEM files with further certificate authorities for https upstreams.
+    pub ca_files: Vec<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// `access`: form of the access log.
+    pub access: AccessLogFormat,
+    /// `path`: its file; default: standard output.
+    pub path: Option<PathBuf>,
+    /// `max_size`: the file is rotated when it reaches this size.
+    pub max_size: ByteSize,
+    /// `keep`: rotated files kept beside the current one.
+    pub keep: usize,
+}
+
+/// Form of an access log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// No access log.
+    Off,
+    /// Squid's native form.
+    Squid,
+    /// frontier-squid's form.
+    Frontier,
+    /// One JSON object a line.
+    Json,
+    /// The web servers' combined form.
+    Combined,
+}

@@ -1,0 +1,286 @@
+//! Object names and the incremental check that bytes deserve them.
+//!
+//! An [`ObjectName`] is the checksum of the bytes as they travel on the wire. It is the whole key of the object
+//! cache: host names, ports, repositories and the type suffix of a URL are not part of it.
+//! Sources: cvmfs `crypto/hash.h` (algorithms, tags, SHAKE-128 truncated to 160 bits).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use sha1::digest::{Digest, ExtendableOutput, Update, XofReader};
+
+/// Room for the longest digest of any supported algorithm, in bytes.
+pub const MAX_DIGEST: usize = 32;
+
+/// A checksum algorithm that names objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Algorithm {
+    /// SHA-1, 20 bytes; the untagged default of CVMFS.
+    Sha1 = 1,
+    /// RIPEMD-160, 20 bytes; tag `-rmd160`.
+    Rmd160 = 2,
+    /// SHAKE-128 with its output cut to 20 bytes; tag `-shake128`.
+    Shake128 = 3,
+}
+
+impl Algorithm {
+    /// Length of a digest, in bytes, at most [`MAX_DIGEST`].
+    pub const fn digest_len(self) -> usize {
+        match self {
+            Self::Sha1 | Self::Rmd160 | Self::Shake128 => 20,
+        }
+    }
+
+    /// The stored form, as written into disk records; `None` for an unknown code.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Sha1),
+            2 => Some(Self::Rmd160),
+            3 => Some(Self::Shake128),
+            _ => None,
+        }
+    }
+
+    /// The tag that follows the hexadecimal digits in a CVMFS path; empty for SHA-1.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Sha1 => "",
+            Self::Rmd160 => "-rmd160",
+            Self::Shake128 => "-shake128",
+        }
+    }
+}
+
+/// The checksum that names an object. Equality is equality of bytes under the same algorithm.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectName {
+    algorithm: Algorithm,
+    // Bytes behind `algorithm.digest_len()` are zero, so that derived equality is right.
+    digest: [u8; MAX_DIGEST],
+}
+
+impl ObjectName {
+    /// A name from a raw digest; `None` unless `digest` has exactly the algorithm's length.
+    pub fn new(algorithm: Algorithm, digest: &[u8]) -> Option<Self> {
+        if digest.len() != algorithm.digest_len() {
+            return None;
+        }
+        let mut padded = [0; MAX_DIGEST];
+        padded[..digest.len()].copy_from_slice(digest);
+        Some(Self { algorithm, digest: padded })
+    }
+
+    /// A name from lower-case hexadecimal digits; upper case is refused, since stratum paths are case sensitive.
+    pub fn from_hex(algorithm: Algorithm, head: &[u8], tail: &[u8]) -> Option<Self> {
+        if head.len() + tail.len() != 2 * algorithm.digest_len() {
+            return None;
+        }
+        let mut digest = [0; MAX_DIGEST];
+        for (i, &c) in head.iter().chain(tail).enumerate() {
+            let nibble = match c {
+                b'0'..=b'9' => c - b'0',
+                b'a'..=b'f' => c - b'a' + 10,
+                _ => return None,
+            };
+            digest[i / 2] = digest[i / 2] << 4 | nibble;
+        }
+        Some(Self { algorithm, digest })
+    }
+
+    /// The name of `bytes`.
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Incremental::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The algorithm.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The digest, `algorithm().digest_len()` bytes.
+    pub fn digest(&self) -> &[u8] {
+        &self.digest[..self.algorithm.digest_len()]
+    }
+
+    /// 64 well-mixed bits of the digest. The bytes are uniform already, so tables need no further hashing.
+    /// Clients choose names, hence tables keyed by this must tolerate collisions.
+    pub fn hash64(&self) -> u64 {
+        u64::from_le_bytes([
+            self.digest[0],
+            self.digest[1],
+            self.digest[2],
+            self.digest[3],
+            self.digest[4],
+            self.digest[5],
+            self.digest[6],
+            self.digest[7],
+        ])
+    }
+
+    /// A verifier for the bytes that claim this name.
+    pub fn verifier(&self) -> Verifier {
+        Verifier { expected: *self, hasher: Incremental::new(self.algorithm) }
+    }
+
+    /// Whether `bytes` deserve this name.
+    pub fn names(&self, bytes: &[u8]) -> bool {
+        Self::of(self.algorithm, bytes) == *self
+    }
+}
+
+impl Hash for ObjectName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash64());
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; 2 * MAX_DIGEST];
+        for (i, byte) in self.digest().iter().enumerate() {
+            hex[2 * i] = DIGITS[usize::from(byte >> 4)];
+            hex[2 * i + 1] = DIGITS[usize::from(byte & 15)];
+        }
+        let hex = &hex[..2 * self.digest().len()];
+        f.write_str(std::str::from_utf8(hex).map_err(|_| fmt::Error)?)?;
+        f.write_str(self.algorithm.tag())
+    }
+}
+
+impl fmt::Debug for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The bytes do not deserve the name they came under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("digest mismatch: expected {expected}, the bytes are {actual}")]
+pub struct Mismatch {
+    /// The name asked for.
+    pub expected: ObjectName,
+    /// The name the bytes deserve.
+    pub actual: ObjectName,
+}
+
+/// Hashes a body piece by piece and compares at the end.
+#[derive(Clone)]
+pub struct Verifier {
+    expected: ObjectName,
+    hasher: Incremental,
+}
+
+impl Verifier {
+    /// Takes the next bytes of the body.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The verdict over all bytes taken.
+    pub fn finish(self) -> Result<(), Mismatch> {
+        let actual = self.hasher.finish();
+        if actual == self.expected { Ok(()) } else { Err(Mismatch { expected: self.expected, actual }) }
+    }
+}
+
+#[derive(Clone)]
+enum Incremental {
+    Sha1(sha1::Sha1),
+    Rmd160(ripemd::Ripemd160),
+    Shake128(sha3::Shake128),
+}
+
+impl Incremental {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha1 => Self::Sha1(sha1::Sha1::default()),
+            Algorithm::Rmd160 => Self::Rmd160(ripemd::Ripemd160::default()),
+            Algorithm::Shake128 => Self::Shake128(sha3::Shake128::default()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(h) => Update::update(h, bytes),
+            Self::Rmd160(h) => Update::update(h, bytes),
+            Self::Shake128(h) => Update::update(h, bytes),
+        }
+    }
+
+    fn finish(self) -> ObjectName {
+        let mut digest = [0; MAX_DIGEST];
+        let algorithm = match self {
+            Self::Sha1(h) => {
+                digest[..20].copy_from_slice(&h.finalize());
+                Algorithm::Sha1
+            }
+            Self::Rmd160(h) => {
+                digest[..20].copy_from_slice(&h.finalize());
+                Algorithm::Rmd160
+            }
+            Self::Shake128(h) => {
+                h.finalize_xof().read(&mut digest[..20]);
+                Algorithm::Shake128
+            }
+        };
+        ObjectName { algorithm, digest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_digests_of_the_empty_body() {
+        let table = [
+            (Algorithm::Sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+            (Algorithm::Rmd160, "9c1185a5c5e9fc54612808977ee8f548b2258d31-rmd160"),
+            (Algorithm::Shake128, "7f9c2ba4e88f827d616045507605853ed73b8093-shake128"),
+        ];
+        for (algorithm, expected) in table {
+            assert_eq!(ObjectName::of(algorithm, b"").to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn verifier_sees_pieces_as_one_body() {
+        for algorithm in [Algorithm::Sha1, Algorithm::Rmd160, Algorithm::Shake128] {
+            let name = ObjectName::of(algorithm, b"hello world");
+            let mut verifier = name.verifier();
+            verifier.update(b"hello ");
+            verifier.update(b"world");
+            assert_eq!(verifier.finish(), Ok(()));
+            let mut verifier = name.verifier();
+            verifier.update(b"hello_world");
+            let mismatch = verifier.finish().unwrap_err();
+            assert_eq!(mismatch.expected, name);
+            assert_eq!(mismatch.actual, ObjectName::of(algorithm, b"hello_world"));
+        }
+    }
+
+    #[test]
+    fn hexadecimal_form_is_canonical() {
+        let name = ObjectName::of(Algorithm::Sha1, b"x");
+        let text = name.to_string();
+        let (head, tail) = text.as_bytes().split_at(2);
+        assert_eq!(ObjectName::from_hex(Algorithm::Sha1, head, tail), Some(name));
+        let upper = text.to_ascii_uppercase();
+        assert_eq!(
+            ObjectName::from_hex(Algorithm::Sha1, &upper.as_bytes()[..2], &upper.as_bytes()[2..]),
+            None
+        );
+        assert_eq!(ObjectName::from_hex(Algorithm::Sha1, head, &tail[1..]), None);
+    }
+
+    #[test]
+    fn same_digits_under_another_algorithm_are_another_name() {
+        let sha1 = ObjectName::new(Algorithm::Sha1, &[7; 20]).unwrap();
+        let rmd160 = ObjectName::new(Algorithm::Rmd160, &[7; 20]).unwrap();
+        assert_ne!(sha1, rmd160);
+    }
+}

@@ -1,0 +1,1 @@
+//! Documents: whatever is not named by a checksum. RFC 9111.

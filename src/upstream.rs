@@ -1,0 +1,1 @@
+//! Mirrors and parents: choice, connections, time.
