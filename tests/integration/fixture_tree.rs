@@ -88,7 +88,7 @@ async fn the_stratum_misbehaves_as_told() {
             ),
         }
     }
-    stratum.inject(Fault::Flip(99_999).times(1));
+    stratum.inject(Fault::Flip(99_999).on("/data/").times(1));
     let mut client = Client::of(stratum.address());
     let damaged = client.ask(object.path()).await.unwrap().body;
     assert_eq!((damaged.len(), damaged[99_998]), (100_000, object.bytes[99_998]));

@@ -2,5 +2,18 @@
 //!
 //! No sleeps, no fixed ports, no outside network: a play waits for counters and requests, and every wait is bounded.
 
+#![allow(clippy::unwrap_used, reason = "a play that cannot go on has failed")]
+
+mod access;
+mod collapsing;
+mod commands;
+mod documents;
 mod fixture_tree;
+mod headers;
+mod mirrors;
+mod one_copy;
+mod peers;
+mod repositories;
+mod restart;
 mod support;
+mod verification;

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::PATIENCE;
 use super::client::Client;
+use super::{LOOK_AGAIN, PATIENCE};
 
 /// What the program prints when its proxy port is open.
 const LISTENING: &str = "listening on ";
@@ -103,6 +103,16 @@ impl Binary {
         self.said.lock().clone()
     }
 
+    /// Waits until it has written `words` to standard error.
+    pub async fn until_said(&self, words: &str) {
+        let came = tokio::time::timeout(PATIENCE, async {
+            while !self.said().contains(words) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        });
+        assert!(came.await.is_ok(), "{words} awaited, said:\n{}", self.said());
+    }
+
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
         let pid = Pid::from_child(&self.child);
@@ -122,7 +132,7 @@ impl Binary {
                 if let Some(status) = self.child.try_wait().expect("a child of ours") {
                     return status;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         });
         let ended = ended.await;

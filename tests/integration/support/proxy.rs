@@ -11,13 +11,10 @@ use substratum::config::{
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::PATIENCE;
 use super::client::{Answer, Ask, Client, ClientError};
-use super::metric::{Claim, Selector};
+use super::metric::Claim;
 use super::origin::Stratum;
-
-/// Pause between two looks at a metric.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+use super::{LOOK_AGAIN, PATIENCE};
 
 /// A configuration on its way to [`Proxy::start`].
 #[derive(Debug)]
@@ -30,22 +27,36 @@ pub struct Setup {
 /// A site: strata that are mirrors of each other, memory only. Time limits are wide, so that a slow test machine is
 /// not taken for a slow stratum.
 pub fn site(strata: &[&Stratum]) -> Setup {
-    let mut setup = lone("site");
-    setup.config.mirrors.push(MirrorGroup {
-        name: "strata".to_owned(),
-        urls: strata.iter().map(|stratum| server(stratum.address())).collect(),
-        serves: vec![Glob::new("*")],
-    });
-    setup
+    site_of(&addresses(strata))
+}
+
+/// The same before strata at any addresses.
+pub fn site_of(strata: &[SocketAddr]) -> Setup {
+    lone("site").with(|config| {
+        config.mirrors.push(MirrorGroup {
+            name: "strata".to_owned(),
+            urls: strata.iter().copied().map(server).collect(),
+            serves: vec![Glob::new("*")],
+        });
+    })
 }
 
 /// A node below `parent`; reverse requests name no stratum, so the node knows the same mirrors as the site.
 pub fn node(parent: &Proxy, strata: &[&Stratum]) -> Setup {
-    let mut setup = site(strata);
-    setup.config.listen.name = "node".to_owned();
-    setup.config.parents.push(Parent { url: server(parent.address()) });
-    setup.config.upstream.direct = false;
-    setup
+    node_of(parent.address(), &addresses(strata))
+}
+
+/// The same below a cache at any address.
+pub fn node_of(parent: SocketAddr, strata: &[SocketAddr]) -> Setup {
+    site_of(strata).with(|config| {
+        config.listen.name = "node".to_owned();
+        config.parents.push(Parent { url: server(parent) });
+        config.upstream.direct = false;
+    })
+}
+
+fn addresses(strata: &[&Stratum]) -> Vec<SocketAddr> {
+    strata.iter().map(|stratum| stratum.address()).collect()
 }
 
 /// No mirrors, no parents: forward requests to this machine are served, since strata of the tests live there.
@@ -158,11 +169,6 @@ impl Proxy {
             tokio::spawn(async move { client.ask(ask).await })
         };
         Crowd(std::iter::repeat_with(one).take(n).collect())
-    }
-
-    /// The value of a metric now.
-    pub fn value(&self, selector: &Selector) -> f64 {
-        selector.read(&self.metrics())
     }
 
     /// All metrics as `/metrics` shows them.
