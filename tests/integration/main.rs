@@ -12,6 +12,7 @@ mod fixture_tree;
 mod headers;
 mod mirrors;
 mod one_copy;
+mod operators;
 mod peers;
 mod repositories;
 mod restart;

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::support::PATIENCE;
 use crate::support::binary::{Binary, config_text};
 use crate::support::client::{Ask, ClientError};
-use crate::support::metric::{Claim, metric};
+use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Origin, Stratum};
 
@@ -26,22 +25,9 @@ async fn read_all(binary: &Binary, stratum: &Stratum, objects: &[Object]) {
     }
 }
 
-/// Waits for a claim about `/metrics` of the process.
-async fn until(binary: &Binary, claim: Claim) {
-    let mut admin = binary.admin().await;
-    let came_true = tokio::time::timeout(PATIENCE, async {
-        while !claim.holds(&String::from_utf8_lossy(&admin.ask("/metrics").await.unwrap().body)) {
-            tokio::task::yield_now().await;
-        }
-    });
-    let in_time = came_true.await.is_ok();
-    let metrics = admin.ask("/metrics").await.unwrap().body;
-    assert!(in_time, "awaited {claim} in\n{}", String::from_utf8_lossy(&metrics));
-}
-
 /// Everything that was written is on its way no more: only then a sudden death may not lose it.
 async fn until_written(binary: &Binary, objects: &[Object]) {
-    until(binary, metric("substratum_disk_objects").at_least(objects.len() as u64)).await;
+    binary.until(metric("substratum_disk_objects").at_least(objects.len() as u64)).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::client::Client;
+use super::metric::Claim;
 use super::{LOOK_AGAIN, PATIENCE};
 
 /// What the program prints when its proxy port is open.
@@ -96,6 +97,23 @@ impl Binary {
         let known = tokio::time::timeout(PATIENCE, admin.wait_for(Option::is_some)).await;
         let address = known.ok().and_then(Result::ok).and_then(|address| *address);
         Client::of(address.unwrap_or_else(|| panic!("no admin port; it said:\n{}", self.said())))
+    }
+
+    /// Waits until a claim about its `/metrics` is true.
+    pub async fn until(&self, claim: Claim) {
+        let mut admin = self.admin().await;
+        let mut text = String::new();
+        let came_true = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let answer = admin.ask("/metrics").await.expect("metrics");
+                text = String::from_utf8_lossy(&answer.body).into_owned();
+                if claim.holds(&text) {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        });
+        assert!(came_true.await.is_ok(), "awaited {claim} in\n{text}");
     }
 
     /// What it wrote to standard error so far.
