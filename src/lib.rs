@@ -4,6 +4,7 @@ pub mod access;
 pub mod access_log;
 pub mod admin;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod document;

@@ -1,0 +1,184 @@
+//! The strings of the file, each parsed into its type. Pure: no names are looked up, no files are opened.
+//!
+//! A refusal continues a sentence that begins with the text: `"localhost:3128" is not an address and a port`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::config::defaults::{MAX_NAME, is_name_char};
+use crate::config::units::{Glob, ServerUrl, ServerUrlError};
+
+/// Why a value is refused: the rest of a sentence that begins with the value.
+pub(super) type Why = String;
+
+/// `address:port`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, Why> {
+    text.parse().map_err(|_| {
+        let why = match text.parse::<IpAddr>() {
+            Ok(_) => "has no port",
+            Err(_) => "is not an address and a port",
+        };
+        why.to_owned()
+    })
+}
+
+/// `address:port` or `off`.
+pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, Why> {
+    if text == "off" { Ok(None) } else { address(text).map(Some) }
+}
+
+/// `address/bits`, or an address for itself alone.
+pub(super) fn network(text: &str) -> Result<IpNet, Why> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let network: IpNet = text.parse().map_err(|_| "is not a network".to_owned())?;
+    // A slip in the number of bits would otherwise let in too many or too few, silently.
+    if network.addr() == network.network() {
+        Ok(network)
+    } else {
+        Err(format!("has bits behind its prefix (write {})", network.trunc()))
+    }
+}
+
+/// What `Via` calls this cache.
+pub(super) fn cache_name(text: &str) -> Result<String, Why> {
+    name(text, is_name_char)
+}
+
+/// The name of a mirror group, a label in metrics.
+pub(super) fn group_name(text: &str) -> Result<String, Why> {
+    name(text, |c| c.is_ascii_alphanumeric() || "-._".contains(c))
+}
+
+fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
+    if text.is_empty() {
+        Err("is empty".to_owned())
+    } else if text.len() > MAX_NAME {
+        Err("is too long".to_owned())
+    } else if let Some(c) = text.chars().find(|&c| !admits(c)) {
+        Err(format!("has a {c:?} in it"))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A pattern for host names or addresses, as they stand in a URL but without brackets.
+pub(super) fn host_pattern(text: &str) -> Result<Glob, Why> {
+    if text.contains("://") {
+        Err("has a scheme".to_owned())
+    } else if text.matches(':').count() == 1 {
+        // An IPv6 address has at least two colons.
+        Err("has a port".to_owned())
+    } else {
+        pattern(text, |c| c.is_ascii_alphanumeric() || "-._:*".contains(c))
+    }
+}
+
+/// A pattern for repository names.
+pub(super) fn repository_pattern(text: &str) -> Result<Glob, Why> {
+    pattern(text, |c| c.is_ascii_alphanumeric() || "-._*".contains(c))
+}
+
+fn pattern(text: &str, admits: impl Fn(char) -> bool) -> Result<Glob, Why> {
+    match text.chars().find(|&c| !admits(c)) {
+        Some(c) => Err(format!("has a {c:?} in it")),
+        None if text.is_empty() => Err("is empty".to_owned()),
+        None => Ok(Glob::new(text)),
+    }
+}
+
+/// `http://host:port` or `https://host:port`.
+pub(super) fn server(text: &str) -> Result<ServerUrl, Why> {
+    text.parse().map_err(|error| {
+        let why = match error {
+            ServerUrlError::Scheme => "does not begin with http:// or https://",
+            ServerUrlError::Host => "has no host name or a malformed one",
+            ServerUrlError::Port => "has a port that is not between 1 and 65535",
+            ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
+            ServerUrlError::Path => "has a path or query behind the host and port",
+        };
+        why.to_owned()
+    })
+}
+
+/// A relative path would depend on the folder in which the program happens to be started.
+pub(super) fn absolute_path(text: &str) -> Result<PathBuf, Why> {
+    let path = PathBuf::from(text);
+    if text.contains('\0') {
+        Err("has a NUL in it".to_owned())
+    } else if path.is_absolute() {
+        Ok(path)
+    } else if text.starts_with('~') {
+        Err("begins with ~, which only a shell understands".to_owned())
+    } else {
+        Err("is not absolute".to_owned())
+    }
+}
+
+/// One of several names. The nearest one is suggested.
+pub(super) fn choice<T: Copy, const N: usize>(
+    text: &str,
+    all: [T; N],
+    name: fn(T) -> &'static str,
+) -> Result<T, Why> {
+    let near = |&choice: &T| strsim::damerau_levenshtein(text, name(choice));
+    match all.iter().find(|&&choice| name(choice) == text) {
+        Some(&choice) => Ok(choice),
+        None => match all.into_iter().min_by_key(near) {
+            Some(choice) if near(&choice) <= 2 => Err(format!("is not known (did you mean \"{}\"?)", name(choice))),
+            _ => Err("is not known".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let check = |text: &str, expected: Result<&str, &str>| {
+            let found = network(text).map(|network| network.to_string());
+            assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
+        };
+        check("10.0.0.0/8", Ok("10.0.0.0/8"));
+        check("::1", Ok("::1/128"));
+        check("192.0.2.7", Ok("192.0.2.7/32"));
+        check("0.0.0.0/0", Ok("0.0.0.0/0"));
+        check("10.1.0.0/8", Err("has bits behind its prefix (write 10.0.0.0/8)"));
+        check("10.0.0.0/33", Err("is not a network"));
+        check("10/8", Err("is not a network"));
+        check("all", Err("is not a network"));
+    }
+
+    #[test]
+    fn host_patterns() {
+        let check = |text: &str, expected: Result<(), &str>| {
+            assert_eq!(host_pattern(text).map(|_| ()), expected.map_err(str::to_owned), "{text}");
+        };
+        check("*", Ok(()));
+        check("*.cern.ch", Ok(()));
+        check("2001:db8::1", Ok(()));
+        check("10.1.*", Ok(()));
+        check("", Err("is empty"));
+        check("http://s1.cern.ch", Err("has a scheme"));
+        check("s1.cern.ch:8000", Err("has a port"));
+        check("s1.cern.ch/cvmfs", Err("has a '/' in it"));
+        check("[::1]", Err("has a '[' in it"));
+    }
+
+    #[test]
+    fn paths() {
+        let check = |text: &str, expected: Result<(), &str>| {
+            assert_eq!(absolute_path(text).map(|_| ()), expected.map_err(str::to_owned), "{text}");
+        };
+        check("/var/cache", Ok(()));
+        check("cache", Err("is not absolute"));
+        check("", Err("is not absolute"));
+        check("~/cache", Err("begins with ~, which only a shell understands"));
+        check("/a\0b", Err("has a NUL in it"));
+    }
+}
