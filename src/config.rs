@@ -83,7 +83,8 @@ impl Config {
     /// XDG base directory specification: an unset, empty or relative `XDG_CACHE_HOME` means `~/.cache`.
     fn with_cache_folder(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Self {
         let absolute = |path: &PathBuf| path.is_absolute();
-        let folder = xdg_cache_home.filter(absolute).or_else(|| home.filter(absolute).map(|h| h.join(".cache")));
+        let folder =
+            xdg_cache_home.filter(absolute).or_else(|| home.filter(absolute).map(|h| h.join(".cache")));
         let disk = folder.map(|folder| Disk::new(folder.join("substratum"), ByteSize::gib(10)));
         Self { disk, ..Self::default() }
     }

@@ -135,7 +135,8 @@ fn timeouts(config: &Config, found: &mut Findings) {
     for (key, part) in parts {
         if upstream.head_deadline < part {
             let (whole, part) = (exact_duration(upstream.head_deadline), exact_duration(part));
-            let message = format!("{whole} for all servers together is less than {} for one ({part})", key.name);
+            let message =
+                format!("{whole} for all servers together is less than {} for one ({part})", key.name);
             found.between(&HEAD_DEADLINE, key, message);
         }
     }
@@ -202,13 +203,15 @@ fn leads_to(url: &ServerUrl, address: SocketAddr) -> bool {
 fn files(config: &Config, found: &mut Findings) {
     let Some(disk) = &config.disk else { return };
     if disk.path.parent().is_none() {
-        found.at(&keys::disk::PATH, "the root folder holds other things; give a folder of its own".to_owned());
+        found
+            .at(&keys::disk::PATH, "the root folder holds other things; give a folder of its own".to_owned());
     }
     if let Some(log) = &config.log.path
         && log.starts_with(&disk.path)
     {
         let (log, folder) = (log.display(), disk.path.display());
-        let message = format!("{log} is inside the folder of the disk tier ({folder}), which is for nothing else");
+        let message =
+            format!("{log} is inside the folder of the disk tier ({folder}), which is for nothing else");
         found.between(&keys::log::PATH, &keys::disk::PATH, message);
     }
 }
@@ -218,7 +221,8 @@ fn reachability(config: &Config, found: &mut Findings) {
     let distant = clients.iter().find(|network| !network.addr().is_loopback());
     if proxy.iter().all(|address| address.ip().is_loopback()) {
         if let Some(network) = distant {
-            let message = format!("only this machine can reach a loopback address; {network} in clients cannot");
+            let message =
+                format!("only this machine can reach a loopback address; {network} in clients cannot");
             found.at(&keys::listen::PROXY, message);
         }
     } else if distant.is_none() {
@@ -226,7 +230,8 @@ fn reachability(config: &Config, found: &mut Findings) {
         found.at(&keys::access::CLIENTS, message);
     }
     if let Some(admin) = config.listen.admin.filter(|admin| !admin.ip().is_loopback()) {
-        let message = format!("{admin} can be reached from other machines; make sure that only operators can");
+        let message =
+            format!("{admin} can be reached from other machines; make sure that only operators can");
         found.at(&keys::listen::ADMIN, message);
     }
 }
@@ -239,11 +244,13 @@ fn openness(config: &Config, found: &mut Findings) {
     }
     let any_target = access.targets.contains(&TargetShape::Any);
     if any_target && let Some(public) = access.clients.iter().find(|network| !is_internal(network)) {
-        let message = format!("\"any\" and clients beyond private networks ({public}) make this an open proxy");
+        let message =
+            format!("\"any\" and clients beyond private networks ({public}) make this an open proxy");
         found.at(&TARGETS, message);
     }
     if any_target && access.internal_hosts.iter().any(is_everything) {
-        let message = "\"*\" and the target \"any\" let clients reach every service inside the site".to_owned();
+        let message =
+            "\"*\" and the target \"any\" let clients reach every service inside the site".to_owned();
         found.at(&INTERNAL_HOSTS, message);
     }
 }
@@ -272,7 +279,8 @@ fn storage(config: &Config, found: &mut Findings) {
             found.at(&keys::memory::CAPACITY, message);
         }
         None => {
-            let message = "without a [disk] table objects are kept in memory only, and lost at every stop".to_owned();
+            let message =
+                "without a [disk] table objects are kept in memory only, and lost at every stop".to_owned();
             found.at(&keys::disk::PATH, message);
         }
         Some(disk) if disk.capacity < memory => {
@@ -294,7 +302,8 @@ fn patience(config: &Config, found: &mut Findings) {
     ];
     for (key, wait) in waits.into_iter().filter(|(_, wait)| *wait >= CLIENT_PATIENCE) {
         let (wait, patience) = (exact_duration(wait), exact_duration(CLIENT_PATIENCE));
-        let message = format!("{wait} is longer than CVMFS clients wait ({patience}); they leave for another proxy");
+        let message =
+            format!("{wait} is longer than CVMFS clients wait ({patience}); they leave for another proxy");
         found.at(key, message);
     }
 }
@@ -304,14 +313,18 @@ fn unused(config: &Config, found: &mut Findings) {
     if let Some(first) = takes_all {
         for (i, group) in config.mirrors.iter().enumerate().skip(first + 1) {
             let message = format!(
-                "\"{}\" is never used as a server, because \"{}\" above it serves everything",
+                "requests that name no server never come to \"{}\", because \"{}\" above it serves everything",
                 group.name, config.mirrors[first].name
             );
             found.at(Place::nth(&keys::mirrors::SERVES, i), message);
         }
     }
     if config.log.access == AccessLogFormat::Off && config.log.path.is_some() {
-        found.between(&keys::log::PATH, &keys::log::ACCESS, "nothing is written, because access is off".to_owned());
+        found.between(
+            &keys::log::PATH,
+            &keys::log::ACCESS,
+            "nothing is written, because access is off".to_owned(),
+        );
     }
 }
 

@@ -96,6 +96,23 @@ pub enum Accepts {
     NonEmptyList(&'static Accepts),
 }
 
+impl Accepts {
+    /// Whether this is a range of sizes that contains `size`.
+    pub fn admits_size(&self, size: ByteSize) -> bool {
+        matches!(self, Self::Size(min, max) if (min..=max).contains(&&size))
+    }
+
+    /// Whether this is a range of durations that contains `duration`.
+    pub fn admits_duration(&self, duration: Duration) -> bool {
+        matches!(self, Self::Duration(min, max) if (min..=max).contains(&&duration))
+    }
+
+    /// Whether this is a range of whole numbers that contains `count`.
+    pub fn admits_count(&self, count: usize) -> bool {
+        matches!(self, Self::Count(min, max) if (min..=max).contains(&&count))
+    }
+}
+
 impl fmt::Display for Accepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,7 +229,7 @@ table! { Once access: "who may ask, for what, whither"
 
 table! { Once memory: "the memory tier for objects"
     CAPACITY "capacity", Accepts::Size(ByteSize(0), ByteSize::gib(16384)), Absent::Value(r#""256 MiB""#),
-        "memory for the most wanted objects; 0 for none. The process needs some 100 MiB beside it";
+        "memory for the most wanted objects; 0 for none. The process needs more beside it, for connections and downloads";
     MAX_OBJECT "max_object", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
         Absent::Words("a quarter of the capacity, at most 32 MiB"),
         "larger objects are kept on disk only; at most a quarter of the capacity";

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let check = |text: &str, expected| assert_eq!(parse_size(text).map(ByteSize::bytes), expected, "{text}");
+        let check =
+            |text: &str, expected| assert_eq!(parse_size(text).map(ByteSize::bytes), expected, "{text}");
         check("512 MiB", Ok(512 << 20));
         check("512MiB", Ok(512 << 20));
         check(" 1.5 GiB ", Ok(3 << 29));

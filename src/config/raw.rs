@@ -37,7 +37,12 @@ fn syntax_faults(text: &str, errors: &[toml::de::Error]) -> Vec<Fault> {
         .iter()
         .map(|error| {
             let (line, column) = position(text, error.span().map_or(0, |span| span.start));
-            Fault { line, column, message: format!("not TOML: {}", error.message()) }
+            let message = error.message();
+            // The parser guesses the type of a bare word from its first character: `10.0.0.0/8` is a bad float to it.
+            let guessed = ["invalid float", "invalid integer", "invalid boolean", "invalid date"];
+            let guessed = guessed.iter().any(|guess| message.starts_with(guess));
+            let advice = if guessed { " (text must stand in quotes)" } else { "" };
+            Fault { line, column, message: format!("not TOML: {message}{advice}") }
         })
         .collect();
     faults.sort_by_key(|fault| (fault.line, fault.column));
@@ -83,7 +88,9 @@ fn access(section: &mut Section<'_, '_>) -> Access {
         clients: section.list(&key::CLIENTS, text::network).unwrap_or(default.clients),
         targets: section.list(&key::TARGETS, target).unwrap_or(default.targets),
         hosts: section.list(&key::HOSTS, text::host_pattern).unwrap_or(default.hosts),
-        internal_hosts: section.list(&key::INTERNAL_HOSTS, text::host_pattern).unwrap_or(default.internal_hosts),
+        internal_hosts: section
+            .list(&key::INTERNAL_HOSTS, text::host_pattern)
+            .unwrap_or(default.internal_hosts),
     }
 }
 

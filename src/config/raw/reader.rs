@@ -76,11 +76,11 @@ impl<'d> Reader<'d> {
         table: &'static Table,
         read: impl Fn(&mut Section<'d, '_>) -> Option<T>,
     ) -> Vec<T> {
-        let Some((key, value)) = entry(self.root, table.name) else {
+        let Some((start, value)) = entry(self.root, table.name) else {
             return Vec::new();
         };
         let Some(elements) = value.get_ref().as_array() else {
-            self.refuse(key.span().start, format!("{table}: may stand several times; write {table}"));
+            self.refuse(start, format!("{table}: may stand several times; write {table}"));
             return Vec::new();
         };
         let mut results = Vec::new();
@@ -90,9 +90,10 @@ impl<'d> Reader<'d> {
                     let start = element.span().start;
                     results.extend(read(&mut self.open(table, index, Some((start, content)))));
                 }
-                None => {
-                    self.refuse(element.span().start, format!("{table}: not a table; write {table} above its keys"))
-                }
+                None => self.refuse(
+                    element.span().start,
+                    format!("{table}: not a table; write {table} above its keys"),
+                ),
             }
         }
         results
@@ -106,15 +107,14 @@ impl<'d> Reader<'d> {
                 Shape::Once => value.as_table()?,
                 Shape::Many => value.as_array()?.get(place.index)?.get_ref().as_table()?,
             };
-            Some(entry(table, place.key.name)?.0.span().start)
+            Some(entry(table, place.key.name)?.0)
         };
         let offset = offset(finding.place).or_else(|| offset(finding.other?)).unwrap_or(0);
         self.refuse(offset, finding.to_string());
     }
 
     fn find(&mut self, table: &'static Table) -> Option<(usize, &'d DeTable<'d>)> {
-        let (key, value) = entry(self.root, table.name)?;
-        let start = key.span().start;
+        let (start, value) = entry(self.root, table.name)?;
         match value.get_ref().as_table() {
             Some(content) => Some((start, content)),
             None => {
@@ -168,11 +168,11 @@ impl<'d> Section<'d, '_> {
     pub(super) fn size(&mut self, key: &'static Key) -> Option<ByteSize> {
         self.read(key, |value| {
             let size = match value {
-                DeValue::String(text) => parse_size(text).map_err(|why| why.to_string())?,
+                DeValue::String(text) => parse_size(text)?,
                 DeValue::Integer(number) => ByteSize(whole(number)?),
                 other => return Err(wrong_type(other)),
             };
-            within(size, matches!(key.accepts, Accepts::Size(min, max) if (min..=max).contains(&size)))
+            in_range(size, &key.accepts, Accepts::admits_size)
         })
     }
 
@@ -180,11 +180,11 @@ impl<'d> Section<'d, '_> {
     pub(super) fn duration(&mut self, key: &'static Key) -> Option<Duration> {
         self.read(key, |value| {
             let duration = match value {
-                DeValue::String(text) => parse_duration(text).map_err(|why| why.to_string())?,
-                DeValue::Integer(_) | DeValue::Float(_) => return Err("has no unit".to_owned()),
+                DeValue::String(text) => parse_duration(text)?,
+                DeValue::Integer(_) | DeValue::Float(_) => return Err("has no unit".into()),
                 other => return Err(wrong_type(other)),
             };
-            within(duration, matches!(key.accepts, Accepts::Duration(min, max) if (min..=max).contains(&duration)))
+            in_range(duration, &key.accepts, Accepts::admits_duration)
         })
     }
 
@@ -192,8 +192,8 @@ impl<'d> Section<'d, '_> {
     pub(super) fn count(&mut self, key: &'static Key) -> Option<usize> {
         self.read(key, |value| match value {
             DeValue::Integer(number) => {
-                let count = usize::try_from(whole(number)?).map_err(|_| "is too large".to_owned())?;
-                within(count, matches!(key.accepts, Accepts::Count(min, max) if (min..=max).contains(&count)))
+                let count = usize::try_from(whole(number)?).map_err(|_| "is too large")?;
+                in_range(count, &key.accepts, Accepts::admits_count)
             }
             other => Err(wrong_type(other)),
         })
@@ -205,11 +205,7 @@ impl<'d> Section<'d, '_> {
     }
 
     /// A string that `parse` understands.
-    pub(super) fn text<T>(
-        &mut self,
-        key: &'static Key,
-        parse: impl Fn(&str) -> Result<T, Why>,
-    ) -> Option<T> {
+    pub(super) fn text<T>(&mut self, key: &'static Key, parse: impl Fn(&str) -> Result<T, Why>) -> Option<T> {
         self.read(key, |value| parse(value.as_str().ok_or_else(|| wrong_type(value))?))
     }
 
@@ -222,7 +218,7 @@ impl<'d> Section<'d, '_> {
         let value = self.value(key)?;
         let Some(elements) = value.get_ref().as_array() else {
             let why = match value.get_ref() {
-                DeValue::String(_) => format!("is not a list (write [{}])", self.reader.quote(value)),
+                DeValue::String(_) => format!("is not a list (write [{}])", self.reader.quote(value)).into(),
                 other => wrong_type(other),
             };
             self.refuse_value(key, value, &why, &key.accepts);
@@ -230,7 +226,7 @@ impl<'d> Section<'d, '_> {
         };
         let element_accepts = match &key.accepts {
             Accepts::NonEmptyList(_) if elements.is_empty() => {
-                self.refuse_value(key, value, "is empty", &key.accepts);
+                self.refuse_value(key, value, &"is empty".into(), &key.accepts);
                 return None;
             }
             Accepts::NonEmptyList(element) | Accepts::List(element) => element,
@@ -269,7 +265,7 @@ impl<'d> Section<'d, '_> {
         &mut self,
         key: &'static Key,
         value: &Spanned<DeValue<'d>>,
-        why: &str,
+        why: &Why,
         expected: &Accepts,
     ) {
         let place = Place::nth(key, self.index);
@@ -306,30 +302,30 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-type Entry<'d> = (&'d Spanned<std::borrow::Cow<'d, str>>, &'d Spanned<DeValue<'d>>);
-
-fn entry<'d>(table: &'d DeTable<'d>, name: &str) -> Option<Entry<'d>> {
-    table.iter().find(|(key, _)| key.get_ref() == name)
+/// Where the key begins, and its value.
+fn entry<'d>(table: &'d DeTable<'d>, name: &str) -> Option<(usize, &'d Spanned<DeValue<'d>>)> {
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+    Some((key.span().start, value))
 }
 
 fn whole(number: &DeInteger<'_>) -> Result<u64, Why> {
-    u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| "is out of range".to_owned())
+    u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| "is out of range".into())
 }
 
-fn within<T>(value: T, range_contains_it: bool) -> Result<T, Why> {
-    if range_contains_it { Ok(value) } else { Err("is out of range".to_owned()) }
+fn in_range<T: Copy>(value: T, accepts: &Accepts, admits: fn(&Accepts, T) -> bool) -> Result<T, Why> {
+    if admits(accepts, value) { Ok(value) } else { Err("is out of range".into()) }
 }
 
 fn wrong_type(value: &DeValue<'_>) -> Why {
     let kind = match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     };
-    format!("is {kind}")
+    format!("is {kind}").into()
 }
 
 /// The known name that `name` was most likely meant to be: at most a third of its letters differ.

@@ -2,16 +2,44 @@
 //!
 //! A refusal continues a sentence that begins with the text: `"localhost:3128" is not an address and a port`.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use crate::config::defaults::{MAX_NAME, is_name_char};
+use crate::config::quantity::QuantityError;
 use crate::config::units::{Glob, ServerUrl, ServerUrlError};
 
 /// Why a value is refused: the rest of a sentence that begins with the value.
-pub(super) type Why = String;
+#[derive(Debug)]
+pub(super) struct Why(Cow<'static, str>);
+
+impl From<&'static str> for Why {
+    fn from(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl From<QuantityError> for Why {
+    fn from(error: QuantityError) -> Self {
+        Self::from(error.to_string())
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// `address:port`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Why> {
@@ -20,7 +48,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Why> {
             Ok(_) => "has no port",
             Err(_) => "is not an address and a port",
         };
-        why.to_owned()
+        why.into()
     })
 }
 
@@ -34,12 +62,12 @@ pub(super) fn network(text: &str) -> Result<IpNet, Why> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }
-    let network: IpNet = text.parse().map_err(|_| "is not a network".to_owned())?;
+    let network: IpNet = text.parse().map_err(|_| "is not a network")?;
     // A slip in the number of bits would otherwise let in too many or too few, silently.
     if network.addr() == network.network() {
         Ok(network)
     } else {
-        Err(format!("has bits behind its prefix (write {})", network.trunc()))
+        Err(format!("has bits behind its prefix (write {})", network.trunc()).into())
     }
 }
 
@@ -55,11 +83,11 @@ pub(super) fn group_name(text: &str) -> Result<String, Why> {
 
 fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
     if text.is_empty() {
-        Err("is empty".to_owned())
+        Err("is empty".into())
     } else if text.len() > MAX_NAME {
-        Err("is too long".to_owned())
+        Err("is too long".into())
     } else if let Some(c) = text.chars().find(|&c| !admits(c)) {
-        Err(format!("has a {c:?} in it"))
+        Err(format!("has a {c:?} in it").into())
     } else {
         Ok(text.to_owned())
     }
@@ -68,10 +96,10 @@ fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
 /// A pattern for host names or addresses, as they stand in a URL but without brackets.
 pub(super) fn host_pattern(text: &str) -> Result<Glob, Why> {
     if text.contains("://") {
-        Err("has a scheme".to_owned())
+        Err("has a scheme".into())
     } else if text.matches(':').count() == 1 {
         // An IPv6 address has at least two colons.
-        Err("has a port".to_owned())
+        Err("has a port".into())
     } else {
         pattern(text, |c| c.is_ascii_alphanumeric() || "-._:*".contains(c))
     }
@@ -84,8 +112,8 @@ pub(super) fn repository_pattern(text: &str) -> Result<Glob, Why> {
 
 fn pattern(text: &str, admits: impl Fn(char) -> bool) -> Result<Glob, Why> {
     match text.chars().find(|&c| !admits(c)) {
-        Some(c) => Err(format!("has a {c:?} in it")),
-        None if text.is_empty() => Err("is empty".to_owned()),
+        Some(c) => Err(format!("has a {c:?} in it").into()),
+        None if text.is_empty() => Err("is empty".into()),
         None => Ok(Glob::new(text)),
     }
 }
@@ -100,7 +128,7 @@ pub(super) fn server(text: &str) -> Result<ServerUrl, Why> {
             ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
             ServerUrlError::Path => "has a path or query behind the host and port",
         };
-        why.to_owned()
+        why.into()
     })
 }
 
@@ -108,13 +136,13 @@ pub(super) fn server(text: &str) -> Result<ServerUrl, Why> {
 pub(super) fn absolute_path(text: &str) -> Result<PathBuf, Why> {
     let path = PathBuf::from(text);
     if text.contains('\0') {
-        Err("has a NUL in it".to_owned())
+        Err("has a NUL in it".into())
     } else if path.is_absolute() {
         Ok(path)
     } else if text.starts_with('~') {
-        Err("begins with ~, which only a shell understands".to_owned())
+        Err("begins with ~, which only a shell understands".into())
     } else {
-        Err("is not absolute".to_owned())
+        Err("is not absolute".into())
     }
 }
 
@@ -128,8 +156,10 @@ pub(super) fn choice<T: Copy, const N: usize>(
     match all.iter().find(|&&choice| name(choice) == text) {
         Some(&choice) => Ok(choice),
         None => match all.into_iter().min_by_key(near) {
-            Some(choice) if near(&choice) <= 2 => Err(format!("is not known (did you mean \"{}\"?)", name(choice))),
-            _ => Err("is not known".to_owned()),
+            Some(choice) if near(&choice) <= 2 => {
+                Err(format!("is not known (did you mean \"{}\"?)", name(choice)).into())
+            }
+            _ => Err("is not known".into()),
         },
     }
 }
@@ -141,7 +171,7 @@ mod tests {
     #[test]
     fn networks() {
         let check = |text: &str, expected: Result<&str, &str>| {
-            let found = network(text).map(|network| network.to_string());
+            let found = network(text).map(|network| network.to_string()).map_err(|why| why.to_string());
             assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
         };
         check("10.0.0.0/8", Ok("10.0.0.0/8"));
@@ -157,7 +187,11 @@ mod tests {
     #[test]
     fn host_patterns() {
         let check = |text: &str, expected: Result<(), &str>| {
-            assert_eq!(host_pattern(text).map(|_| ()), expected.map_err(str::to_owned), "{text}");
+            assert_eq!(
+                host_pattern(text).map(|_| ()).map_err(|why| why.to_string()),
+                expected.map_err(str::to_owned),
+                "{text}"
+            );
         };
         check("*", Ok(()));
         check("*.cern.ch", Ok(()));
@@ -173,7 +207,11 @@ mod tests {
     #[test]
     fn paths() {
         let check = |text: &str, expected: Result<(), &str>| {
-            assert_eq!(absolute_path(text).map(|_| ()), expected.map_err(str::to_owned), "{text}");
+            assert_eq!(
+                absolute_path(text).map(|_| ()).map_err(|why| why.to_string()),
+                expected.map_err(str::to_owned),
+                "{text}"
+            );
         };
         check("/var/cache", Ok(()));
         check("cache", Err("is not absolute"));
