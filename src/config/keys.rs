@@ -258,7 +258,7 @@ table! { Once objects: "how objects are fetched and passed on"
         Absent::Value(r#""2 s""#),
         "how long a slow object may be held back for that check before it is passed on as it comes";
     WINDOW "window", Accepts::Size(ByteSize::mib(1), ByteSize::gib(4)), Absent::Value(r#""16 MiB""#),
-        "how far, within one download, the fastest reader may be ahead of the slowest before it waits";
+        "memory that one download may take, beyond what the tiers keep of it, for readers of different speed";
     FINISH_ABANDONED "finish_abandoned", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
         Absent::Value(r#""16 MiB""#),
         "a download nobody waits for any more is finished when no more than this is missing";
