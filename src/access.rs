@@ -1,11 +1,11 @@
 //! Who may ask, for what, and whither.
 //!
-//! Four questions, asked in this order: may this client ask ([`Access::client`]), is this a kind of URL that is
-//! served ([`Access::target`]), may this host be named ([`Access::host`]), and, once its name is resolved, may this
-//! very address be connected to ([`Access::may_connect`], [`Access::connected`]). The last one is asked for every
-//! address of every connection, since a name may resolve to something else at any time (DNS rebinding).
-//! Invariant: no rule opens the proxy's own listeners, the admin port above all.
-//! Pure: values in, verdicts out.
+//! Four questions, asked in this order: may this client ask ([`Access::client`]), is this a kind of URL that
+//! is served ([`Access::target`]), may this host be named ([`Access::host`]), and, once its name is resolved,
+//! may this very address be connected to ([`Access::may_connect`], [`Access::connected`]). The last one is
+//! asked for every address of every connection, since a name may resolve to something else at any time (DNS
+//! rebinding). Invariant: no rule opens the proxy's own listeners, the admin port above all. Pure: values in,
+//! verdicts out.
 
 mod address;
 mod shape;
@@ -64,7 +64,8 @@ pub enum Denial {
 }
 
 impl Access {
-    /// Puts the rules together. `own` are the addresses that our listeners are bound to, with their real ports.
+    /// Puts the rules together. `own` are the addresses that our listeners are bound to, with their real
+    /// ports.
     pub fn new(
         config: &config::Access,
         mirrors: &[MirrorGroup],
@@ -88,7 +89,8 @@ impl Access {
         if self.clients.iter().any(|net| net.contains(&ip)) { Ok(()) } else { Err(Denial::Client(ip)) }
     }
 
-    /// Whether URLs like this one are served. A shape is a matter of the path; only Frontier's includes the query.
+    /// Whether URLs like this one are served. A shape is a matter of the path; only Frontier's includes the
+    /// query.
     pub fn target(&self, path_and_query: &str) -> Result<(), Denial> {
         let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
         let served = self.targets.iter().any(|shape| match shape {
@@ -100,16 +102,18 @@ impl Access {
     }
 
     /// Whether a forward request may name this host. Mirrors always may be named.
+    ///
+    /// A host that is an address already is judged as such here: a parent that is asked for it would connect
+    /// to what is internal to the parent.
     pub fn host(&self, named: &ServerUrl) -> Result<(), Denial> {
-        if self.mirrors.contains(named) || self.hosts.iter().any(|glob| glob.matches(&named.host)) {
-            Ok(())
-        } else {
-            Err(Denial::Host(named.host.as_ref().into()))
+        if !self.mirrors.contains(named) && !self.hosts.iter().any(|glob| glob.matches(&named.host)) {
+            return Err(Denial::Host(named.host.as_ref().into()));
         }
+        address::literal(&named.host).map_or(Ok(()), |ip| self.may_connect(named, ip))
     }
 
-    /// Whether a connection to `address`, which `server` resolved to, may be opened. Mirrors and parents may have
-    /// any address but our own.
+    /// Whether a connection to `address`, which `server` resolved to, may be opened. Mirrors and parents may
+    /// have any address but our own.
     pub fn may_connect(&self, server: &ServerUrl, address: IpAddr) -> Result<(), Denial> {
         let address = address.to_canonical();
         let peer = SocketAddr::new(address, server.port);
@@ -132,8 +136,9 @@ impl Access {
         Err(Denial::InternalAddress { host: server.host.as_ref().into(), address })
     }
 
-    /// Whether an open connection may be used. A listener on the unspecified address is reached through every address
-    /// of this machine, and only an open connection tells which these are: both its ends have the same one.
+    /// Whether an open connection may be used. A listener on the unspecified address is reached through every
+    /// address of this machine, and only an open connection tells which these are: both its ends have the
+    /// same one.
     pub fn connected(&self, server: &ServerUrl, local: IpAddr, peer: SocketAddr) -> Result<(), Denial> {
         let same_machine = local.to_canonical() == peer.ip().to_canonical();
         let everywhere = |own: &SocketAddr| own.ip().is_unspecified() && own.port() == peer.port();

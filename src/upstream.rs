@@ -1,13 +1,14 @@
 //! Mirrors and parents: choice, connections, time.
 //!
-//! [`Upstreams`] knows all servers and answers, for one request, with the [`Candidate`]s that may serve it, best
-//! first. Each worker's [`Client`] sends a request to one candidate and hands back the head, with an
-//! [`UpstreamBody`] that is still streaming. Going on to the next candidate is the caller's business, and so is
-//! telling [`Upstream::record`] how a request ended, exactly once: only the caller knows whether the bytes were good.
+//! [`Upstreams`] knows all servers and answers, for one request, with the [`Candidate`]s that may serve it,
+//! best first. Each worker's [`Client`] sends a request to one candidate and hands back the head, with an
+//! [`UpstreamBody`] that is still streaming. Going on to the next candidate is the caller's business, and so
+//! is telling [`Upstream::record`] how a request ended, exactly once: only the caller knows whether the bytes
+//! were good.
 //!
-//! Invariants: every wait is bounded (name, connection, head, silence in a body); a connection goes back to the pool
-//! only after a complete answer, in every other case it is closed; nothing here knows of caches.
-//! Not here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
+//! Invariants: every wait is bounded (name, connection, head, silence in a body); a connection goes back to
+//! the pool only after a complete answer, in every other case it is closed; nothing here knows of caches. Not
+//! here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
 
 mod body;
 mod client;
@@ -22,9 +23,10 @@ mod tls;
 
 pub use body::UpstreamBody;
 pub use client::{Client, Outgoing};
-pub use failure::Failure;
+pub use failure::{Failure, Side};
 pub use outcome::UpstreamOutcome;
 pub use route::{Candidate, Form, RouteKind, RouteQuery, UpstreamSetupError, Upstreams};
+pub use tls::TlsSetupError;
 
 use std::sync::Arc;
 
@@ -43,8 +45,8 @@ pub enum Role {
     Named,
 }
 
-/// A server that requests are sent to. One for each configured server, shared by all workers; one for each request
-/// where the server is not configured.
+/// A server that requests are sent to. One for each configured server, shared by all workers; one for each
+/// request where the server is not configured.
 #[derive(Debug)]
 pub struct Upstream {
     url: Arc<ServerUrl>,

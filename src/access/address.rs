@@ -32,8 +32,16 @@ const INTERNAL_V6: [(Ipv6Addr, u32); 3] = [
 
 const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Whether `address` leads to this machine, its neighbours or nowhere, rather than into the public internet. An IPv4
-/// address inside an IPv6 one (mapped, NAT64, 6to4) is judged as what it leads to.
+/// The address that `host` stands for without asking a name server (RFC 6761 §6.3 for `localhost`).
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
+    if host == "localhost" || host.ends_with(".localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    host.parse().ok()
+}
+
+/// Whether `address` leads to this machine, its neighbours or nowhere, rather than into the public internet.
+/// An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is judged as what it leads to.
 pub(super) fn is_internal(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_internal_v4(v4),
@@ -69,7 +77,26 @@ fn v4(high: u16, low: u16) -> Ipv4Addr {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_disguise_changes_nothing(bits: u32) {
+            let plain = Ipv4Addr::from_bits(bits);
+            let expected = is_internal(plain.into());
+            let embedded = u128::from(bits);
+            let disguises = [
+                plain.to_ipv6_mapped(),
+                Ipv6Addr::from_bits(0x64_ff9b << 96 | embedded),
+                Ipv6Addr::from_bits(0x2002 << 112 | embedded << 80),
+            ];
+            for disguise in disguises {
+                prop_assert_eq!(is_internal(disguise.into()), expected, "{}", disguise);
+            }
+        }
+    }
 
     #[test]
     fn internal_addresses() {

@@ -1,8 +1,9 @@
-//! The URL shapes that `[access] targets` can name. Strict, so that a proxy that is open to a whole network is good
-//! for nothing but the traffic it is there for.
+//! The URL shapes that `[access] targets` can name. Strict, so that a proxy that is open to a whole network
+//! is good for nothing but the traffic it is there for.
 //!
-//! Sources: `layout/cvmfs.rs`; the Frontier clients, which ask for `<server>/<servlet>/Frontier/type=frontier_request:
-//! 1:DEFAULT&encoding=...&p1=...` (older ones write `?` for the last slash; `frontier_file` asks for files).
+//! Sources: `layout/cvmfs.rs`; the Frontier clients, which ask for
+//! `<server>/<servlet>/Frontier/type=frontier_request: 1:DEFAULT&encoding=...&p1=...` (older ones write `?`
+//! for the last slash; `frontier_file` asks for files).
 
 use crate::layout;
 
@@ -33,7 +34,11 @@ pub(super) fn is_frontier(path_and_query: &str) -> bool {
 
 /// `type=frontier_...`, of which nothing may be taken for a path: the values are encoded without slashes.
 fn is_query(text: &str) -> bool {
-    text.starts_with("type=frontier_") && !text.contains(['/', '\\', '#'])
+    let escaped_slash = || {
+        let lower = text.to_ascii_lowercase();
+        lower.contains("%2f") || lower.contains("%5c")
+    };
+    text.starts_with("type=frontier_") && !text.contains(['/', '\\', '#']) && !escaped_slash()
 }
 
 /// A path segment that means the same to every server: nothing escaped, no dots alone.
@@ -44,7 +49,27 @@ fn is_plain(segment: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Beginnings of what is served, followed by what might lead out of it.
+    const PATHS: &str = concat!(
+        r"(/cvmfs/(a\.b/(data|api|\.cvmfs)|info/v1)|/atlr/Frontier/type=frontier_)",
+        r"(/|%2[fF]|%5c|\.|%2[eE]|x){0,6}(\.json)?",
+    );
+
+    proptest! {
+        #[test]
+        fn no_shape_leads_out_of_its_tree(path in PATHS) {
+            if is_cvmfs(&path) || is_frontier(&path) {
+                let decoded = ["%2e", "%2f", "%5c"].iter().zip([".", "/", "/"]);
+                let decoded =
+                    decoded.fold(path.to_ascii_lowercase(), |path, (from, to)| path.replace(from, to));
+                prop_assert!(!decoded.split('/').any(|part| matches!(part, "." | "..")), "{}", path);
+            }
+        }
+    }
 
     #[test]
     fn cvmfs() {
@@ -77,6 +102,7 @@ mod tests {
             ("/atlr/Frontier", false),
             ("/atlr/Frontier/../secret?type=frontier_", false),
             ("/atlr/Frontier/type=frontier_request/../../secret", false),
+            ("/atlr/Frontier/type=frontier_request%2F..%2F..%2Fsecret", false),
             ("/atlr/Frontier/admin", false),
             ("/atlr/FrontierX/type=frontier_request:1", false),
             ("/atlr/frontier/type=frontier_request:1", false),

@@ -89,6 +89,25 @@ fn hosts() {
 }
 
 #[test]
+fn hosts_that_are_addresses() {
+    let table = [
+        ("http://128.142.0.1", true),
+        ("http://127.0.0.1:8000", true), // among the internal hosts of these rules
+        ("http://127.0.0.1:3129", false),
+        ("http://localhost:3129", false),
+        ("http://10.1.1.1:8000", true), // a mirror
+        ("http://10.1.1.1:22", false),
+        ("http://[::1]:8000", false),
+        ("http://[::ffff:10.0.0.1]", false),
+        ("http://admin.localhost", false),
+    ];
+    let access = Access { hosts: globs(&["*"]), ..access() };
+    for (text, allowed) in table {
+        assert_eq!(access.host(&url(text)).is_ok(), allowed, "{text}");
+    }
+}
+
+#[test]
 fn addresses_to_connect_to() {
     #[derive(Debug, PartialEq)]
     enum Verdict {

@@ -1,5 +1,5 @@
-//! Metrics of mirrors and parents. The label `upstream` is a configured URL, or `other` for every host that only
-//! requests name.
+//! Metrics of mirrors and parents. The label `upstream` is a configured URL, or `other` for every host that
+//! only requests name.
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 

@@ -1,9 +1,10 @@
 //! The body of an upstream's answer, still on its way.
 //!
-//! It ends complete or with a [`Failure`], never quietly short. Silence is bounded by `stall_timeout`, counted only
-//! while the reader waits: a slow reader is not the upstream's fault. The connection goes back to the pool when the end
-//! was reached, and is closed when the body is dropped before it.
+//! It ends complete or with a [`Failure`], never quietly short. Silence is bounded by `stall_timeout`,
+//! counted only while the reader waits: a slow reader is not the upstream's fault. The connection goes back
+//! to the pool when the end was reached, and is closed when the body is dropped before it.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -45,8 +46,8 @@ impl UpstreamBody {
         body
     }
 
-    /// Bytes that the whole body has; `None` where only its end tells (chunked, or until the connection closes).
-    /// 0 for an answer to HEAD and for statuses without a body.
+    /// Bytes that the whole body has; `None` where only its end tells (chunked, or until the connection
+    /// closes). 0 for an answer to HEAD and for statuses without a body.
     pub fn content_length(&self) -> Option<u64> {
         self.content_length
     }
@@ -60,6 +61,16 @@ impl UpstreamBody {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+}
+
+impl fmt::Debug for UpstreamBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamBody")
+            .field("upstream", &self.upstream.label)
+            .field("content_length", &self.content_length)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,8 +122,8 @@ impl Body for UpstreamBody {
     }
 }
 
-/// A bound on silence that costs no timer while frames keep coming: the timer is set at the first wait, and when it
-/// rings it is set again unless the current wait has lasted long enough.
+/// A bound on silence that costs no timer while frames keep coming: the timer is set at the first wait, and
+/// when it rings it is set again unless the current wait has lasted long enough.
 struct Patience {
     limit: Duration,
     waiting_since: Option<Instant>,

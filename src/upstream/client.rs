@@ -40,8 +40,9 @@ impl Client {
 
     /// Sends one request and returns the head of its answer, with the body still on its way.
     ///
-    /// A connection is waited for no longer than `connect_timeout`, the head no longer than `first_byte_timeout`, and
-    /// both end at `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
+    /// The turn for a connection and then the connection itself are waited for no longer than
+    /// `connect_timeout`, the head of the answer no longer than `first_byte_timeout`, and all of it ends at
+    /// `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
     /// and unseen. Dropping the future closes the connection.
     pub async fn send(
         &self,
@@ -105,7 +106,8 @@ struct Broken {
     lease: Lease,
 }
 
-/// The request as the candidate wants it: origin-form to the server itself, absolute-form to a cache (RFC 9112 §3.2).
+/// The request as the candidate wants it: origin-form to the server itself, absolute-form to a cache (RFC
+/// 9112 §3.2).
 fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Bytes>>, Failure> {
     let Outgoing { method, path_and_query, mut headers } = request;
     let target = candidate.target();
@@ -129,7 +131,8 @@ fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Byt
     Ok(composed)
 }
 
-/// Refuses answers whose end another reader could see elsewhere (RFC 9112 §6.3), and codings nobody asked for.
+/// Refuses answers whose end another reader could see elsewhere (RFC 9112 §6.3), and codings nobody asked
+/// for.
 fn check_framing<B>(answer: &Response<B>) -> Result<(), Failure> {
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::protocol("it switched protocols unasked"));

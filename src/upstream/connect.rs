@@ -1,7 +1,7 @@
 //! Server -> open connection: name, access rules, TCP, TLS, HTTP.
 //!
-//! Every address is put to the access rules right before it is connected to, so a name that resolves to something
-//! else by then gains nothing.
+//! Every address is put to the access rules right before it is connected to, so a name that resolves to
+//! something else by then gains nothing.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,8 +24,8 @@ use super::tls::Tls;
 use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl};
 
-/// Largest read from an upstream, and so the largest body frame. Reads start at 8 KiB and double while they come
-/// back full, so that small answers do not pay for large buffers.
+/// Largest read from an upstream, and so the largest body frame. Reads start at 8 KiB and double while they
+/// come back full, so that small answers do not pay for large buffers.
 const READ_BUFFER: usize = 256 << 10;
 /// Longest head of an answer; strata send some 300 bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -63,8 +63,8 @@ impl Connector {
         }
     }
 
-    /// Tries the addresses one after the other. Each gets an even share of the time left, so that one that leads
-    /// nowhere does not keep the next from being tried.
+    /// Tries the addresses one after the other. Each gets an even share of the time left, so that one that
+    /// leads nowhere does not keep the next from being tried.
     async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
         let addresses = self.permitted_addresses(server, by).await?;
         let mut last = Failure::ConnectTimeout;
@@ -76,10 +76,10 @@ impl Connector {
             match timeout_at(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     self.access.connected(server, local_ip(&stream, address)?, address)?;
-                    tune(&stream).map_err(|error| not_connected(address, &error))?;
+                    tune(&stream).map_err(|error| Failure::from_connect(address, &error))?;
                     return Ok(stream);
                 }
-                Ok(Err(error)) => last = not_connected(address, &error),
+                Ok(Err(error)) => last = Failure::from_connect(address, &error),
                 Err(_) => last = Failure::ConnectTimeout,
             }
         }
@@ -107,14 +107,7 @@ impl Connector {
 }
 
 fn local_ip(stream: &TcpStream, peer: SocketAddr) -> Result<IpAddr, Failure> {
-    stream.local_addr().map(|local| local.ip()).map_err(|error| not_connected(peer, &error))
-}
-
-fn not_connected(address: SocketAddr, error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused { address },
-        reason => Failure::Connect { address, reason },
-    }
+    stream.local_addr().map(|local| local.ip()).map_err(|error| Failure::from_connect(peer, &error))
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
@@ -134,7 +127,8 @@ where
         .await
         .map_err(|error| Failure::from_head(&error))?;
     let driver = OwnedTask::spawn(async move {
-        // Whoever waits for the answer or its body is told the error too; of an idle connection nobody wants to know.
+        // Whoever waits for the answer or its body is told the error too; of an idle connection nobody wants
+        // to know.
         if let Err(error) = connection.await {
             tracing::trace!(%error, "upstream connection ended");
         }

@@ -1,11 +1,13 @@
-//! Why an upstream did not give what it was asked for. Always the upstream's side or the way to it; what the client
-//! then gets to see is decided elsewhere, in one table.
+//! Why an upstream did not give what it was asked for, and whose trouble that is; what the client then gets
+//! to see is decided elsewhere, in one table.
 
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::UpstreamOutcome;
 use crate::access::Denial;
@@ -27,6 +29,12 @@ pub enum Failure {
     /// All `max_connections` were in use for as long as a connection may take.
     #[error("all connections to it that upstream.max_connections allows are in use")]
     Busy,
+    /// This machine has no more sockets or memory to give.
+    #[error("this machine cannot open another connection: {reason}")]
+    Exhausted {
+        /// The system's words.
+        reason: Arc<str>,
+    },
     /// Nobody listens at the address.
     #[error("{address} refuses connections")]
     Refused {
@@ -78,6 +86,15 @@ pub enum Failure {
     },
 }
 
+/// Whose trouble a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The upstream's, or the way to it: another upstream may do better.
+    Upstream,
+    /// Ours: no upstream is to be blamed for it.
+    Local,
+}
+
 impl Failure {
     /// A stable label; one of [`UpstreamOutcome`]'s.
     pub fn kind(&self) -> &'static str {
@@ -87,6 +104,25 @@ impl Failure {
     /// Whether asking again, elsewhere or later, may help.
     pub fn retry_helps(&self) -> bool {
         !matches!(self, Self::Forbidden(_))
+    }
+
+    /// Whose trouble it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Forbidden(_) | Self::Busy | Self::Exhausted { .. } => Side::Local,
+            _ => Side::Upstream,
+        }
+    }
+
+    /// What kept a connection to `address` from being opened.
+    pub(super) fn from_connect(address: SocketAddr, error: &io::Error) -> Self {
+        match (Errno::from_io_error(error), error.kind()) {
+            (Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM), _) => {
+                Self::Exhausted { reason: error.to_string().into() }
+            }
+            (_, io::ErrorKind::ConnectionRefused) => Self::Refused { address },
+            (_, reason) => Self::Connect { address, reason },
+        }
     }
 
     pub(super) fn protocol(reason: impl Into<Arc<str>>) -> Self {
@@ -121,4 +157,25 @@ fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
 
 fn with_cause(error: &hyper::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_of_connecting() {
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let table = [
+            (Errno::CONNREFUSED, "refused", Side::Upstream),
+            (Errno::HOSTUNREACH, "connect", Side::Upstream),
+            (Errno::NETUNREACH, "connect", Side::Upstream),
+            (Errno::MFILE, "exhausted", Side::Local),
+            (Errno::NFILE, "exhausted", Side::Local),
+        ];
+        for (errno, kind, side) in table {
+            let failure = Failure::from_connect(address, &errno.into());
+            assert_eq!((failure.kind(), failure.side()), (kind, side), "{failure}");
+        }
+    }
 }

@@ -33,6 +33,8 @@ pub enum UpstreamOutcome {
     Forbidden,
     /// [`Failure::Busy`].
     Busy,
+    /// [`Failure::Exhausted`].
+    Exhausted,
     /// [`Failure::Refused`].
     Refused,
     /// [`Failure::Connect`].
@@ -55,7 +57,7 @@ pub enum UpstreamOutcome {
 
 impl UpstreamOutcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Ok,
         Self::NotModified,
         Self::Redirect,
@@ -68,6 +70,7 @@ impl UpstreamOutcome {
         Self::Dns,
         Self::Forbidden,
         Self::Busy,
+        Self::Exhausted,
         Self::Refused,
         Self::Connect,
         Self::ConnectTimeout,
@@ -106,6 +109,7 @@ impl UpstreamOutcome {
             Self::Dns => "dns",
             Self::Forbidden => "forbidden",
             Self::Busy => "busy",
+            Self::Exhausted => "exhausted",
             Self::Refused => "refused",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
@@ -125,6 +129,7 @@ impl From<&Failure> for UpstreamOutcome {
             Failure::Dns { .. } => Self::Dns,
             Failure::Forbidden(_) => Self::Forbidden,
             Failure::Busy => Self::Busy,
+            Failure::Exhausted { .. } => Self::Exhausted,
             Failure::Refused { .. } => Self::Refused,
             Failure::Connect { .. } => Self::Connect,
             Failure::ConnectTimeout => Self::ConnectTimeout,

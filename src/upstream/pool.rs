@@ -1,10 +1,10 @@
 //! The connections of one worker: at most so many to a server, the unused ones kept for a while.
 //!
-//! A permit stands for a connection that carries a request, and is taken before an idle connection is looked for;
-//! since a connection is opened only when none is idle, open connections never exceed the permits. A connection given
-//! back is idle before its permit is free, so whoever waits for the permit finds the connection.
-//! A sweep closes what has been idle for too long and forgets servers that are not in use; it runs only while there
-//! are any.
+//! A permit stands for a connection that carries a request, and is taken before an idle connection is looked
+//! for; since a connection is opened only when none is idle, open connections never exceed the permits. A
+//! connection given back is idle before its permit is free, so whoever waits for the permit finds the
+//! connection. A sweep closes what has been idle for too long and forgets servers that are not in use; it
+//! runs only while there are any.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -122,8 +122,8 @@ impl Pools {
             let mut state = pools.state.lock();
             state.sweep(Instant::now());
             if state.servers.is_empty() {
-                // Under the lock, so that the next server to come sees that nobody sweeps; the task is at its end, hence
-                // cutting it off is no loss.
+                // Under the lock, so that the next server to come sees that nobody sweeps; the task is at its
+                // end, hence cutting it off is no loss.
                 state.sweeper = None;
                 return;
             }
@@ -165,7 +165,8 @@ impl Permit {
     pub(super) async fn kept(&self, by: Instant) -> Option<Connection> {
         loop {
             let mut connection = self.pool.take_idle(Instant::now())?;
-            // Right after an answer its task may not have finished with it, or have yet to see that it was closed.
+            // Right after an answer its task may not have finished with it, or have yet to see that it was
+            // closed.
             if let Ok(Ok(())) = timeout_at(by, connection.sender.ready()).await {
                 return Some(connection);
             }
@@ -211,6 +212,50 @@ impl Pool {
         if idle.len() < self.limits.idle {
             let until = Instant::now() + self.limits.idle_timeout;
             idle.push(Idle { connection, until, _counted: Counted::new(&self.limits.idle_gauge) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools(connections: usize) -> Arc<Pools> {
+        let limits = Limits {
+            connections,
+            idle: 1,
+            idle_timeout: Duration::from_secs(4),
+            idle_gauge: IntGauge::new("idle", "idle").unwrap(),
+        };
+        Arc::new(Pools { limits, state: Mutex::new(State { servers: HashMap::new(), sweeper: None }) })
+    }
+
+    fn server(n: usize) -> ServerUrl {
+        format!("http://host-{n}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn servers_out_of_use_are_forgotten() {
+        let pools = pools(1);
+        let used = pools.permit(&server(0), Instant::now()).await.unwrap();
+        for n in 1..2 * MANY_SERVERS {
+            pools.permit(&server(n), Instant::now()).await.unwrap();
+        }
+        assert!(pools.state.lock().servers.len() <= MANY_SERVERS);
+        // The one in use is still the same: its only permit is taken.
+        assert!(matches!(pools.permit(&server(0), Instant::now()).await, Err(Failure::Busy)));
+        drop(used);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sweep_ends_with_the_last_server_and_begins_with_the_next() {
+        let pools = pools(1);
+        for n in 0..2 {
+            drop(pools.permit(&server(n), Instant::now()).await.unwrap());
+            assert!(pools.state.lock().sweeper.is_some());
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let state = pools.state.lock();
+            assert!(state.servers.is_empty() && state.sweeper.is_none());
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Host name -> addresses: the system's resolver behind a small, bounded memory shared by all workers.
 //!
-//! A name is looked up by one task at a time, however many ask. An answer is good for [`FRESH`]; after that it is
-//! still given out for [`STALE`] while a new one is being fetched, so that a slow or failing name server is felt by
-//! nobody whose name was known. A failed lookup is not repeated for [`NEGATIVE`].
-//! The system resolver does not tell the records' own times to live, hence the fixed ones.
+//! A name is looked up by one task at a time, however many ask. An answer is good for [`FRESH`]; after that
+//! it is still given out for [`STALE`] while a new one is being fetched, so that a slow or failing name
+//! server is felt by nobody whose name was known. A failed lookup is not repeated for [`NEGATIVE`]. The
+//! system resolver does not tell the records' own times to live, hence the fixed ones.
 
 use std::collections::HashMap;
 use std::io;
@@ -78,7 +78,8 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of `host`, in the order to try them; never empty. Takes as long as the name server: bound it.
+    /// The addresses of `host`, in the order to try them; never empty. Takes as long as the name server:
+    /// bound it.
     pub(super) async fn addresses(&self, host: &str) -> Answer {
         if let Ok(literal) = host.parse::<IpAddr>() {
             return Ok(Arc::new([literal]));
@@ -181,8 +182,8 @@ fn make_room(table: &mut HashMap<Arc<str>, Name>, now: Instant) {
     }
 }
 
-/// The families in turn, beginning with the first address: where one family leads nowhere, the second try is of the
-/// other (RFC 8305 §4).
+/// The families in turn, beginning with the first address: where one family leads nowhere, the second try is
+/// of the other (RFC 8305 §4).
 fn interleave(found: &[IpAddr]) -> Arc<[IpAddr]> {
     let mut seen = Vec::with_capacity(found.len().min(MAX_ADDRESSES));
     for ip in found.iter().map(IpAddr::to_canonical) {

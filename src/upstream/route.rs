@@ -1,7 +1,8 @@
 //! Which servers may serve a request, and in which order.
 //!
-//! Parents come first, then the strata. Objects are the same everywhere, so the mirrors are asked in the order of
-//! their group; a document is asked of the host that the client named first, since strata may differ by a revision.
+//! Parents come first, then the strata. Objects are the same everywhere, so the mirrors are asked in the
+//! order of their group; a document is asked of the host that the client named first, since strata may differ
+//! by a revision.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -140,8 +141,8 @@ impl Upstreams {
         })
     }
 
-    /// The candidates for one request, best first. Empty only when nothing can serve it: an origin-form request for
-    /// a repository that no group serves.
+    /// The candidates for one request, best first. Empty only when nothing can serve it: an origin-form
+    /// request for a repository that no group serves.
     pub fn route(&self, query: RouteQuery<'_>) -> Vec<Candidate> {
         let strata = self.strata(query);
         let target = match (query.named, strata.first()) {

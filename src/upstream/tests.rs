@@ -27,6 +27,7 @@ struct Setup {
     parents: Vec<Parent>,
     config: config::Upstream,
     names: Table,
+    internal_hosts: Vec<Glob>,
 }
 
 /// A client and what it leaves behind.
@@ -37,7 +38,13 @@ struct Tested {
 }
 
 fn setup() -> Setup {
-    Setup { mirrors: Vec::new(), parents: Vec::new(), config: limits(), names: Table::new(&[]) }
+    Setup {
+        mirrors: Vec::new(),
+        parents: Vec::new(),
+        config: limits(),
+        names: Table::new(&[]),
+        internal_hosts: Vec::new(),
+    }
 }
 
 fn limits() -> config::Upstream {
@@ -72,6 +79,11 @@ impl Setup {
         self
     }
 
+    fn internal_host(mut self, glob: &str) -> Self {
+        self.internal_hosts.push(Glob::new(glob));
+        self
+    }
+
     fn limits(mut self, change: impl FnOnce(&mut config::Upstream)) -> Self {
         change(&mut self.config);
         self
@@ -82,7 +94,7 @@ impl Setup {
             clients: Vec::new(),
             targets: Vec::new(),
             hosts: vec![Glob::new("*")],
-            internal_hosts: Vec::new(),
+            internal_hosts: self.internal_hosts,
         };
         let access = Arc::new(Access::new(&rules, &self.mirrors, &self.parents, &[]));
         let metrics = Metrics::new().unwrap().upstream;

@@ -1,7 +1,7 @@
 //! TLS towards https upstreams: the system's certificate authorities and the configured ones, HTTP/1.1 only.
 //!
-//! Reading the authorities takes milliseconds of disk and processor, so it is done once, and only where an https
-//! upstream is configured or asked for.
+//! Reading the authorities takes milliseconds of disk and processor, so it is done once, and only where an
+//! https upstream is configured or asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use super::server::{AwaitClose, HELLO, Read, Server, Write};
 use super::*;
 use crate::access::Denial;
 use crate::upstream::task::OwnedTask;
+use crate::upstream::tls::Tls;
 
 #[tokio::test]
 async fn a_name_that_leads_inside_is_not_connected_to() {
@@ -83,12 +84,24 @@ async fn a_trusted_certificate_for_the_right_name_is_needed() {
     }
 }
 
+#[tokio::test]
+async fn authorities_are_read_when_a_request_first_needs_them() {
+    let certificate = certificate("named.example");
+    let (port, _server) = serve_tls(&certificate.key).await;
+    let tested = setup()
+        .name("named.example", &["127.0.0.1"])
+        .internal_host("*.example")
+        .limits(|limits| limits.ca_files = vec![certificate.file.path().to_owned()])
+        .client();
+    assert_eq!(tested.fetch(&format!("https://named.example:{port}")).await.unwrap(), "hello");
+}
+
 #[test]
 fn a_useless_ca_file_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let empty = super::super::tls::Tls::new(vec![file.path().to_owned()]).load_now();
+    let empty = Tls::new(vec![file.path().to_owned()]).load_now();
     assert!(empty.err().unwrap().to_string().contains("holds no certificate"));
-    let missing = super::super::tls::Tls::new(vec!["/nonexistent/ca.pem".into()]).load_now();
+    let missing = Tls::new(vec!["/nonexistent/ca.pem".into()]).load_now();
     assert!(missing.err().unwrap().to_string().contains("/nonexistent/ca.pem"));
 }
 
