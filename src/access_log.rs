@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 
 use self::line::Formatter;
 use self::queue::{Queue, Refused};
-pub use self::record::{Ending, LoggedHeaders, Record, Role};
+pub use self::record::{Ending, LoggedHeaders, Record};
 use self::sink::Sink;
 use crate::config::{AccessLogFormat, Log};
 use crate::metrics::LogMetrics;

@@ -2,13 +2,14 @@
 //!
 //! `time` RFC 3339, UTC, of the end; `duration`, `first_byte`* seconds; `client` address; `method`; `uri`;
 //! `version` of HTTP; `status`; `bytes` sent in all; `body_bytes` among them; `outcome` as in the metrics;
-//! `ending` `complete`, `client_gone`, `client_stalled` or `broken_off`; `parent`* or `origin`* that was asked;
-//! `content_type`*; `referer`*, `user_agent`*, `frontier_id`*, `cvmfs_info`* of the request.
+//! `ending` `complete`, `client_gone`, `client_stalled` or `broken_off`; `parent`*, `mirror`* or (not configured)
+//! `origin`* that was asked; `content_type`*; `referer`*, `user_agent`*, `frontier_id`*, `cvmfs_info`* of the request.
 
 use std::time::Duration;
 
 use super::clock::Moment;
-use super::{Record, Role, line, text};
+use super::{Record, line, text};
+use crate::upstream::Role;
 
 pub(super) fn line(record: &Record<'_>, time: Moment<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"time\":\"");
@@ -33,8 +34,9 @@ pub(super) fn line(record: &Record<'_>, time: Moment<'_>, out: &mut Vec<u8>) {
     string(out, "outcome", record.outcome.as_str().as_bytes());
     string(out, "ending", record.ending.as_str().as_bytes());
     let upstream = record.upstream.map(|(role, host)| match role {
-        Role::Direct => ("origin", host),
         Role::Parent => ("parent", host),
+        Role::Mirror => ("mirror", host),
+        Role::Named => ("origin", host),
     });
     if let Some((role, host)) = upstream {
         string(out, role, host.as_bytes());

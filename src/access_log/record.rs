@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, Version, header};
 
 use crate::outcome::Outcome;
+use crate::upstream::Role;
 
 /// One request, from start to end.
 #[derive(Clone, Debug)]
@@ -65,15 +66,6 @@ impl Ending {
             Self::BrokenOff => "broken_off",
         }
     }
-}
-
-/// Whom an upstream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A stratum or any other origin.
-    Direct,
-    /// A cache further up.
-    Parent,
 }
 
 /// Request fields that some form of the log shows; the first 2 KiB of each are logged.

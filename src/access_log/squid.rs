@@ -7,8 +7,9 @@
 //! Sources: squid `logformat`, `LogTags`, `hier_code`; frontier-squid `customize.sh` (`awstats`).
 
 use super::clock::Moment;
-use super::{Ending, Record, Role, line, text};
+use super::{Ending, Record, line, text};
 use crate::outcome::Outcome;
+use crate::upstream::Role;
 
 pub(super) fn native(record: &Record<'_>, time: Moment<'_>, out: &mut Vec<u8>) {
     text::decimal(out, time.seconds);
@@ -94,7 +95,7 @@ fn request_status(out: &mut Vec<u8>, record: &Record<'_>) {
 fn hierarchy(record: &Record<'_>) -> &'static str {
     match record.upstream {
         None => "HIER_NONE",
-        Some((Role::Direct, _)) => "HIER_DIRECT",
+        Some((Role::Mirror | Role::Named, _)) => "HIER_DIRECT",
         Some((Role::Parent, _)) => "FIRSTUP_PARENT",
     }
 }

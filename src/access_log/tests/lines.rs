@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::line::Formatter;
-use super::super::{Ending, LoggedHeaders, Record, Role};
+use super::super::{Ending, LoggedHeaders, Record};
 use super::record;
 use crate::config::AccessLogFormat::{self, Combined, Frontier, Json, Squid};
 use crate::outcome::Outcome;
+use crate::upstream::Role;
 
 fn line(format: AccessLogFormat, record: &Record<'_>) -> String {
     let mut out = Vec::new();
@@ -131,9 +132,9 @@ fn words_for_outcomes_and_endings() {
         (Outcome::MemoryHit, Ending::Complete, None, "TCP_MEM_HIT:HIER_NONE"),
         (Outcome::DiskHit, Ending::ClientStalled, None, "TCP_HIT_TIMEDOUT:HIER_NONE"),
         (Outcome::Collapsed, Ending::Complete, None, "TCP_CF_HIT:HIER_NONE"),
-        (Outcome::Miss, Ending::BrokenOff, Some((Role::Direct, "s1")), "TCP_MISS_ABORTED:HIER_DIRECT"),
+        (Outcome::Miss, Ending::BrokenOff, Some((Role::Mirror, "s1")), "TCP_MISS_ABORTED:HIER_DIRECT"),
         (Outcome::Reload, Ending::Complete, None, "TCP_HIT:HIER_NONE"),
-        (Outcome::Repair, Ending::Complete, Some((Role::Direct, "s1")), "TCP_SWAPFAIL_MISS:HIER_DIRECT"),
+        (Outcome::Repair, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_SWAPFAIL_MISS:HIER_DIRECT"),
         (Outcome::DocumentHit, Ending::Complete, None, "TCP_MEM_HIT:HIER_NONE"),
         (
             Outcome::DocumentRevalidated,
@@ -141,10 +142,10 @@ fn words_for_outcomes_and_endings() {
             Some((Role::Parent, "p")),
             "TCP_REFRESH_UNMODIFIED:FIRSTUP_PARENT",
         ),
-        (Outcome::DocumentMiss, Ending::Complete, Some((Role::Direct, "s1")), "TCP_MISS:HIER_DIRECT"),
+        (Outcome::DocumentMiss, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::DocumentCollapsed, Ending::Complete, None, "TCP_CF_HIT:HIER_NONE"),
         (Outcome::DocumentStale, Ending::Complete, None, "TCP_REFRESH_FAIL_OLD:HIER_NONE"),
-        (Outcome::Pass, Ending::Complete, Some((Role::Direct, "s1")), "TCP_MISS:HIER_DIRECT"),
+        (Outcome::Pass, Ending::Complete, Some((Role::Named, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::UpstreamError, Ending::Complete, None, "TCP_MISS:HIER_NONE"),
         (Outcome::Denied, Ending::Complete, None, "TCP_DENIED:HIER_NONE"),
         (Outcome::BadRequest, Ending::Complete, None, "NONE_NONE:HIER_NONE"),
@@ -228,7 +229,7 @@ proptest! {
             duration: Duration::from_nanos(millis),
             method: &method,
             uri: &uri,
-            upstream: Some((Role::Direct, &host)),
+            upstream: Some((Role::Named, &host)),
             content_type: content_type.as_deref(),
             status,
             headers,
