@@ -4,8 +4,9 @@
 //! is served ([`Access::target`]), may this host be named ([`Access::host`]), and, once its name is resolved,
 //! may this very address be connected to ([`Access::may_connect`], [`Access::connected`]). The last one is
 //! asked for every address of every connection, since a name may resolve to something else at any time (DNS
-//! rebinding). Invariant: no rule opens the proxy's own listeners, the admin port above all. Pure: values in,
-//! verdicts out.
+//! rebinding).
+//!
+//! Invariant: no rule opens the proxy's own listeners, the admin port above all. Pure: values in, verdicts out.
 
 mod address;
 mod shape;

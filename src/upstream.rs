@@ -7,8 +7,9 @@
 //! were good.
 //!
 //! Invariants: every wait is bounded (name, connection, head, silence in a body); a connection goes back to
-//! the pool only after a complete answer, in every other case it is closed; nothing here knows of caches. Not
-//! here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
+//! the pool only after a complete answer, in every other case it is closed; nothing here knows of caches.
+//!
+//! Not here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
 
 mod body;
 mod client;

@@ -2,8 +2,8 @@
 //! is good for nothing but the traffic it is there for.
 //!
 //! Sources: `layout/cvmfs.rs`; the Frontier clients, which ask for
-//! `<server>/<servlet>/Frontier/type=frontier_request: 1:DEFAULT&encoding=...&p1=...` (older ones write `?`
-//! for the last slash; `frontier_file` asks for files).
+//! `/<servlet>/Frontier/type=frontier_request:1:DEFAULT&encoding=...&p1=...` (older ones write `?` for the
+//! last slash; `frontier_file` asks for files).
 
 use crate::layout;
 

@@ -24,9 +24,10 @@ use super::tls::Tls;
 use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl};
 
-/// Largest read from an upstream, and so the largest body frame. Reads start at 8 KiB and double while they
-/// come back full, so that small answers do not pay for large buffers.
-const READ_BUFFER: usize = 256 << 10;
+/// What hyper makes room for before it reads. It starts at 8 KiB and doubles while reads come back full, so
+/// that small answers do not pay for large buffers; growing the buffer may double this once more, hence body
+/// frames of at most 256 KiB.
+const READ_BUFFER: usize = 128 << 10;
 /// Longest head of an answer; strata send some 300 bytes.
 const MAX_HEAD: usize = 32 << 10;
 /// When TCP looks after a silent peer, for connections that idle or wait for an answer.

@@ -31,6 +31,25 @@ async fn every_framing_of_a_body() {
 }
 
 #[tokio::test]
+async fn a_large_body_comes_in_bounded_frames() {
+    const SIZE: usize = 4 << 20;
+    let body: &'static str = "0123456789abcdef".repeat(SIZE / 16).leak();
+    let server =
+        Server::play(&[&[Read, Write("HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n"), Write(body)]])
+            .await;
+    let tested = setup().mirror(&server.url()).client();
+    let mut answer = tested.get(&server.url()).await.unwrap().into_body();
+    let mut received = Vec::new();
+    while let Some(frame) = answer.frame().await {
+        let data = frame.unwrap().into_data().unwrap();
+        assert!(data.len() <= 256 << 10, "{}", data.len());
+        received.extend_from_slice(&data);
+    }
+    assert!(received == body.as_bytes());
+    assert_eq!(answer.received(), SIZE as u64);
+}
+
+#[tokio::test]
 async fn interim_answers_are_swallowed() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
     check(Method::GET, &[interim, HELLO], Some(5), "hello").await;
