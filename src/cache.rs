@@ -17,7 +17,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use disk::{Disk, NotAdmitted, RemoveReason};
+use disk::{Disk, NotAdmitted, ReadError, RemoveReason};
 use fill::FillHandle;
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
 use memory::{Memory, NameHasher};
@@ -88,7 +88,7 @@ impl Cache {
     pub fn lookup(self: &Arc<Self>, name: &ObjectName) -> Lookup {
         match self.find(name) {
             Some(object) => Lookup::Hit(object),
-            None => self.join_or_lead(name),
+            None => self.lookup_past_disk(name),
         }
     }
 
@@ -100,7 +100,8 @@ impl Cache {
         self.disk.as_ref()?.get(name).map(Object::Disk)
     }
 
-    fn join_or_lead(self: &Arc<Self>, name: &ObjectName) -> Lookup {
+    /// The same without looking on disk, for whoever found the record there unreadable.
+    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName) -> Lookup {
         let mut fills = self.fills(name).lock();
         if let Some(reader) = fills.get(name).and_then(FillHandle::join) {
             self.metrics.joined.inc();
@@ -155,6 +156,18 @@ impl Cache {
         self.memory.remove(name);
         if let Some(disk) = &self.disk {
             disk.remove(name, RemoveReason::Corrupt);
+        }
+    }
+
+    /// Deals with a record that could not be read; whether it had gone bad, rather than being another object's.
+    pub fn unreadable(&self, name: &ObjectName, error: &ReadError) -> bool {
+        match error {
+            ReadError::Foreign => false,
+            ReadError::Corrupt { .. } | ReadError::Io(_) => {
+                tracing::warn!(%name, %error, "a stored object is dropped");
+                self.remove_bad(name);
+                true
+            }
         }
     }
 
@@ -226,6 +239,10 @@ impl Cache {
 
     fn count_failure(&self, why: Why) {
         self.metrics.fill_failures[why as usize].inc();
+    }
+
+    fn count_verified(&self) {
+        self.metrics.verified.inc();
     }
 
     fn now(&self) -> u32 {

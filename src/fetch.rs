@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use crate::cache::{CommitError, FillError, FillWriter, Why};
-use crate::upstream::{Candidate, Client, Failure, Outcome, Outgoing, UpstreamBody};
+use crate::upstream::{Candidate, Client, Failure, Outgoing, Side, UpstreamBody, UpstreamOutcome as Outcome};
 
 /// How long bytes may lie in the current chunk while the source pauses, before readers get them.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
@@ -45,6 +45,8 @@ struct Attempts {
     corrupt: usize,
     late: usize,
     other: usize,
+    forbidden: usize,
+    ours: usize,
     story: String,
 }
 
@@ -60,7 +62,7 @@ impl Attempts {
     fn answered(&mut self, candidate: &Candidate, outcome: Outcome, status: StatusCode) {
         match outcome {
             Outcome::NotFound => self.not_found += 1,
-            Outcome::BadLength => self.corrupt += 1,
+            Outcome::OverLong => self.corrupt += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));
@@ -72,7 +74,11 @@ impl Attempts {
     }
 
     fn failed(&mut self, candidate: &Candidate, failure: &Failure) {
-        if failure.is_timeout() {
+        if let Failure::Forbidden(_) = failure {
+            self.forbidden += 1;
+        } else if failure.side() == Side::Local {
+            self.ours += 1;
+        } else if failure.is_timeout() {
             self.late += 1;
         } else {
             self.other += 1;
@@ -84,11 +90,25 @@ impl Attempts {
         let why = match self {
             Self { corrupt: 1.., .. } => Why::Corrupt,
             Self { late: 1.., .. } => Why::TooSlow,
-            Self { not_found: 1.., other: 0, .. } => Why::NotFound,
+            Self { other: 1.., .. } => Why::Unavailable,
+            Self { ours: 1.., .. } => Why::Overload,
+            Self { forbidden: 1.., .. } => Why::Forbidden,
+            Self { not_found: 1.., .. } => Why::NotFound,
             _ => Why::Unavailable,
         };
         let story = if self.story.is_empty() { "no upstream serves this".to_owned() } else { self.story };
         FillError::new(why, story)
+    }
+}
+
+impl From<Failure> for FillError {
+    fn from(failure: Failure) -> Self {
+        let why = match (failure.side(), failure.is_timeout()) {
+            (Side::Local, _) => Why::Overload,
+            (_, true) => Why::TooSlow,
+            _ => Why::Unavailable,
+        };
+        Self::new(why, failure.to_string())
     }
 }
 
@@ -136,7 +156,7 @@ impl Fetch {
             match pump(&mut writer, response.into_body(), skip, show_by).await {
                 Ended::Whole => {}
                 Ended::Broken(failure) => {
-                    candidate.upstream.record(failure.outcome());
+                    candidate.upstream.record(Outcome::from(&failure));
                     attempts.failed(candidate, &failure);
                     queue.extend(turn.again());
                     if !writer.is_released() {
@@ -177,7 +197,7 @@ impl Fetch {
 
     fn blame(&self, candidate: &Candidate, error: &CommitError) {
         candidate.upstream.record(match error {
-            CommitError::Length { .. } => Outcome::BadLength,
+            CommitError::Length { .. } => Outcome::OverLong,
             CommitError::Digest(_) => Outcome::BadDigest,
         });
         tracing::warn!(
@@ -230,7 +250,7 @@ impl Fetch {
     ) -> Result<Response<UpstreamBody>, Failure> {
         let result = self.client.send(candidate, outgoing, deadline).await;
         if let Err(failure) = &result {
-            candidate.upstream.record(failure.outcome());
+            candidate.upstream.record(Outcome::from(failure));
         }
         result
     }
@@ -298,7 +318,7 @@ fn read_head(
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.
-        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
+        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::OverLong),
         _ => Ok((len, skip)),
     }
 }

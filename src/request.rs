@@ -66,12 +66,12 @@ pub enum Refusal {
     #[error(transparent)]
     Denied(#[from] Denial),
     /// The request came through this cache before.
-    #[error("this request passed through {0} already: the caches are configured in a circle")]
-    Loop(String),
+    #[error("this request passed through this cache already: the caches are configured in a circle")]
+    Loop,
 }
 
 /// Reads the head of a request and applies the access rules to it.
-pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_name: &str) -> Result<Asked<'r>, Refusal> {
+pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) -> Result<Asked<'r>, Refusal> {
     let verb = match *request.method() {
         Method::GET => Verb::Get,
         Method::HEAD => Verb::Head,
@@ -86,12 +86,12 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_name: &str) ->
     if !path.as_str().bytes().all(|c| matches!(c, 0x21..=0x7e)) {
         return Err(Refusal::Malformed("the target has characters that must be escaped"));
     }
-    access.target(path.as_str(), named.as_ref())?;
+    access.target(path.as_str())?;
     if let Some(named) = &named {
         access.host(named)?;
     }
-    if request.headers().contains_key(VIA) && came_through(request.headers(), own_name) {
-        return Err(Refusal::Loop(own_name.to_owned()));
+    if came_through(request.headers(), own_mark) {
+        return Err(Refusal::Loop);
     }
     let target = match (path.query(), layout::object(path.path())) {
         (None, Some(object)) => Target::Object(object),
@@ -150,11 +150,15 @@ fn named_server<B>(request: &Request<B>) -> Result<Option<ServerUrl>, Refusal> {
     Ok(Some(named))
 }
 
-/// Whether a `Via` member names this cache (RFC 9110 §7.6.3: received-protocol received-by).
-fn came_through(headers: &HeaderMap, own_name: &str) -> bool {
-    headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |member| member.split_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case(own_name)),
-    )
+/// Whether a `Via` member bears this cache's mark as its comment (RFC 9110 §7.6.3). Names do not tell caches apart:
+/// they come from host names, and a node's cache and its site's may run on one host.
+fn came_through(headers: &HeaderMap, own_mark: &str) -> bool {
+    headers
+        .get_all(VIA)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|member| member.split_whitespace().nth(2) == Some(own_mark))
 }
 
 /// Whether the client asks for bytes that were checked just now. CVMFS clients say it once after corrupt data.
@@ -194,7 +198,7 @@ mod tests {
     }
 
     fn verdict(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
-        match parse(&request(method, target, fields), &access(), "me") {
+        match parse(&request(method, target, fields), &access(), "(m1)") {
             Ok(asked) => match asked.target {
                 Target::Object(object) => format!("object {}", object.repository),
                 Target::Document(Some(mutable)) => format!("document {:?}", mutable.repository()),
@@ -203,7 +207,7 @@ mod tests {
             Err(Refusal::Malformed(why)) => format!("400 {why}"),
             Err(Refusal::Method) => "405".to_owned(),
             Err(Refusal::Denied(_)) => "403".to_owned(),
-            Err(Refusal::Loop(_)) => "loop".to_owned(),
+            Err(Refusal::Loop) => "loop".to_owned(),
         }
     }
 
@@ -245,10 +249,10 @@ mod tests {
     #[test]
     fn circles_are_seen() {
         for (via, expected) in [
-            ("1.1 other", "object a.b"),
-            ("1.1 me", "loop"),
-            ("1.1 other, 1.1 ME (comment)", "loop"),
-            ("1.1 men", "object a.b"),
+            ("1.1 me", "object a.b"),
+            ("1.1 me (m1)", "loop"),
+            ("1.1 other (m2), 1.1 me (m1)", "loop"),
+            ("1.1 me (m2)", "object a.b"),
         ] {
             assert_eq!(verdict("GET", OBJECT, &[("host", "x"), ("via", via)]), expected, "{via}");
         }

@@ -27,6 +27,7 @@ use range::{IfRangeValidators, Portion};
 
 use crate::cache::{FillError, Why};
 use crate::digest::ObjectName;
+use crate::document;
 use crate::outcome::Outcome;
 use crate::request::{Refusal, Verb};
 
@@ -41,6 +42,9 @@ pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 pub struct Heads {
     name: String,
     via: HeaderValue,
+    /// Tells this very process from any other, also of the same name: a `Via` comment, parentheses included.
+    mark: String,
+    marked_via: HeaderValue,
     hit: HeaderValue,
     miss: HeaderValue,
     /// For the outcomes of objects, indexed by `Outcome as usize`.
@@ -61,8 +65,11 @@ pub enum Selection {
 impl Heads {
     /// Heads in the name of `name`, an RFC 9110 token.
     pub fn new(name: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let mark = format!("(substratum-{:016x})", fastrand::u64(..));
         Ok(Self {
             via: HeaderValue::try_from(format!("1.1 {name}"))?,
+            marked_via: HeaderValue::try_from(format!("1.1 {name} {mark}"))?,
+            mark,
             hit: HeaderValue::try_from(format!("HIT from {name}"))?,
             miss: HeaderValue::try_from(format!("MISS from {name}"))?,
             object_status: Outcome::ALL.map(|outcome| object_status(outcome).render(name)),
@@ -70,14 +77,14 @@ impl Heads {
         })
     }
 
-    /// The name of this cache.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Our `Via` member on requests: with the mark by which a request that comes back is known.
+    pub fn request_via(&self) -> &HeaderValue {
+        &self.marked_via
     }
 
-    /// Our `Via` member.
-    pub fn via(&self) -> &HeaderValue {
-        &self.via
+    /// The mark.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// The head of an object's answer: 200, 206, 304 or 416, and the bytes that belong to it.
@@ -96,7 +103,7 @@ impl Heads {
         let selection = match len {
             _ if conditions(request, &etag) == Condition::NotModified => None,
             Some(len) if request.contains_key(RANGE) => {
-                let held = IfRangeValidators { etag: EntityTag::parse(etag.as_bytes()), last_modified: None };
+                let held = IfRangeValidators { tag: EntityTag::parse(etag.as_bytes()), ..Default::default() };
                 Some(range::portion(request, len, held))
             }
             _ => Some(Portion::Whole),
@@ -155,7 +162,7 @@ impl Heads {
             }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
-            Refusal::Loop(_) => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
+            Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
         let mut response = self.trouble(status, error, &refusal.to_string());
         match refusal {
@@ -177,14 +184,42 @@ impl Heads {
             Why::Unavailable => (StatusCode::BAD_GATEWAY, "destination_unavailable"),
             Why::Corrupt => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
             Why::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
-            Why::Abandoned | Why::Overrun | Why::Storage => {
+            Why::Forbidden => (StatusCode::FORBIDDEN, "destination_ip_prohibited"),
+            Why::Overload | Why::Abandoned | Why::Overrun | Why::Storage => {
                 (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
             }
         };
         let response = self.trouble(status, error, &format!("{}: {failure}", failure.why.as_str()));
-        let outcome =
-            if status == StatusCode::NOT_FOUND { Outcome::Miss } else { Outcome::UpstreamError };
+        let outcome = match failure.why {
+            Why::NotFound => Outcome::Miss,
+            Why::Forbidden => Outcome::Denied,
+            Why::Overload => Outcome::Overload,
+            _ => Outcome::UpstreamError,
+        };
         (response, outcome)
+    }
+
+    /// The answer when a document could not be had.
+    pub fn document_failure(&self, failure: &document::Failure<FillError>) -> (Response<Bytes>, Outcome) {
+        use document::Failure;
+        let (status, error) = match failure {
+            Failure::Upstream(failure) => return self.failure(failure),
+            Failure::Length { .. } => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
+            Failure::Status(_) => (StatusCode::BAD_GATEWAY, "destination_unavailable"),
+            Failure::ForeignNotModified | Failure::BadManifest => {
+                (StatusCode::BAD_GATEWAY, "http_protocol_error")
+            }
+            Failure::OnlyIfCached => (StatusCode::GATEWAY_TIMEOUT, "http_request_error"),
+            Failure::Overload | Failure::Interrupted => {
+                (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
+            }
+        };
+        let outcome = match failure {
+            Failure::Overload => Outcome::Overload,
+            Failure::OnlyIfCached => Outcome::DocumentMiss,
+            _ => Outcome::UpstreamError,
+        };
+        (self.trouble(status, error, &failure.to_string()), outcome)
     }
 
     fn trouble(&self, status: StatusCode, error: &str, text: &str) -> Response<Bytes> {
@@ -210,7 +245,7 @@ fn etag(name: &ObjectName) -> HeaderValue {
 }
 
 fn conditions(request: &HeaderMap, etag: &HeaderValue) -> Condition {
-    let held = Validators { etag: EntityTag::parse(etag.as_bytes()), last_modified: None };
+    let held = Validators { tag: EntityTag::parse(etag.as_bytes()), modified: None };
     conditional::evaluate(request, held)
 }
 

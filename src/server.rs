@@ -128,10 +128,7 @@ impl Server {
                 _ = tick.tick() => self.sweep(),
                 // Keeps the set small; results are of no interest.
                 Some(_) = serving.join_next() => {}
-                changed = phase.wait_for(|phase| *phase == Phase::Draining) => {
-                    drop(changed);
-                    break;
-                }
+                () = draining(&mut phase) => break,
             }
         }
         // Closes the sockets: whoever comes now is refused and takes its next proxy.
@@ -200,6 +197,15 @@ async fn accept(
     }
 }
 
+/// Waits for the end of serving; a vanished sender is one.
+async fn draining(phase: &mut watch::Receiver<Phase>) {
+    while *phase.borrow_and_update() == Phase::Serving {
+        if phase.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Whether the error concerns a client that left while it waited, rather than us.
 fn is_per_connection(error: &io::Error) -> bool {
     matches!(
@@ -227,8 +233,7 @@ async fn serve(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        changed = phase.wait_for(|phase| *phase == Phase::Draining) => {
-            drop(changed);
+        () = draining(&mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -16,20 +16,18 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use crate::access::{Access, Denial};
-use crate::access_log::Role as LogRole;
 use crate::cache::disk::{DiskObject, ReadError};
-use crate::cache::{CHUNK, Cache, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
-use crate::config::{self, ServerUrl};
+use crate::cache::{CHUNK, Cache, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
+use crate::config::{self, Scheme, ServerUrl};
 use crate::digest::ObjectName;
-use crate::document::{Answer, DocumentKey, DocumentKind, DocumentRequest, Documents};
+use crate::document::{AnswerBody, DocumentKey, DocumentRequest, Documents, UpstreamRequest};
 use crate::fetch::Fetch;
-use crate::layout::cvmfs::Mutable;
 use crate::outcome::Outcome;
-use crate::request::{self, Asked, Refusal, Target, Verb};
+use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::{Body, DiskSource};
 use crate::response::{Heads, Selection, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Client, Role, RouteKind, RouteQuery, Upstreams};
+use crate::upstream::{Client, RouteKind, RouteQuery, Upstreams};
 
 /// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
 const LOOKUPS: usize = 3;
@@ -42,7 +40,7 @@ pub struct Worker {
     /// Objects.
     pub cache: Arc<Cache>,
     /// Documents.
-    pub documents: Arc<Documents>,
+    pub documents: Documents<FillError>,
     /// Rules.
     pub access: Arc<Access>,
     /// Whom to ask.
@@ -110,8 +108,13 @@ struct ObjectRequest {
     verb: Verb,
     name: ObjectName,
     headers: HeaderMap,
+    place: Place,
+}
+
+/// Where a resource is said to be.
+struct Place {
     named: Option<ServerUrl>,
-    repository: Box<str>,
+    repository: Option<Box<str>>,
     path: PathAndQuery,
 }
 
@@ -126,7 +129,7 @@ impl Service {
         let worker = &self.worker;
         let tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
         let asked = match &self.admitted {
-            Ok(()) => request::parse(request, &worker.access, worker.heads.name()),
+            Ok(()) => request::parse(request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial.clone())),
         };
         let asked = match asked {
@@ -149,9 +152,11 @@ impl Service {
                     verb: asked.verb,
                     name: object.name,
                     headers: request.headers().clone(),
-                    repository: object.repository.into(),
-                    path: asked.path.clone(),
-                    named: asked.named,
+                    place: Place {
+                        repository: Some(object.repository.into()),
+                        path: asked.path.clone(),
+                        named: asked.named.clone(),
+                    },
                 };
                 let worker = Arc::clone(worker);
                 Answering::Working(Box::pin(async move {
@@ -161,40 +166,31 @@ impl Service {
                 }))
             }
             Target::Document(mutable) => {
-                let document = self.document_request(&asked, *mutable, request);
-                let repository = mutable.and_then(|m| m.repository()).map(Box::from);
-                let (named, path) = (asked.named, asked.path.clone());
+                let repository = mutable.and_then(|m| m.repository());
+                let document = DocumentRequest {
+                    method: asked.verb.method(),
+                    key: document_key(asked.named.as_ref(), asked.path),
+                    scope: worker.upstreams.scope(asked.named.as_ref(), repository),
+                    headers: self.with_client_address(request.headers()),
+                };
+                let (named, path) = (asked.named.clone(), asked.path.clone());
+                let place = Place { named, repository: repository.map(Box::from), path };
                 let worker = Arc::clone(worker);
                 Answering::Working(Box::pin(async move {
-                    let (response, outcome) = worker.document(document, named, repository, path).await;
+                    let (response, outcome) = worker.document(document, place).await;
                     finish(response, outcome, tally)
                 }))
             }
         }
     }
 
-    fn document_request<B>(
-        &self,
-        asked: &Asked<'_>,
-        mutable: Option<Mutable<'_>>,
-        request: &Request<B>,
-    ) -> DocumentRequest {
-        let mut headers = request.headers().clone();
-        // The geo service looks at the last address when it does not know the cache's name.
+    /// The geo service looks at the last address when it does not know the cache's name.
+    fn with_client_address(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut headers = headers.clone();
         if let Ok(client) = HeaderValue::try_from(self.client.to_string()) {
             headers.append(X_FORWARDED_FOR.clone(), client);
         }
-        let kind = match mutable {
-            Some(Mutable::Manifest { repository }) => DocumentKind::Manifest { repository: repository.into() },
-            Some(_) => DocumentKind::Cvmfs,
-            None => DocumentKind::Other,
-        };
-        DocumentRequest {
-            verb: asked.verb,
-            key: DocumentKey::new(asked.named.as_ref(), asked.path),
-            headers,
-            kind,
-        }
+        headers
     }
 }
 
@@ -279,6 +275,7 @@ impl Worker {
         tally: &mut Tally,
     ) -> (Response<Body>, Outcome) {
         let mut fetched = Outcome::Miss;
+        let mut readable = true;
         if wants_check {
             match self.recheck(request.name).await {
                 Recheck::Good(object) => return self.at_rest(&request, object, Outcome::Reload).await,
@@ -288,24 +285,27 @@ impl Worker {
         }
         let mut last = None;
         for _ in 0..LOOKUPS {
-            let (mut reader, outcome, leads) = match self.cache.lookup(&request.name) {
+            let lookup = match readable {
+                true => self.cache.lookup(&request.name),
+                false => self.cache.lookup_past_disk(&request.name),
+            };
+            let (mut reader, outcome, leads) = match lookup {
                 Lookup::Hit(object) => match self.readable(&request.name, object).await {
                     Ok(object) => return self.at_rest(&request, object, Outcome::DiskHit).await,
-                    Err(_) => {
-                        self.cache.remove_bad(&request.name);
-                        fetched = Outcome::Repair;
+                    Err(error) => {
+                        if self.cache.unreadable(&request.name, &error) {
+                            fetched = Outcome::Repair;
+                        }
+                        readable = false;
                         continue;
                     }
                 },
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
-                    let fetch = self.fetch(
-                        request.named.as_ref(),
-                        Some(&request.repository),
-                        RouteKind::Object,
-                        &request.path,
-                    );
-                    self.note_upstream(&fetch, tally);
+                    let fetch = self.fetch(&request.place, RouteKind::Object);
+                    if let Some(first) = fetch.candidates.first() {
+                        tally.asked(first.upstream.role(), &first.upstream.url().authority());
+                    }
                     tokio::spawn(fetch.object(writer));
                     (reader, fetched, true)
                 }
@@ -323,7 +323,7 @@ impl Worker {
             }
         }
         let error = last.unwrap_or_else(|| {
-            crate::cache::FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
+            FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
         });
         let (response, outcome) = self.heads.failure(&error);
         (whole(response, Some(request.verb)), outcome)
@@ -416,66 +416,49 @@ impl Worker {
     }
 
     /// Anything that is not an object.
-    async fn document(
-        self: Arc<Self>,
-        request: DocumentRequest,
-        named: Option<ServerUrl>,
-        repository: Option<Box<str>>,
-        path: PathAndQuery,
-    ) -> (Response<Body>, Outcome) {
-        let verb = request.verb;
+    async fn document(self: Arc<Self>, request: DocumentRequest, place: Place) -> (Response<Body>, Outcome) {
         let worker = Arc::clone(&self);
-        let fetch = move |headers: HeaderMap| async move {
-            let fetch = worker.fetch(named.as_ref(), repository.as_deref(), RouteKind::Document, &path);
-            fetch.document(verb.method(), headers).await
+        let fetch = move |request: UpstreamRequest| async move {
+            worker.fetch(&place, RouteKind::Document).document(request.method, request.headers).await
         };
-        let (mut response, status, outcome) =
-            match self.documents.answer(request, fetch, SystemTime::now()).await {
-                Answer::Complete { response, status, outcome } => {
-                    (whole(response, Some(verb)), status, outcome)
-                }
-                Answer::Streaming { response, status, outcome } => {
-                    let response = response.map(|body| match verb {
-                        Verb::Get => Body::upstream(body),
-                        Verb::Head => Body::empty(),
-                    });
-                    (response, status, outcome)
-                }
-                Answer::Failed(error) => {
-                    let (response, outcome) = self.heads.failure(&error);
-                    return (whole(response, Some(verb)), outcome);
-                }
-            };
-        self.heads.sign_document(response.headers_mut(), &status, outcome);
-        (response, outcome)
+        match self.documents.answer(request, fetch, SystemTime::now()).await {
+            Ok(answer) => {
+                let mut response = answer.response.map(|body| match body {
+                    AnswerBody::Complete(bytes) => Body::once(bytes),
+                    AnswerBody::Passing(body) => Body::upstream(body),
+                });
+                self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
+                (response, answer.outcome)
+            }
+            Err(failure) => {
+                let (response, outcome) = self.heads.document_failure(&failure);
+                (whole(response, None), outcome)
+            }
+        }
     }
 
-    fn fetch(
-        &self,
-        named: Option<&ServerUrl>,
-        repository: Option<&str>,
-        kind: RouteKind,
-        path: &PathAndQuery,
-    ) -> Fetch {
+    fn fetch(&self, place: &Place, kind: RouteKind) -> Fetch {
+        let query =
+            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), kind };
         Fetch {
             client: self.client.clone(),
-            candidates: self.upstreams.route(RouteQuery { named, repository, kind }),
-            path: path.clone(),
-            via: self.heads.via().clone(),
+            candidates: self.upstreams.route(query),
+            path: place.path.clone(),
+            via: self.heads.request_via().clone(),
             head_deadline: self.upstream.head_deadline,
             verify_first_patience: self.objects.verify_first_patience,
         }
     }
+}
 
-    fn note_upstream(&self, fetch: &Fetch, tally: &mut Tally) {
-        if let Some(first) = fetch.candidates.first() {
-            let role = match first.upstream.role() {
-                Role::Parent => LogRole::Parent,
-                Role::Mirror | Role::Named => LogRole::Direct,
-            };
-            tally.asked(role, &first.upstream.url().authority());
-        }
-    }
+/// Documents of plain and of TLS servers are different documents.
+fn document_key(named: Option<&ServerUrl>, path: &PathAndQuery) -> DocumentKey {
+    let authority = match named {
+        None => String::new(),
+        Some(server) if server.scheme == Scheme::Http => server.authority(),
+        Some(server) => format!("{}:{}", server.scheme.as_str(), server.authority()),
+    };
+    DocumentKey::new(&authority, path.as_str())
 }
 
 fn finish(response: Response<Body>, outcome: Outcome, mut tally: Tally) -> Response<Body> {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 
-use crate::access_log::{Ending, LoggedHeaders, Logger, Record, Role};
-use crate::metrics::RequestMetrics;
+use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
+use crate::metrics::{InFlight, RequestMetrics};
 use crate::outcome::Outcome;
+use crate::upstream::Role;
 
 /// Where finished requests are reported; one a worker.
 pub struct Recorder {
@@ -73,6 +74,7 @@ pub struct Tally {
     sent: u64,
     ending: Ending,
     line: Option<Box<Line>>,
+    _in_flight: InFlight,
 }
 
 /// What only the log needs.
@@ -96,7 +98,6 @@ impl Tally {
     ) -> Self {
         let started = Instant::now();
         activity.touch(recorder.at(started));
-        recorder.metrics.started();
         let line = recorder.logger.as_ref().map(|_| {
             Box::new(Line {
                 client,
@@ -118,6 +119,7 @@ impl Tally {
             sent: 0,
             ending: Ending::ClientGone,
             line,
+            _in_flight: recorder.metrics.start(),
         }
     }
 

@@ -82,6 +82,14 @@ pub struct LoggedHeaders<'a> {
 }
 
 impl<'a> LoggedHeaders<'a> {
+    /// The fields that may be shown.
+    pub const NAMES: [HeaderName; 4] = [
+        header::REFERER,
+        header::USER_AGENT,
+        HeaderName::from_static("x-frontier-id"),
+        HeaderName::from_static("cvmfs-info"),
+    ];
+
     /// Picks the fields (the first of each name).
     pub fn of(request: &'a HeaderMap) -> Self {
         let referer = request.get(header::REFERER).map(|value| value.as_bytes());

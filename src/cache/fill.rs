@@ -21,6 +21,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use parking_lot::Mutex;
 pub use reader::{FillReader, Ready};
+pub(super) use writer::FillHandle;
 pub use writer::{CommitError, FillWriter};
 
 use super::disk::DiskWriterReader;
@@ -40,6 +41,10 @@ pub enum Why {
     Unavailable,
     /// No source answered in time.
     TooSlow,
+    /// The rules forbid to ask the only source.
+    Forbidden,
+    /// We have more to do than can be done in time.
+    Overload,
     /// Bytes did not deserve the name.
     Corrupt,
     /// The transfer was given up: no reader was left, or the process is stopping.
@@ -57,6 +62,8 @@ impl Why {
             Self::NotFound => "not_found",
             Self::Unavailable => "unavailable",
             Self::TooSlow => "too_slow",
+            Self::Forbidden => "forbidden",
+            Self::Overload => "overload",
             Self::Corrupt => "corrupt",
             Self::Abandoned => "abandoned",
             Self::Overrun => "overrun",
@@ -65,10 +72,12 @@ impl Why {
     }
 
     /// Every reason, for tables of metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NotFound,
         Self::Unavailable,
         Self::TooSlow,
+        Self::Forbidden,
+        Self::Overload,
         Self::Corrupt,
         Self::Abandoned,
         Self::Overrun,

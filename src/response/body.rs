@@ -105,7 +105,7 @@ impl DiskSource {
                 Poll::Ready(Ok(bytes))
             }
             Err(error) => {
-                self.cache.remove_bad(&self.name);
+                self.cache.unreadable(&self.name, &error);
                 Poll::Ready(Err(error.into()))
             }
         }

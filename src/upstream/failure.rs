@@ -101,6 +101,11 @@ impl Failure {
         UpstreamOutcome::from(self).as_str()
     }
 
+    /// Whether time ran out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::FirstByteTimeout | Self::Stalled { .. })
+    }
+
     /// Whether asking again, elsewhere or later, may help.
     pub fn retry_helps(&self) -> bool {
         !matches!(self, Self::Forbidden(_))

@@ -31,6 +31,8 @@ pub struct Upstreams {
 }
 
 struct Group {
+    /// As configured, behind a mark that no URL has.
+    name: Arc<str>,
     mirrors: Vec<Arc<Upstream>>,
     serves: Vec<Glob>,
 }
@@ -129,6 +131,7 @@ impl Upstreams {
             groups: mirrors
                 .iter()
                 .map(|group| Group {
+                    name: format!("group {}", group.name).into(),
                     mirrors: group.urls.iter().map(&mut mirror).collect(),
                     serves: group.serves.clone(),
                 })
@@ -157,6 +160,20 @@ impl Upstreams {
         let direct = self.limits.direct || self.parents.is_empty();
         let strata = strata.into_iter().filter(|_| direct);
         parents.chain(strata.map(|upstream| Candidate { upstream, form: Form::Origin })).collect()
+    }
+
+    /// Which servers' documents may stand for one another: the members of one mirror group, or a host alone. Two requests
+    /// with equal scopes are for the same content, whichever server they name.
+    pub fn scope(&self, named: Option<&ServerUrl>, repository: Option<&str>) -> Arc<str> {
+        let group = match named {
+            Some(named) => self.group_of(named, repository),
+            None => self.groups.iter().find(|group| group.serves(repository)),
+        };
+        match (group, named) {
+            (Some(group), _) => Arc::clone(&group.name),
+            (None, Some(named)) => named.to_string().into(),
+            (None, None) => "".into(),
+        }
     }
 
     /// The strata that may serve the request, best first.

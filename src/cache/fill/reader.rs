@@ -1,7 +1,6 @@
 //! One reader's view of a fill, at its own pace.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::{Fill, FillError, Phase, Why};
+use crate::cache::disk::ReadError;
 use crate::cache::object::{CHUNK, Object};
 
 /// What a reader can begin with.
@@ -28,7 +28,7 @@ pub struct FillReader {
     fill: Arc<Fill>,
     slot: usize,
     position: u64,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    reading: Option<JoinHandle<Result<Bytes, ReadError>>>,
 }
 
 impl FillReader {
@@ -96,11 +96,7 @@ impl FillReader {
             let wanted = (state.base() - self.position).min(CHUNK as u64) as usize;
             drop(state);
             let offset = self.position;
-            self.reading = Some(tokio::task::spawn_blocking(move || {
-                let mut buffer = vec![0; wanted];
-                extent.read_at(offset, &mut buffer)?;
-                Ok(Bytes::from(buffer))
-            }));
+            self.reading = Some(tokio::task::spawn_blocking(move || extent.read(offset, wanted)));
             return self.poll_next(cx);
         }
         if matches!(state.phase, Phase::Complete(_)) {

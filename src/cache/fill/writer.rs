@@ -195,6 +195,7 @@ impl FillWriter {
             Spill::Window => {
                 let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
                 let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
+                self.cache.count_verified();
                 self.cache.insert(name, Arc::clone(&object));
                 self.end(Phase::Complete(Some(Object::Memory(object))));
             }
@@ -202,7 +203,10 @@ impl FillWriter {
                 let written = tokio::task::spawn_blocking(move || writer.commit()).await;
                 let found = self.cache.disk().and_then(|disk| disk.get(&name));
                 match (written, found) {
-                    (Ok(Ok(())), Some(object)) => self.end(Phase::Complete(Some(Object::Disk(object)))),
+                    (Ok(Ok(())), Some(object)) => {
+                        self.cache.count_verified();
+                        self.end(Phase::Complete(Some(Object::Disk(object))));
+                    }
                     (Ok(Err(error)), _) => {
                         let error = FillError::new(Why::Storage, format!("storing on disk: {error}"));
                         self.end(Phase::Failed(error));
@@ -211,7 +215,10 @@ impl FillWriter {
                 }
             }
             // Readers that are attached read on from the window; nobody else can find the object.
-            Spill::Nowhere => self.end(Phase::Complete(None)),
+            Spill::Nowhere => {
+                self.cache.count_verified();
+                self.end(Phase::Complete(None));
+            }
         }
         Ok(())
     }
