@@ -275,10 +275,10 @@ impl Disk {
         for segment in shared.segments.shut() {
             let _ = shared.wrote(segment.seal());
         }
-        if shared.is_loaded() {
-            if let Err(error) = save_index(shared, snapshot) {
-                tracing::warn!(%error, "cannot save the index of the disk cache: the next start reads its segments");
-            }
+        if shared.is_loaded()
+            && let Err(error) = save_index(shared, snapshot)
+        {
+            tracing::warn!(%error, "cannot save the index of the disk cache: the next start reads its segments");
         }
         shared.publish();
         shared.folder.unlock();

@@ -37,7 +37,7 @@ impl Ghost {
     }
 
     fn locate(&self, fingerprint: u64) -> (usize, u32) {
-        let bucket = (fingerprint >> 32) * self.tags.len() as u64 >> 32;
+        let bucket = ((fingerprint >> 32) * self.tags.len() as u64) >> 32;
         // 0 marks an empty place.
         (bucket as usize, (fingerprint as u32).max(1))
     }

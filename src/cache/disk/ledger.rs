@@ -162,7 +162,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         let purpose = prop_oneof![Just(Purpose::Admit), Just(Purpose::Reclaim)];
         prop_oneof![
-            (0..600u64, purpose).prop_map(|(n, p)| Step::Reserve(n, p)),
+            (1..600u64, purpose).prop_map(|(n, p)| Step::Reserve(n, p)),
             (any::<usize>(), 0..600u64).prop_map(|(i, n)| Step::Settle(i, n)),
             (any::<usize>(), 0..900u64).prop_map(|(i, n)| Step::Close(i, n)),
             any::<usize>().prop_map(Step::Drop),

@@ -73,10 +73,10 @@ impl WriteQueue {
     pub fn push(&self, job: Job) -> Queued {
         let mut state = self.state.lock();
         let cost = job.cost();
-        if let Job::Store(store) = &job {
-            if state.names.contains(&store.header.name) {
-                return Queued::Accepted;
-            }
+        if let Job::Store(store) = &job
+            && state.names.contains(&store.header.name)
+        {
+            return Queued::Accepted;
         }
         // A job that is larger than the whole queue may go alone.
         if state.phase == Phase::Stopped || (state.bytes > 0 && state.bytes + cost > self.limit) {

@@ -48,40 +48,28 @@ fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     if ledger.books().total() <= ledger.capacity() {
         return;
     }
-    let mut dropped = 0;
-    for file in found.iter() {
-        if shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped() {
-            break;
-        }
-        dropped += 1;
+    let enough = || shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped();
+    let mut files = std::mem::take(found).into_iter();
+    while !enough() {
+        let Some(file) = files.next() else { break };
         shared.metrics.evicted.shrunk.inc_by(file.charge.books().total());
-        remove_file(shared, file.number);
-        // The charge goes when the list is drained; the books must know now.
-        let _ = file.charge.close_at(0);
+        remove_file(shared, file);
     }
-    found.drain(..dropped);
+    found.extend(files);
 }
 
 fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
-    let FoundFile { number, charge } = file;
-    match OpenFile::open(&shared.segments.context, number) {
-        Ok(found) => {
-            let segment = shared.segments.adopt(found, charge);
-            if segment.is_none() {
-                remove_file(shared, number);
-            }
-            segment
-        }
+    let segment = file_name(file.number);
+    match OpenFile::open(&shared.segments.context, file.number) {
+        Ok(found) => shared.segments.adopt(found, file.charge),
         Err(SegmentOpenError::Io(error)) => {
-            let segment = file_name(number);
             tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: left alone");
-            shared.segments.set_aside(charge);
+            shared.segments.set_aside(file.charge);
             None
         }
         Err(SegmentOpenError::Format(why)) => {
-            let segment = file_name(number);
-            tracing::warn!(segment, %why, "removed a file of the disk cache that cannot be used");
-            remove_file(shared, number);
+            tracing::warn!(segment, %why, "removing a file of the disk cache that cannot be used");
+            remove_file(shared, file);
             None
         }
     }
@@ -153,9 +141,11 @@ fn enter(shared: &Shared, segment: &Segment, entry: Packed) {
     }
 }
 
-fn remove_file(shared: &Shared, number: u64) {
-    let path = shared.segments.context.folder.join(file_name(number));
+/// Removes a file that was found at start; where that fails it keeps counting.
+fn remove_file(shared: &Shared, file: FoundFile) {
+    let path = shared.segments.context.folder.join(file_name(file.number));
     if let Err(error) = std::fs::remove_file(&path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove a file of the disk cache");
+        shared.segments.set_aside(file.charge);
     }
 }

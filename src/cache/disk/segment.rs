@@ -118,7 +118,8 @@ impl Segment {
         let tail = Tail::Open(Append { at, limit, writers: 0, entries: Vec::new(), door: Door::Open });
         let segment = Self::new(context, header, slot, charge, path, file, tail);
         if let Err(error) = segment.file.write(&mut [IoSlice::new(&header.encode())], 0) {
-            segment.unlink();
+            // An empty file is all that may stay behind.
+            let _ = segment.unlink();
             return Err(error);
         }
         segment.charge.settle(at);
@@ -259,9 +260,10 @@ impl Segment {
     }
 
     /// Removes the file; who has it open keeps it.
-    pub fn unlink(&self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove a segment of the disk cache");
+    pub fn unlink(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -17,7 +17,7 @@ use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Charge, Ledger, Purpose};
 use super::record::Seal;
 use super::replacement::{self, Holding, Queue};
-use super::segment::{Context, Left, OpenFile, Ready, Segment};
+use super::segment::{Context, Left, OpenFile, Ready, Segment, file_name};
 
 /// See the module.
 pub struct Segments {
@@ -43,8 +43,9 @@ struct Queues {
     sealable: Vec<Arc<Segment>>,
     // Removed from the folder, but still held open by readers.
     doomed: Vec<(Weak<Segment>, u64)>,
-    // Of files that could not be opened.
+    // Of files that could be neither used nor removed: they keep counting.
     set_aside: Vec<Charge>,
+    stuck: Vec<Arc<Segment>>,
 }
 
 #[derive(Default)]
@@ -76,6 +77,7 @@ impl Segments {
             sealable: Vec::new(),
             doomed: Vec::new(),
             set_aside: Vec::new(),
+            stuck: Vec::new(),
         };
         Arc::new(Self {
             ledger,
@@ -118,10 +120,13 @@ impl Segments {
         }
     }
 
-    /// Takes in a file that was there at start; `None` when there are too many.
+    /// Takes in a file that was there at start. When there are too many it is left alone, and keeps counting.
     pub fn adopt(&self, found: OpenFile, charge: Charge) -> Option<Arc<Segment>> {
         let mut queues = self.queues.lock();
-        let slot = self.free_slot(&mut queues)?;
+        let Some(slot) = self.free_slot(&mut queues) else {
+            queues.set_aside.push(charge);
+            return None;
+        };
         let (queue, order) = (found.header.queue, found.header.order);
         let segment = Arc::new(Segment::found(&self.context, found, slot, charge));
         queues.next_number = queues.next_number.max(order.saturating_add(1));
@@ -178,7 +183,10 @@ impl Segments {
             *slot = None;
         }
         drop(queues);
-        segment.unlink();
+        if let Err(error) = segment.unlink() {
+            tracing::warn!(segment = file_name(segment.number), %error, "cannot remove a segment of the disk cache");
+            self.queues.lock().stuck.push(Arc::clone(segment));
+        }
     }
 
     /// Moves a segment with everything in it to the end of the main queue.
@@ -228,17 +236,17 @@ impl Segments {
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
         let mut queues = self.queues.lock();
-        if let Some(append) = &queues.line(queue).append {
-            if let Some(offset) = append.extend(extent) {
-                return Ok(Extent::new(self, Arc::clone(append), offset, extent));
-            }
+        if let Some(append) = &queues.line(queue).append
+            && let Some(offset) = append.extend(extent)
+        {
+            return Ok(Extent::new(self, Arc::clone(append), offset, extent));
         }
         // The full one stays the append point while no other can be had: smaller records may still fit.
         let segment = self.create(&mut queues, Kind::Shared, queue, self.segment_size, purpose)?;
-        if let Some(full) = queues.line_mut(queue).append.replace(Arc::clone(&segment)) {
-            if full.shut() == Ready::Sealable {
-                queues.sealable.push(full);
-            }
+        if let Some(full) = queues.line_mut(queue).append.replace(Arc::clone(&segment))
+            && full.shut() == Ready::Sealable
+        {
+            queues.sealable.push(full);
         }
         let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
         self.bell.ring(0);

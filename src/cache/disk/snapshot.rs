@@ -3,7 +3,7 @@
 //! ```text
 //! header    0 magic 8, version 2 | 16 segments 8, entries (about) 8 | 60 checksum 4
 //! segments  slot 8, number 8, seal 8 of each; checksum 4
-//! chunks    number of entries 4, checksum 4, then 24 bytes for each; the last chunk has none
+//! chunks    number of entries 4, checksum of number and entries 4, then 24 bytes for each; the last has none
 //! ```
 //! It only speaks about segments that are sealed, which never change; so it stays right for them however old it is.
 
@@ -61,13 +61,11 @@ pub fn write(path: &Path, index: &Index, segments: &[Arc<Segment>]) -> io::Resul
         while shard.peek().is_some() {
             bytes.clear();
             shard.by_ref().take(CHUNK).for_each(|packed| bytes.extend_from_slice(&packed.to_bytes()));
-            out.write_all(&((bytes.len() / ENTRY) as u32).to_le_bytes())?;
-            out.write_all(&crc32fast::hash(&bytes).to_le_bytes())?;
-            out.write_all(&bytes)?;
+            write_chunk(&mut out, &bytes)?;
         }
         Ok::<(), io::Error>(())
     })?;
-    out.write_all(&[0; 8])?;
+    write_chunk(&mut out, &[])?;
     out.flush()
 }
 
@@ -129,18 +127,32 @@ impl Snapshot {
         loop {
             let mut head = [0; 8];
             self.file.read_exact(&mut head)?;
-            let count = u32_at(&head, 0) as usize;
+            let count = u32_at(&head, 0);
+            let bytes = bytes.get_mut(..count as usize * ENTRY).ok_or_else(damaged)?;
+            self.file.read_exact(bytes)?;
+            if chunk_checksum(count, bytes) != u32_at(&head, 4) {
+                return Err(damaged());
+            }
             if count == 0 {
                 return Ok(());
-            }
-            let bytes = bytes.get_mut(..count * ENTRY).ok_or_else(damaged)?;
-            self.file.read_exact(bytes)?;
-            if crc32fast::hash(bytes) != u32_at(&head, 4) {
-                return Err(damaged());
             }
             bytes.chunks_exact(ENTRY).for_each(|bytes| each(Packed::from_bytes(bytes)));
         }
     }
+}
+
+fn write_chunk(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    let count = (bytes.len() / ENTRY) as u32;
+    out.write_all(&count.to_le_bytes())?;
+    out.write_all(&chunk_checksum(count, bytes).to_le_bytes())?;
+    out.write_all(bytes)
+}
+
+fn chunk_checksum(count: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&count.to_le_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
 }
 
 fn damaged() -> io::Error {
