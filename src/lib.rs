@@ -10,4 +10,5 @@ pub mod document;
 pub mod layout;
 pub mod metrics;
 pub mod outcome;
+pub mod response;
 pub mod upstream;
