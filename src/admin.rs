@@ -1,1 +1,66 @@
-//! The admin port: metrics, health, status.
+//! The operators' side: metrics, health, status, and a page to look at. Read-only.
+//!
+//! `/metrics` Prometheus text, `/livez` the process answers, `/readyz` whether to send clients here, `/status` JSON,
+//! `/` the same for people. Probes are answered at once; the others are *reports*: made on the blocking pool, few
+//! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
+//!
+//! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is
+//! decided by the address it listens on; nothing here needs a `Host`, and nothing changes state.
+
+mod page;
+mod reports;
+mod routes;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+pub use self::server::serve;
+use crate::metrics::Metrics;
+
+/// What there is to show.
+#[derive(Clone)]
+pub struct Admin {
+    /// Behind `/metrics`.
+    pub metrics: Metrics,
+    /// Behind everything else.
+    pub status: Arc<dyn StatusSource>,
+}
+
+/// Whoever knows how the tier is.
+pub trait StatusSource: Send + Sync {
+    /// Asked on the reactor: must not block.
+    fn ready(&self) -> Readiness;
+
+    /// How things are: `name` (the title of the page) and whatever helps; values may be nested. On the page a key's
+    /// ending gives its unit: `_bytes`, `_seconds`. May block for a while.
+    fn status(&self) -> Map<String, Value>;
+
+    /// Brings gauges up to date, just before they are shown. May block for a while.
+    fn sample(&self);
+}
+
+/// Whether clients should be sent here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// Not yet; for what it waits, in words.
+    Starting(&'static str),
+    /// Not any more: it is stopping.
+    Draining,
+}
+
+impl Readiness {
+    /// For people and probes.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Ready => "ready".to_owned(),
+            Self::Starting(what) => format!("starting: {what}"),
+            Self::Draining => "draining: no new clients, please".to_owned(),
+        }
+    }
+}

@@ -1,3 +1,256 @@
-//! The object cache.
+//! The object cache: verified objects in memory and on disk, and the fills that bring them.
+//!
+//! One lookup has one of three answers: the bytes are here ([`Lookup::Hit`]), somebody is fetching them
+//! ([`Lookup::Join`]), or nobody is and the caller must ([`Lookup::Lead`]).
+//!
+//! Invariants: an object can be found only after its digest was verified. A reader ends with exactly the object's bytes or
+//! with an error. A fill reaches exactly one end. Collapsing is an optimisation, never a lock: a lost race costs one
+//! more fetch. Not here: any protocol, any source of bytes, any retry.
 
 pub mod disk;
+mod fill;
+mod memory;
+mod object;
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use disk::{Disk, NotAdmitted, ReadError, RemoveReason};
+use fill::FillHandle;
+pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
+use memory::{Memory, NameHasher};
+pub use object::{CHUNK, MemoryObject, Object};
+use parking_lot::Mutex;
+
+use crate::config;
+use crate::digest::ObjectName;
+use crate::metrics::CacheMetrics;
+
+/// Tables of fills are split, so that workers rarely meet at one lock.
+const FILL_SHARDS: usize = 16;
+
+type Fills = Mutex<HashMap<ObjectName, FillHandle, BuildHasherDefault<NameHasher>>>;
+
+/// All objects of this process; shared by its workers.
+pub struct Cache {
+    memory: Memory,
+    disk: Option<Disk>,
+    fills: [Fills; FILL_SHARDS],
+    limits: config::Objects,
+    metrics: CacheMetrics,
+}
+
+/// The answer to "where are the bytes of this name?".
+#[allow(
+    clippy::large_enum_variant,
+    reason = "returned once and taken apart at once; a box would cost every miss"
+)]
+pub enum Lookup {
+    /// Here.
+    Hit(Object),
+    /// On their way for somebody else; read along.
+    Join(FillReader),
+    /// Nobody brings them: the writer must be given a source, and the caller reads along like anybody.
+    Lead(FillWriter, FillReader),
+}
+
+/// What a check of a stored object's bytes found.
+pub enum Recheck {
+    /// Stored, and the bytes deserve the name.
+    Good(Object),
+    /// Stored, but the bytes had gone bad; they are dropped.
+    Bad,
+    /// Not stored.
+    Absent,
+}
+
+impl Cache {
+    /// A cache over an opened disk tier, or over memory alone.
+    pub fn new(
+        memory: &config::Memory,
+        objects: &config::Objects,
+        disk: Option<Disk>,
+        metrics: CacheMetrics,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            memory: Memory::new(memory),
+            disk,
+            fills: Default::default(),
+            limits: objects.clone(),
+            metrics,
+        })
+    }
+
+    /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.
+    pub fn in_memory(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
+        self.memory.get(name)
+    }
+
+    /// Looks in both tiers, then among the fills, and otherwise registers a new one.
+    pub fn lookup(self: &Arc<Self>, name: &ObjectName) -> Lookup {
+        match self.find(name) {
+            Some(object) => Lookup::Hit(object),
+            None => self.lookup_past_disk(name),
+        }
+    }
+
+    /// The object in either tier.
+    pub fn find(&self, name: &ObjectName) -> Option<Object> {
+        if let Some(object) = self.memory.get(name) {
+            return Some(Object::Memory(object));
+        }
+        self.disk.as_ref()?.get(name).map(Object::Disk)
+    }
+
+    /// The same without looking on disk, for whoever found the record there unreadable.
+    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName) -> Lookup {
+        let mut fills = self.fills(name).lock();
+        if let Some(reader) = fills.get(name).and_then(FillHandle::join) {
+            self.metrics.joined.inc();
+            return Lookup::Join(reader);
+        }
+        // Another fill may have been committed since the first look.
+        if let Some(object) = self.memory.get(name) {
+            return Lookup::Hit(Object::Memory(object));
+        }
+        let (writer, reader) = FillWriter::new(Arc::clone(self), *name);
+        fills.insert(*name, writer.shared());
+        self.metrics.led.inc();
+        Lookup::Lead(writer, reader)
+    }
+
+    /// A new fill for `name`, unless somebody leads one already.
+    fn lead_again(self: &Arc<Self>, name: ObjectName) -> Option<FillWriter> {
+        let mut fills = self.fills(&name).lock();
+        if fills.contains_key(&name) {
+            return None;
+        }
+        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), name);
+        fills.insert(name, writer.shared());
+        self.metrics.led.inc();
+        Some(writer)
+    }
+
+    /// Stores a verified object in every tier that takes it.
+    fn insert(&self, name: ObjectName, object: Arc<MemoryObject>) {
+        if let Some(disk) = &self.disk {
+            match disk.store(name, Arc::clone(object.chunks())) {
+                Ok(()) | Err(NotAdmitted::TooLarge) => {}
+                Err(reason) => tracing::debug!(%name, ?reason, "not stored on disk"),
+            }
+        }
+        self.memory.insert(name, object);
+    }
+
+    /// Puts an object that was read from disk into memory too. The caller vouches for its integrity.
+    pub fn promote(&self, name: ObjectName, object: Arc<MemoryObject>) {
+        self.memory.insert(name, object);
+    }
+
+    /// Whether the memory tier takes objects of `len` bytes.
+    pub fn memory_takes(&self, len: u64) -> bool {
+        self.memory.takes(len)
+    }
+
+    /// Drops whatever is stored under `name`, since its bytes proved bad.
+    pub fn remove_bad(&self, name: &ObjectName) {
+        self.metrics.bad_at_rest.inc();
+        self.memory.remove(name);
+        if let Some(disk) = &self.disk {
+            disk.remove(name, RemoveReason::Corrupt);
+        }
+    }
+
+    /// Deals with a record that could not be read; whether it had gone bad, rather than being another object's.
+    pub fn unreadable(&self, name: &ObjectName, error: &ReadError) -> bool {
+        match error {
+            ReadError::Foreign => false,
+            ReadError::Corrupt { .. } | ReadError::Io(_) => {
+                tracing::warn!(%name, %error, "a stored object is dropped");
+                self.remove_bad(name);
+                true
+            }
+        }
+    }
+
+    /// Hashes what is stored under `name` anew. Blocking: reads the whole object.
+    pub fn recheck(&self, name: &ObjectName) -> Recheck {
+        let Some(object) = self.find(name) else {
+            return Recheck::Absent;
+        };
+        let good = match &object {
+            Object::Memory(object) => object.verify(name),
+            Object::Disk(object) => {
+                let mut verifier = name.verifier();
+                let mut offset = 0;
+                loop {
+                    match object.read(offset, CHUNK) {
+                        Ok(bytes) if bytes.is_empty() => break verifier.finish().is_ok(),
+                        Ok(bytes) => {
+                            verifier.update(&bytes);
+                            offset += bytes.len() as u64;
+                        }
+                        Err(_) => break false,
+                    }
+                }
+            }
+        };
+        if good {
+            Recheck::Good(object)
+        } else {
+            self.remove_bad(name);
+            Recheck::Bad
+        }
+    }
+
+    /// Fills in progress, and their readers.
+    pub fn fills_in_progress(&self) -> (usize, usize) {
+        let mut fills = 0;
+        let mut readers = 0;
+        for shard in &self.fills {
+            let shard = shard.lock();
+            fills += shard.len();
+            readers += shard.values().map(FillHandle::readers).sum::<usize>();
+        }
+        (fills, readers)
+    }
+
+    /// Refreshes the gauges that are sampled rather than counted.
+    pub fn sample(&self) {
+        let (objects, weight) = self.memory.usage();
+        self.metrics.memory_objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+        self.metrics.memory_bytes.set(i64::try_from(weight).unwrap_or(i64::MAX));
+        let (fills, readers) = self.fills_in_progress();
+        self.metrics.fills.set(i64::try_from(fills).unwrap_or(i64::MAX));
+        self.metrics.fill_readers.set(i64::try_from(readers).unwrap_or(i64::MAX));
+    }
+
+    /// The disk tier, if there is one.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    fn limits(&self) -> &config::Objects {
+        &self.limits
+    }
+
+    fn fills(&self, name: &ObjectName) -> &Fills {
+        // The table inside uses the low bits.
+        &self.fills[(name.hash64() >> 56) as usize % FILL_SHARDS]
+    }
+
+    fn count_failure(&self, why: Why) {
+        self.metrics.fill_failures[why as usize].inc();
+    }
+
+    fn count_verified(&self) {
+        self.metrics.verified.inc();
+    }
+
+    fn now(&self) -> u32 {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+}

@@ -1,16 +1,30 @@
-//! The configuration: a plain value, complete and consistent once it exists.
+//! The configuration: a plain value, complete and consistent once it was parsed.
 //!
-//! Every default stands in one of the `Default` implementations below; every cross-check in `config/check.rs`;
-//! TOML and serde are known only to `config/raw.rs`. The parts of the program receive their own sub-struct.
+//! Each key is declared once, in `config/keys.rs`, with its range and meaning. Every default stands in
+//! `config/defaults.rs`, every cross-check in `config/check.rs`; TOML is known only to `config/raw.rs`, which reads it,
+//! and `config/print.rs`, which writes it. The parts of the program receive their own sub-struct.
 
+pub mod check;
+pub mod defaults;
+pub mod error;
+pub mod keys;
+pub mod print;
+pub mod quantity;
+mod raw;
 pub mod units;
 
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
 pub use units::{ByteSize, Glob, Scheme, ServerUrl};
+
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +49,50 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[log]`
     pub log: Log,
+}
+
+impl Config {
+    /// Reads a file; see [`Config::parse`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+            .map_err(|error| ConfigError::Read { file: path.to_owned(), error })?;
+        if text.len() as u64 > MAX_FILE {
+            return Err(ConfigError::TooLarge { file: path.to_owned(), limit: MAX_FILE });
+        }
+        Self::parse(&text, path)
+    }
+
+    /// Parses a file's content. `file` is only named in errors.
+    ///
+    /// All faults of a kind are reported together: first those of the TOML, then those of single keys, and once every
+    /// key is good for itself, those between keys.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        raw::parse(text).map_err(|faults| ConfigError::Invalid { file: file.to_owned(), faults })
+    }
+
+    /// What is used without a file: [`Config::default`], and 10 GiB of disk in the user's cache folder if there is one.
+    ///
+    /// The only place of the configuration that looks at the environment (`XDG_CACHE_HOME`, `HOME`).
+    pub fn builtin() -> Self {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        Self::with_cache_folder(variable("XDG_CACHE_HOME"), variable("HOME"))
+    }
+
+    /// XDG base directory specification: an unset, empty or relative `XDG_CACHE_HOME` means `~/.cache`.
+    fn with_cache_folder(xdg_cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Self {
+        let absolute = |path: &PathBuf| path.is_absolute();
+        let folder =
+            xdg_cache_home.filter(absolute).or_else(|| home.filter(absolute).map(|h| h.join(".cache")));
+        let disk = folder.map(|folder| Disk::new(folder.join("substratum"), ByteSize::gib(10)));
+        Self { disk, ..Self::default() }
+    }
+
+    /// What is valid but suspicious, for the operator to read at the start.
+    pub fn warnings(&self) -> Vec<Finding> {
+        check::warnings(self)
+    }
 }
 
 /// `[listen]`: where and how requests are taken.
@@ -78,6 +136,20 @@ pub enum TargetShape {
     Frontier,
     /// `"any"`: any http URL, for external data and general use.
     Any,
+}
+
+impl TargetShape {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cvmfs, Self::Frontier, Self::Any];
+
+    /// As written in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cvmfs => "cvmfs",
+            Self::Frontier => "frontier",
+            Self::Any => "any",
+        }
+    }
 }
 
 /// `[memory]`: the memory tier for objects.
@@ -194,3 +266,22 @@ pub enum AccessLogFormat {
     /// The web servers' combined form.
     Combined,
 }
+
+impl AccessLogFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Squid, Self::Frontier, Self::Json, Self::Combined];
+
+    /// As written in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Squid => "squid",
+            Self::Frontier => "frontier",
+            Self::Json => "json",
+            Self::Combined => "combined",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod cache;
 mod disk;
 mod document;
 mod log;
+mod process;
 mod request;
 mod server;
 mod upstream;
@@ -13,8 +14,8 @@ pub use cache::CacheMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
-pub use request::RequestMetrics;
-pub use server::ServerMetrics;
+pub use request::{InFlight, RequestMetrics};
+pub use server::{OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;
@@ -47,6 +48,7 @@ impl Metrics {
     /// Registers everything in a new registry.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        process::register(&registry)?;
         Ok(Self {
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
@@ -87,7 +89,6 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, promet
     add(registry, IntGauge::new(name, help)?)
 }
 
-#[allow(dead_code, reason = "parts that have no labelled gauge yet share this vocabulary")]
 fn gauges(
     registry: &Registry,
     name: &str,

@@ -1,1 +1,360 @@
-//! The disk tier: segments, index, replacement, recovery.
+//! The disk tier: an append-only store for verified, immutable objects.
+//!
+//! Objects are records in large segment files; a compact index in memory says where; whole segments are reclaimed.
+//! Nothing is ever synced: every read checks the record's name and checksums, so that whatever a crash, a full disk or
+//! a flipped bit did is found out and missed, never served.
+//! Invariants: stored + reserved bytes never exceed the capacity (`ledger`); a reader keeps its segment open;
+//! lookups do no I/O; what the last run stored is loaded in the background while requests are served.
+//! Not here: HTTP, and the proof that bytes deserve their name, which callers bring along. Formats: docs/disk-format.md.
+//! Codemap: `segments` (append points, queues), `reclaim` + `replacement` (what goes), `recovery`, `blocks` (reads).
+
+mod bell;
+mod blocks;
+mod clock;
+mod entry;
+mod file;
+mod flusher;
+mod folder;
+mod format;
+mod frames;
+mod ghost;
+mod health;
+mod index;
+mod ledger;
+mod object;
+mod queue;
+mod reclaim;
+mod record;
+mod recovery;
+mod replacement;
+mod scan;
+mod segment;
+mod segments;
+mod shared;
+mod snapshot;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+pub use blocks::{Part, ReadError};
+pub use folder::OpenError;
+pub use object::DiskObject;
+pub use writer::{DiskError, DiskWriter, DiskWriterReader};
+
+use crate::config::{self, ByteSize};
+use crate::digest::ObjectName;
+use crate::metrics::DiskMetrics;
+use file::Faults;
+use folder::Folder;
+use frames::Frames;
+use ghost::Ghost;
+use health::Health;
+use index::Index;
+use ledger::{Charge, Ledger, Purpose};
+use queue::{Job, Queued, Store, WriteQueue};
+use record::{MAX_LEN, RecordHeader};
+use segment::Context;
+use segments::{NoExtent, Segments, Sizes};
+use shared::Shared;
+
+/// Bytes that may wait for the writer thread.
+const WRITE_QUEUE: u64 = 64 << 20;
+/// A capacity is at least so many segments: they are the grain in which objects go.
+const MIN_SEGMENTS: u64 = 16;
+const MIN_SEGMENT: u64 = 64 << 10;
+/// Ghosts are remembered for as many objects of this size as fit, within bounds: at most 64 MiB of memory.
+const GHOST_OBJECT: u64 = 16 << 10;
+const MAX_GHOSTS: u64 = 16 << 20;
+
+/// Why an object is not stored. Nobody's error: it is passed on all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// Larger than `max_object` or a quarter of the capacity.
+    TooLarge,
+    /// Too many bytes wait to be written.
+    QueueFull,
+    /// No space right now; room is being made.
+    NoSpace,
+    /// Writing pauses after repeated errors.
+    Paused,
+    /// A segment could not be created.
+    Failed,
+    /// The tier was closed.
+    Closed,
+}
+
+/// Why somebody removes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoveReason {
+    /// A read found it damaged.
+    Corrupt,
+    /// An operator asked for it.
+    Purged,
+}
+
+/// The state of the tier at one moment. Sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Findable objects.
+    pub objects: usize,
+    /// Bytes of files.
+    pub stored: u64,
+    /// Bytes promised and not yet written.
+    pub reserved: u64,
+    /// Hard limit of both together.
+    pub capacity: u64,
+    /// Segment files, each of them an open file.
+    pub segments: usize,
+    /// Memory of index and ghosts.
+    pub index_memory: usize,
+    /// Waiting for the writer thread.
+    pub queued: u64,
+    /// Whether what the last run stored can all be found.
+    pub index: IndexState,
+}
+
+/// How much of the last run's objects can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexState {
+    /// Some are still missed.
+    Loading,
+    /// All.
+    Loaded,
+}
+
+/// The disk tier. Cheap to clone; dropping the last clone without [`Disk::close`] stops it as a crash would.
+#[derive(Clone)]
+pub struct Disk {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What a running tier owns besides what it shares.
+struct Running {
+    writer: JoinHandle<()>,
+    maintenance: JoinHandle<()>,
+    // Of the index file.
+    snapshot: Option<Charge>,
+}
+
+impl Disk {
+    /// Opens or creates the folder. Serves at once; what is in it is loaded in the background.
+    pub fn open(config: &config::Disk, metrics: DiskMetrics) -> Result<Self, OpenError> {
+        Self::open_with(config, metrics, Faults::default())
+    }
+
+    fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
+        let capacity = config.capacity.bytes();
+        if capacity < MIN_SEGMENTS * MIN_SEGMENT {
+            let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
+            return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
+        }
+        let segment =
+            config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(capacity / MIN_SEGMENTS);
+        let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
+        let folder = Folder::open(&config.path)?;
+        let ledger = Ledger::new(capacity, segment);
+        let found = folder.files(&ledger)?;
+        let snapshot = folder.snapshot_charge(&ledger);
+        let next_number = found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1);
+        let context = Context { folder: folder.segments_path(), frames: Arc::new(Frames::default()), faults };
+        metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
+        metrics.index_loaded.set(0);
+        let shared = Arc::new(Shared {
+            folder,
+            segments: Segments::new(ledger, context, sizes, next_number),
+            index: Index::default(),
+            ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
+            queue: WriteQueue::new(WRITE_QUEUE),
+            metrics,
+            max_object: config.max_object.bytes().min(capacity / 4).min(MAX_LEN),
+            health: Mutex::new(Health::default()),
+            loaded: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let failed = |source| OpenError::Io { path: config.path.clone(), source };
+        let maintenance =
+            spawn("disk-reclaim", &shared, move |shared| reclaim::run(shared, found)).map_err(failed)?;
+        let handle = Handle { shared: Arc::clone(&shared), running: Mutex::new(None) };
+        let writer = spawn("disk-write", &shared, |shared| flusher::run(shared)).inspect_err(|_| {
+            shared.segments.bell.stop();
+        });
+        let writer = writer.map_err(failed)?;
+        *handle.running.lock() = Some(Running { writer, maintenance, snapshot });
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// The object of a name, if it is known here; counts as a use. No I/O.
+    pub fn get(&self, name: &ObjectName) -> Option<DiskObject> {
+        self.shared().find(name)
+    }
+
+    /// Whether [`Self::get`] would find something; does not count as a use. No I/O.
+    pub fn contains(&self, name: &ObjectName) -> bool {
+        self.shared().index.peek(name.hash64()).is_some()
+    }
+
+    /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.
+    /// An object that is queued or stored already is left as it is.
+    pub fn store(&self, name: ObjectName, body: Arc<[Bytes]>) -> Result<(), NotAdmitted> {
+        let shared = self.shared();
+        let len = body.iter().map(|bytes| bytes.len() as u64).sum();
+        shared.admit(len).map_err(|why| shared.refused(why))?;
+        let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
+        match shared.queue.push(Job::Store(Store { header, body })) {
+            Queued::Accepted => Ok(()),
+            Queued::Full => Err(shared.refused(NotAdmitted::QueueFull)),
+        }
+    }
+
+    /// Space for an object of `len` bytes that is written while it arrives. Replaces an object that is stored already.
+    /// May create a file.
+    pub fn reserve(&self, name: ObjectName, len: u64) -> Result<DiskWriter, NotAdmitted> {
+        let shared = self.shared();
+        let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
+        let extent = shared.admit(len).and_then(|()| {
+            let queue = shared.queue_for(&name);
+            shared.segments.allocate(header.shape().extent(), queue, Purpose::Admit).map_err(
+                |why| match why {
+                    NoExtent::NoSpace => NotAdmitted::NoSpace,
+                    NoExtent::Io(error) => {
+                        let _ = shared.wrote(Err(error));
+                        NotAdmitted::Failed
+                    }
+                },
+            )
+        });
+        Ok(DiskWriter::new(shared, extent.map_err(|why| shared.refused(why))?, header))
+    }
+
+    /// Removes an object, also for later runs; whether there was one. Its readers find it gone.
+    pub fn remove(&self, name: &ObjectName, why: RemoveReason) -> bool {
+        let shared = self.shared();
+        let Some(entry) = shared.index.remove(name.hash64()) else { return false };
+        match why {
+            RemoveReason::Corrupt => {
+                shared.metrics.corrupt_records.inc();
+                shared.metrics.evicted.corrupt.inc_by(entry.len);
+            }
+            RemoveReason::Purged => shared.metrics.evicted.purged.inc_by(entry.len),
+        }
+        if let Some(segment) = shared.segments.get(entry.place.slot) {
+            segment.lost();
+            // When the queue is full it may come back with the next run; it is checked again then.
+            let _ = shared.queue.push(Job::Blot(segment, entry.place.offset));
+        }
+        true
+    }
+
+    /// Waits until everything queued before is written, given up, or the tier is closed. Blocks.
+    pub fn flush(&self) {
+        self.shared().queue.flush();
+    }
+
+    /// Stops cleanly: writes what is queued, seals the segments, saves the index. Blocks. Later calls do nothing.
+    pub fn close(&self) {
+        let mut running = self.handle.running.lock();
+        let Some(running) = running.take() else { return };
+        let shared = self.shared();
+        shared.closed.store(true, Ordering::Release);
+        shared.queue.flush();
+        let snapshot = running.stop(shared);
+        for segment in shared.segments.shut() {
+            let _ = shared.wrote(segment.seal());
+        }
+        if shared.is_loaded()
+            && let Err(error) = save_index(shared, snapshot)
+        {
+            tracing::warn!(%error, "cannot save the index of the disk cache: the next start reads its segments");
+        }
+        shared.publish();
+        shared.folder.unlock();
+    }
+
+    /// The present state.
+    pub fn usage(&self) -> Usage {
+        let shared = self.shared();
+        let books = shared.segments.ledger.books();
+        Usage {
+            objects: shared.index.len(),
+            stored: books.stored,
+            reserved: books.reserved,
+            capacity: shared.segments.ledger.capacity(),
+            segments: shared.segments.census().0,
+            index_memory: index_memory(shared),
+            queued: shared.queue.bytes(),
+            index: if shared.is_loaded() { IndexState::Loaded } else { IndexState::Loading },
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+}
+
+impl Running {
+    /// Stops and joins the threads; what they are at is finished, what is queued is not.
+    fn stop(self, shared: &Shared) -> Option<Charge> {
+        shared.queue.stop();
+        shared.segments.bell.stop();
+        for thread in [self.writer, self.maintenance] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the disk cache has panicked");
+            }
+        }
+        self.snapshot
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            self.shared.closed.store(true, Ordering::Release);
+            running.stop(&self.shared);
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
+}
+
+/// Writes the index file, if there is room for it.
+fn save_index(shared: &Shared, old: Option<Charge>) -> io::Result<()> {
+    let path = shared.folder.snapshot_path();
+    if old.is_some() {
+        std::fs::remove_file(&path)?;
+        drop(old);
+    }
+    let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| segment.is_sealed()).collect();
+    let size = snapshot::size(segments.len(), shared.index.len());
+    let Some(_charge) = shared.segments.ledger.reserve(size, Purpose::Reclaim) else {
+        return Err(io::ErrorKind::StorageFull.into());
+    };
+    snapshot::write(&path, &shared.index, &segments).inspect_err(|_| {
+        // Half an index would be refused; it only takes space.
+        let _ = std::fs::remove_file(&path);
+    })
+}
+
+fn index_memory(shared: &Shared) -> usize {
+    shared.index.memory() + shared.ghost.lock().memory()
+}

@@ -69,12 +69,14 @@ pub fn object(path: &str) -> Option<NamedObject<'_>> {
 /// What else a path below `/cvmfs/` may be; `None` when it is not a CVMFS URL at all.
 pub fn mutable(path: &str) -> Option<Mutable<'_>> {
     if let Some(rest) = path.strip_prefix("/cvmfs/info/v1/") {
-        return (rest.ends_with(".json") && !rest.contains('/')).then_some(Mutable::Info);
+        return (rest.ends_with(".json") && !rest.contains('/') && clean(rest)).then_some(Mutable::Info);
     }
     let (repository, rest) = split(path)?;
     match rest {
         ".cvmfspublished" => Some(Mutable::Manifest { repository }),
-        _ if rest.starts_with(".cvmfs") && !rest.contains('/') => Some(Mutable::Meta { repository }),
+        _ if rest.starts_with(".cvmfs") && !rest.contains('/') && clean(rest) => {
+            Some(Mutable::Meta { repository })
+        }
         _ if rest.strip_prefix("api/").is_some_and(clean) => Some(Mutable::Api { repository }),
         _ if rest.strip_prefix("data/").is_some_and(clean) => Some(Mutable::Data { repository }),
         _ => None,
@@ -188,6 +190,8 @@ mod tests {
             ("/cvmfs/info/v1/x.html", None),
             ("/cvmfs/a.b/", None),
             ("/cvmfs/a.b/.cvmfs/x", None),
+            ("/cvmfs/a.b/.cvmfs%2f..%2fx", None),
+            ("/cvmfs/info/v1/..%2Fx.json", None),
             ("/cvmfs/a.b/api/../../x", None),
             ("/cvmfs/a.b/api/%2e%2E/x", None),
             ("/cvmfs/a.b/api/a%2fb", None),

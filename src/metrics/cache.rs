@@ -1,13 +1,82 @@
-//! Metrics of one part: cache.
+//! Metrics of fills and of the memory tier.
 
-use prometheus::Registry;
+use prometheus::{IntCounter, IntGauge, Registry};
 
-/// Handles of the part's metrics.
+use super::{counter, counters, gauge};
+use crate::cache::Why;
+
+/// Handles of the object cache's metrics.
 #[derive(Clone)]
-pub struct CacheMetrics {}
+pub struct CacheMetrics {
+    /// Fills started.
+    pub led: IntCounter,
+    /// Requests that joined a fill.
+    pub joined: IntCounter,
+    /// Fills that ended without the object, indexed by `Why as usize`.
+    pub fill_failures: [IntCounter; Why::ALL.len()],
+    /// Stored objects whose bytes proved bad.
+    pub bad_at_rest: IntCounter,
+    /// Objects whose digest was verified on arrival.
+    pub verified: IntCounter,
+    /// Fills in progress (sampled).
+    pub fills: IntGauge,
+    /// Readers of fills in progress (sampled).
+    pub fill_readers: IntGauge,
+    /// Objects in memory (sampled).
+    pub memory_objects: IntGauge,
+    /// Their weight in bytes (sampled).
+    pub memory_bytes: IntGauge,
+    /// Configured capacity in bytes.
+    pub memory_capacity: IntGauge,
+}
 
 impl CacheMetrics {
-    pub(super) fn register(_registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {})
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let failures = counters(
+            registry,
+            "substratum_fill_failures_total",
+            "Transfers of objects that ended without the object, by reason; a rise of corrupt or unavailable points at upstreams.",
+            &["reason"],
+        )?;
+        Ok(Self {
+            led: counter(
+                registry,
+                "substratum_fills_total",
+                "Transfers of objects started; each stands for a miss of all tiers.",
+            )?,
+            joined: counter(
+                registry,
+                "substratum_fill_joins_total",
+                "Requests that read along with a transfer somebody else started.",
+            )?,
+            fill_failures: Why::ALL.map(|why| failures.with_label_values(&[why.as_str()])),
+            bad_at_rest: counter(
+                registry,
+                "substratum_bad_at_rest_total",
+                "Stored objects whose bytes had gone bad and were dropped; a rise points at failing hardware.",
+            )?,
+            verified: counter(
+                registry,
+                "substratum_verified_objects_total",
+                "Objects whose digest matched on arrival.",
+            )?,
+            fills: gauge(registry, "substratum_fills", "Transfers of objects in progress.")?,
+            fill_readers: gauge(
+                registry,
+                "substratum_fill_readers",
+                "Requests reading from transfers in progress.",
+            )?,
+            memory_objects: gauge(registry, "substratum_memory_objects", "Objects in the memory tier.")?,
+            memory_bytes: gauge(
+                registry,
+                "substratum_memory_bytes",
+                "Weight of the memory tier: bytes of objects and overhead.",
+            )?,
+            memory_capacity: gauge(
+                registry,
+                "substratum_memory_capacity_bytes",
+                "Configured capacity of the memory tier.",
+            )?,
+        })
     }
 }

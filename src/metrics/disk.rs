@@ -1,13 +1,160 @@
-//! Metrics of one part: disk.
+//! Metrics of one part: the disk tier for objects.
 
-use prometheus::Registry;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use super::{counter, counters, gauge};
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
-pub struct DiskMetrics {}
+pub struct DiskMetrics {
+    /// Findable objects.
+    pub objects: IntGauge,
+    /// Bytes of files.
+    pub stored_bytes: IntGauge,
+    /// Bytes promised and not yet written.
+    pub reserved_bytes: IntGauge,
+    /// The hard limit.
+    pub capacity_bytes: IntGauge,
+    /// Segment files.
+    pub segments: IntGauge,
+    /// Memory of the index.
+    pub index_bytes: IntGauge,
+    /// 1 once the index of the last run is loaded.
+    pub index_loaded: IntGauge,
+    /// Bytes of objects that wait for the disk.
+    pub write_queue_bytes: IntGauge,
+    /// When the oldest segment was created.
+    pub oldest_segment: IntGauge,
+    /// Objects stored.
+    pub writes: IntCounter,
+    /// Bytes of objects stored.
+    pub written_bytes: IntCounter,
+    /// Bytes of objects copied out of segments that went.
+    pub copied_bytes: IntCounter,
+    /// Failed writes.
+    pub write_errors: IntCounter,
+    /// Records that failed their checksums.
+    pub corrupt_records: IntCounter,
+    /// Bytes dropped, by reason.
+    pub evicted: Evicted,
+    /// Objects not stored, by reason.
+    pub not_admitted: Refused,
+}
+
+/// Bytes of objects dropped.
+#[derive(Clone)]
+pub struct Evicted {
+    /// To make room for others.
+    pub space: IntCounter,
+    /// The capacity was lowered.
+    pub shrunk: IntCounter,
+    /// They were damaged.
+    pub corrupt: IntCounter,
+    /// Somebody asked for it.
+    pub purged: IntCounter,
+}
+
+/// Objects not stored.
+#[derive(Clone)]
+pub struct Refused {
+    /// Larger than objects may be.
+    pub too_large: IntCounter,
+    /// The write-behind queue was full.
+    pub queue_full: IntCounter,
+    /// No space could be made in time.
+    pub no_space: IntCounter,
+    /// Writing pauses after repeated errors.
+    pub paused: IntCounter,
+    /// A write failed.
+    pub failed: IntCounter,
+    /// The tier was being closed.
+    pub closed: IntCounter,
+}
 
 impl DiskMetrics {
-    pub(super) fn register(_registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {})
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| gauge(registry, name, help);
+        let counter = |name, help| counter(registry, name, help);
+        let evicted = counters(
+            registry,
+            "substratum_disk_evicted_bytes_total",
+            "Bytes of objects dropped from the disk. For reason space: the working set is larger than the disk.",
+            &["reason"],
+        )?;
+        let refused = counters(
+            registry,
+            "substratum_disk_not_admitted_total",
+            "Objects passed on without being stored. A rise for queue_full or no_space: the disk is too slow or too \
+             small for the misses; for paused or failed: the disk is failing or full.",
+            &["reason"],
+        )?;
+        Ok(Self {
+            objects: gauge("substratum_disk_objects", "Objects that can be found on the disk.")?,
+            stored_bytes: gauge("substratum_disk_stored_bytes", "Bytes of the disk tier's files.")?,
+            reserved_bytes: gauge(
+                "substratum_disk_reserved_bytes",
+                "Bytes promised to writers and open segments, not yet written.",
+            )?,
+            capacity_bytes: gauge(
+                "substratum_disk_capacity_bytes",
+                "Hard limit of stored and reserved bytes together.",
+            )?,
+            segments: gauge("substratum_disk_segments", "Segment files, each of them an open file.")?,
+            index_bytes: gauge("substratum_disk_index_bytes", "Memory of the index, ghosts included.")?,
+            index_loaded: gauge(
+                "substratum_disk_index_loaded",
+                "1 once all objects of the last run can be found again; before, some are missed.",
+            )?,
+            write_queue_bytes: gauge(
+                "substratum_disk_write_queue_bytes",
+                "Bytes of objects in memory that wait to be written. Staying high: the disk is too slow.",
+            )?,
+            oldest_segment: gauge(
+                "substratum_disk_oldest_segment_timestamp_seconds",
+                "When the oldest segment was created. Rising fast: objects do not stay for long.",
+            )?,
+            writes: counter("substratum_disk_writes_total", "Objects stored. Rises with the misses.")?,
+            written_bytes: counter("substratum_disk_written_bytes_total", "Bytes of objects stored.")?,
+            copied_bytes: counter(
+                "substratum_disk_copied_bytes_total",
+                "Bytes of used objects copied out of segments that went: the price of keeping them.",
+            )?,
+            write_errors: counter(
+                "substratum_disk_write_errors_total",
+                "Failed writes. Any rise: the disk is full or failing.",
+            )?,
+            corrupt_records: counter(
+                "substratum_disk_corrupt_records_total",
+                "Records that failed their checksums and were dropped. A rise without a crash: the disk is failing.",
+            )?,
+            evicted: Evicted::new(&evicted),
+            not_admitted: Refused::new(&refused),
+        })
+    }
+}
+
+impl Evicted {
+    fn new(counters: &IntCounterVec) -> Self {
+        let reason = |label| counters.with_label_values(&[label]);
+        Self {
+            space: reason("space"),
+            shrunk: reason("shrunk"),
+            corrupt: reason("corrupt"),
+            purged: reason("purged"),
+        }
+    }
+}
+
+impl Refused {
+    fn new(counters: &IntCounterVec) -> Self {
+        let reason = |label| counters.with_label_values(&[label]);
+        Self {
+            too_large: reason("too_large"),
+            queue_full: reason("queue_full"),
+            no_space: reason("no_space"),
+            paused: reason("paused"),
+            failed: reason("failed"),
+            closed: reason("closed"),
+        }
     }
 }

@@ -1,13 +1,120 @@
-//! Metrics of one part: server.
+//! Metrics of the listeners: connections of clients, and draining.
 
-use prometheus::Registry;
+use prometheus::{IntCounter, IntGauge, Registry};
+
+use super::{counter, counters, gauge};
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
-pub struct ServerMetrics {}
+pub struct ServerMetrics {
+    open: IntGauge,
+    accepted: IntCounter,
+    refused: [IntCounter; Refusal::ALL.len()],
+    /// 1 from SIGTERM to the end.
+    pub draining: IntGauge,
+}
+
+/// Why a connection was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many connections are open as are allowed.
+    Limit,
+    /// The address of the client is not among those that may ask.
+    ClientDenied,
+    /// The system could not accept it (out of file descriptors, ...).
+    AcceptError,
+}
+
+impl Refusal {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Limit, Self::ClientDenied, Self::AcceptError];
+
+    /// A stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::ClientDenied => "client_denied",
+            Self::AcceptError => "accept_error",
+        }
+    }
+}
 
 impl ServerMetrics {
-    pub(super) fn register(_registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {})
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let open = gauge(
+            registry,
+            "substratum_connections",
+            "Client connections open now. Near the limit (max_connections), clients are about to be refused.",
+        )?;
+        let accepted =
+            counter(registry, "substratum_connections_accepted_total", "Client connections accepted.")?;
+        let refused = counters(
+            registry,
+            "substratum_connections_refused_total",
+            "Client connections closed unserved. A rise of \"limit\" means more clients than max_connections, of \
+             \"client_denied\" a network missing in [access] clients (or an intruder), of \"accept_error\" that \
+             the system is out of file descriptors or memory.",
+            &["reason"],
+        )?;
+        let draining = gauge(
+            registry,
+            "substratum_draining",
+            "1 while the tier is stopping: it accepts nothing and finishes what it has begun.",
+        )?;
+        let refused = Refusal::ALL.map(|reason| refused.with_label_values(&[reason.as_str()]));
+        Ok(Self { open, accepted, refused, draining })
+    }
+
+    /// Counts an accepted connection as open until the guard is dropped.
+    #[must_use]
+    pub fn accept(&self) -> OpenConnection {
+        self.accepted.inc();
+        self.open.inc();
+        OpenConnection(self.open.clone())
+    }
+
+    /// Counts a connection that was not served.
+    pub fn refuse(&self, reason: Refusal) {
+        self.refused[reason as usize].inc();
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        self.open.get().try_into().unwrap_or(0)
+    }
+}
+
+/// A connection that is counted as open.
+pub struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_while_open() {
+        let registry = Registry::new();
+        let metrics = ServerMetrics::register(&registry).unwrap();
+        let first = metrics.accept();
+        let second = metrics.accept();
+        assert_eq!(metrics.open(), 2);
+        drop((first, second));
+        assert_eq!((metrics.open(), metrics.accepted.get()), (0, 2));
+    }
+
+    #[test]
+    fn refusals_are_counted_by_reason() {
+        let metrics = ServerMetrics::register(&Registry::new()).unwrap();
+        for reason in Refusal::ALL {
+            metrics.refuse(reason);
+        }
+        metrics.refuse(Refusal::ClientDenied);
+        assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 2, 1]);
     }
 }

@@ -1,13 +1,73 @@
-//! Metrics of one part: upstream.
+//! Metrics of mirrors and parents. The label `upstream` is a configured URL, or `other` for every host that
+//! only requests name.
 
-use prometheus::Registry;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+
+/// From a mirror next door to the time after which CVMFS clients leave.
+const FIRST_BYTE_SECONDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.0];
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
-pub struct UpstreamMetrics {}
+pub struct UpstreamMetrics {
+    /// Requests by `upstream` and `outcome`.
+    pub requests: IntCounterVec,
+    /// Body bytes by `upstream`.
+    pub received: IntCounterVec,
+    /// Connections opened.
+    pub opened: IntCounter,
+    /// Requests sent on a kept-alive connection.
+    pub reused: IntCounter,
+    /// Of these, the ones repeated since the connection proved dead.
+    pub repeated: IntCounter,
+    /// Kept-alive connections without a request.
+    pub idle: IntGauge,
+    /// Seconds from a request sent to the head of its answer.
+    pub first_byte: Histogram,
+}
 
 impl UpstreamMetrics {
-    pub(super) fn register(_registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {})
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            requests: super::counters(
+                registry,
+                "substratum_upstream_requests_total",
+                "Requests to mirrors and parents by how they ended. A rise of anything but ok, not_modified and \
+                 not_found names an upstream in trouble.",
+                &["upstream", "outcome"],
+            )?,
+            received: super::counters(
+                registry,
+                "substratum_upstream_received_bytes_total",
+                "Body bytes received. A rise against the bytes sent to clients means that fewer of them are hits.",
+                &["upstream"],
+            )?,
+            opened: super::counter(
+                registry,
+                "substratum_upstream_connections_opened_total",
+                "Connections opened. A rise against the requests means that upstreams do not keep connections alive.",
+            )?,
+            reused: super::counter(
+                registry,
+                "substratum_upstream_connections_reused_total",
+                "Requests sent on a kept-alive connection, which saves a round trip or more.",
+            )?,
+            repeated: super::counter(
+                registry,
+                "substratum_upstream_requests_repeated_total",
+                "Requests repeated on a fresh connection since the kept-alive one was dead. A steady rise means that \
+                 upstream.idle_timeout is longer than what the upstreams grant.",
+            )?,
+            idle: super::gauge(
+                registry,
+                "substratum_upstream_idle_connections",
+                "Kept-alive connections without a request. A rise to the configured bound is normal under load.",
+            )?,
+            first_byte: super::histogram(
+                registry,
+                "substratum_upstream_first_byte_seconds",
+                "From a request sent to the head of its answer. A rise means slow upstreams or a slow way to them.",
+                &FIRST_BYTE_SECONDS,
+            )?,
+        })
     }
 }

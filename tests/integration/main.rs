@@ -1,1 +1,20 @@
+//! The integration tests: plays with an origin, the tier and clients on loopback sockets, a file a behaviour.
+//!
+//! No sleeps, no fixed ports, no outside network: a play waits for counters and requests, and every wait is bounded.
 
+#![allow(clippy::unwrap_used, reason = "a play that cannot go on has failed")]
+
+mod access;
+mod collapsing;
+mod commands;
+mod documents;
+mod fixture_tree;
+mod headers;
+mod mirrors;
+mod one_copy;
+mod operators;
+mod peers;
+mod repositories;
+mod restart;
+mod support;
+mod verification;

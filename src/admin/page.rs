@@ -1,0 +1,284 @@
+//! The status as a page: headings and tables, readable without style, without scripts, by screen readers.
+//!
+//! Whatever stands in the status is escaped: names of mirrors and repositories come from outside.
+
+use std::fmt::{self, Display, Write};
+
+use serde_json::{Map, Value};
+
+use super::Readiness;
+use crate::config::ByteSize;
+
+/// Whether the page reloads itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refresh {
+    /// Every 5 s.
+    On,
+    /// `/?refresh=off`: who reads slowly, or by ear, must be able to stop it (WCAG 2.2.2).
+    Off,
+}
+
+impl Refresh {
+    pub(super) fn from_query(query: Option<&str>) -> Self {
+        if query == Some("refresh=off") { Self::Off } else { Self::On }
+    }
+}
+
+/// The whole page.
+pub(super) fn render(status: &Map<String, Value>, readiness: &Readiness, refresh: Refresh) -> String {
+    let name = status.get("name").and_then(Value::as_str).unwrap_or("substratum");
+    let (meta, toggle) = match refresh {
+        Refresh::On => {
+            ("<meta http-equiv=\"refresh\" content=\"5\">\n", "<a href=\"/?refresh=off\">stop refreshing</a>")
+        }
+        Refresh::Off => ("", "<a href=\"/\">refresh every 5 s</a>"),
+    };
+    let (name, words, version) = (Escaped(name), readiness.words(), env!("CARGO_PKG_VERSION"));
+    let mut tables = String::new();
+    section(&mut tables, "Overview", status, 2);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{meta}\
+         <title>{name}: {readiness}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n\
+         <header>\n<h1>{name}</h1>\n<p>Substratum {version}: <strong>{readiness}</strong></p>\n\
+         <nav aria-label=\"Reports\"><a href=\"/status\">status as JSON</a> <a href=\"/metrics\">metrics</a> \
+         <a href=\"/readyz\">ready?</a> {toggle}</nav>\n</header>\n<main>\n{tables}</main>\n</body>\n</html>\n",
+        readiness = Escaped(&words),
+    )
+}
+
+/// Plain values in a table, then a section for each value that has values of its own.
+fn section(out: &mut String, title: &str, values: &Map<String, Value>, level: u8) {
+    let (nested, plain): (Vec<_>, Vec<_>) = values.iter().partition(|(_, value)| has_parts(value));
+    let id = format!("h{}", out.len());
+    put(out, format_args!("<section aria-labelledby=\"{id}\">\n"));
+    put(out, format_args!("<h{level} id=\"{id}\">{}</h{level}>\n", Escaped(title)));
+    if !plain.is_empty() {
+        out.push_str("<table>\n");
+        for (key, value) in plain {
+            let (label, value) = (label(key), Shown { key, value });
+            put(out, format_args!("<tr><th scope=\"row\">{}</th><td>{value}</td></tr>\n", Escaped(&label)));
+        }
+        out.push_str("</table>\n");
+    }
+    for (key, value) in nested {
+        match value {
+            Value::Object(values) if level < MAX_LEVEL => section(out, &label(key), values, level + 1),
+            Value::Array(rows) if level < MAX_LEVEL => list(out, &label(key), rows, level + 1),
+            // Deeper than headings go: as it is.
+            other => put(out, format_args!("<pre>{}: {}</pre>\n", Escaped(key), Escaped(&other.to_string()))),
+        }
+    }
+    out.push_str("</section>\n");
+}
+
+/// Objects as the rows of one table; the first one names the columns.
+fn list(out: &mut String, title: &str, rows: &[Value], level: u8) {
+    put(out, format_args!("<h{level}>{}</h{level}>\n<table>\n", Escaped(title)));
+    let columns: Vec<&String> =
+        rows.first().and_then(Value::as_object).map(|row| row.keys().collect()).unwrap_or_default();
+    out.push_str("<tr>");
+    for column in &columns {
+        put(out, format_args!("<th scope=\"col\">{}</th>", Escaped(&label(column))));
+    }
+    out.push_str("</tr>\n");
+    for row in rows.iter().take(MAX_ROWS) {
+        out.push_str("<tr>");
+        for &key in &columns {
+            let value = row.get(key).unwrap_or(&Value::Null);
+            put(out, format_args!("<td>{}</td>", Shown { key, value }));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table>\n");
+    if rows.len() > MAX_ROWS {
+        put(
+            out,
+            format_args!("<p>{} more are in <a href=\"/status\">/status</a>.</p>\n", rows.len() - MAX_ROWS),
+        );
+    }
+}
+
+fn has_parts(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => true,
+        Value::Array(items) => items.first().is_some_and(Value::is_object),
+        _ => false,
+    }
+}
+
+/// `hit_ratio` -> `hit ratio`, `stored_bytes` -> `stored`: the value shows its unit.
+fn label(key: &str) -> String {
+    let key = [BYTES, SECONDS].iter().find_map(|unit| key.strip_suffix(unit)).unwrap_or(key);
+    key.replace('_', " ")
+}
+
+/// A value with the unit that the ending of its key tells.
+struct Shown<'a> {
+    key: &'a str,
+    value: &'a Value,
+}
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value {
+            Value::Null => f.write_char('-'),
+            Value::Bool(true) => f.write_str("yes"),
+            Value::Bool(false) => f.write_str("no"),
+            Value::String(text) => write!(f, "{}", Escaped(text)),
+            Value::Number(number) => match number.as_u64() {
+                Some(bytes) if self.key.ends_with(BYTES) => write!(f, "{}", ByteSize(bytes)),
+                Some(seconds) if self.key.ends_with(SECONDS) => elapsed(f, seconds),
+                _ if self.key.ends_with(SECONDS) => write!(f, "{number} s"),
+                _ => write!(f, "{number}"),
+            },
+            Value::Array(items) => {
+                for (at, value) in items.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{}", Shown { key: self.key, value })?;
+                }
+                Ok(())
+            }
+            Value::Object(_) => write!(f, "{}", Escaped(&self.value.to_string())),
+        }
+    }
+}
+
+/// `3 d 4 h`, `2 min 5 s`: the two largest units.
+fn elapsed(f: &mut fmt::Formatter<'_>, seconds: u64) -> fmt::Result {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => write!(f, "{seconds} s"),
+        (0, 0, _) => write!(f, "{minutes} min {} s", seconds % 60),
+        (0, _, _) => write!(f, "{hours} h {minutes} min"),
+        _ => write!(f, "{days} d {hours} h"),
+    }
+}
+
+/// Text between tags or in a quoted attribute.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(['&', '<', '>', '"', '\'']) {
+            let Some((end, special)) = part.char_indices().next_back() else { continue };
+            let entity = match special {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                '"' => "&quot;",
+                '\'' => "&#39;",
+                _ => {
+                    f.write_str(part)?;
+                    continue;
+                }
+            };
+            f.write_str(&part[..end])?;
+            f.write_str(entity)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writing into a text cannot fail.
+fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}
+
+const BYTES: &str = "_bytes";
+const SECONDS: &str = "_seconds";
+/// Deepest heading.
+const MAX_LEVEL: u8 = 4;
+/// Rows shown of one list.
+const MAX_ROWS: usize = 200;
+
+/// Served beside the page, so that the page's policy needs no exception for inline style.
+pub(super) const STYLE: &str = "\
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 70rem; padding: 1rem; }
+nav a { margin-right: 1rem; }
+table { border-collapse: collapse; margin-bottom: 1rem; }
+th, td { border-bottom: 1px solid #8886; padding: .2rem 1rem .2rem 0; text-align: left; vertical-align: top; }
+td { font-variant-numeric: tabular-nums; }
+pre { overflow-x: auto; }
+";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(status: Value, expected: &[&str]) {
+        let html = render(status.as_object().unwrap(), &Readiness::Ready, Refresh::On);
+        for part in expected {
+            assert!(html.contains(part), "{part} is missing in\n{html}");
+        }
+    }
+
+    #[test]
+    fn values_show_their_unit() {
+        check(
+            json!({
+                "name": "site-1", "uptime_seconds": 93_784, "took_seconds": 0.25, "stored_bytes": 1_572_864,
+                "hit_ratio": 0.5, "ready": true, "listen": ["0.0.0.0:3128", "[::]:3128"], "none": null,
+            }),
+            &[
+                "<h1>site-1</h1>",
+                "<th scope=\"row\">uptime</th><td>1 d 2 h</td>",
+                "<th scope=\"row\">took</th><td>0.25 s</td>",
+                "<th scope=\"row\">stored</th><td>1.5 MiB</td>",
+                "<th scope=\"row\">hit ratio</th><td>0.5</td>",
+                "<th scope=\"row\">ready</th><td>yes</td>",
+                "<th scope=\"row\">listen</th><td>0.0.0.0:3128, [::]:3128</td>",
+                "<th scope=\"row\">none</th><td>-</td>",
+            ],
+        );
+    }
+
+    #[test]
+    fn parts_get_sections_and_lists_get_columns() {
+        check(
+            json!({
+                "memory": { "used_bytes": 17 },
+                "mirrors": [{ "url": "http://a", "open_seconds": 61 }, { "url": "http://b" }],
+                "deep": { "er": { "est": { "value": 1 } } },
+            }),
+            &[
+                ">memory</h3>\n<table>\n<tr><th scope=\"row\">used</th><td>17 B</td></tr>",
+                "<h3>mirrors</h3>",
+                "<th scope=\"col\">url</th>",
+                "<td>1 min 1 s</td>",
+                "<td>http://b</td>",
+                "<pre>est: {&quot;value&quot;:1}</pre>",
+            ],
+        );
+    }
+
+    #[test]
+    fn everything_is_escaped() {
+        let evil = "</td><script>alert('1')</script>\"&";
+        let status = json!({
+            "name": evil, evil: evil, "list": [{ evil: evil }], "part": { evil: { evil: { evil: evil } } },
+        });
+        let html = render(status.as_object().unwrap(), &Readiness::Ready, Refresh::On);
+        assert!(!html.contains("<script"), "{html}");
+        assert!(!html.contains("('1')"), "{html}");
+        assert!(html.contains("&lt;/td&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;"));
+    }
+
+    #[test]
+    fn refreshing_can_be_stopped() {
+        for (query, refreshes) in [(None, true), (Some("refresh=off"), false), (Some("x=1"), true)] {
+            let html = render(&Map::new(), &Readiness::Draining, Refresh::from_query(query));
+            assert_eq!(html.contains("http-equiv=\"refresh\""), refreshes, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let rows: Vec<_> = (0..MAX_ROWS + 5).map(|n| json!({ "n": n })).collect();
+        check(json!({ "rows": rows }), &["<p>5 more are in"]);
+    }
+}

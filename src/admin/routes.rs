@@ -1,0 +1,103 @@
+//! Paths and methods: which answer a request gets, and the fields that all answers have.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+
+use super::reports::{self, Report, Reports};
+use super::{Admin, Readiness, page};
+
+/// An answer, whole.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Answers a request. The body of a request is refused, not read.
+pub(super) async fn answer<B: Body>(
+    admin: &Admin,
+    reports: &Reports,
+    request: Request<B>,
+) -> Result<Answer, Infallible> {
+    let Some(route) = Route::of(request.uri().path()) else {
+        return Ok(text(StatusCode::NOT_FOUND, "not found: see /, /status, /metrics, /livez, /readyz"));
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(answer);
+    }
+    if !request.body().is_end_stream() {
+        return Ok(text(StatusCode::BAD_REQUEST, "no request body is taken"));
+    }
+    Ok(match route {
+        Route::Live => text(StatusCode::OK, "ok"),
+        Route::Ready => readiness(&admin.status.ready()),
+        Route::Style => typed(StatusCode::OK, "text/css; charset=utf-8", page::STYLE),
+        Route::Metrics => reports::answer(reports, Report::Metrics).await,
+        Route::Status => reports::answer(reports, Report::Status).await,
+        Route::Page => {
+            let refresh = page::Refresh::from_query(request.uri().query());
+            reports::answer(reports, Report::Page(refresh)).await
+        }
+    })
+}
+
+enum Route {
+    Page,
+    Style,
+    Status,
+    Metrics,
+    Live,
+    Ready,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Page,
+            "/style.css" => Self::Style,
+            "/status" => Self::Status,
+            "/metrics" => Self::Metrics,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            _ => return None,
+        })
+    }
+}
+
+fn readiness(readiness: &Readiness) -> Answer {
+    let status = match readiness {
+        Readiness::Ready => StatusCode::OK,
+        Readiness::Starting(_) | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    text(status, &readiness.words())
+}
+
+/// One line of plain text.
+pub(super) fn text(status: StatusCode, line: &str) -> Answer {
+    typed(status, "text/plain; charset=utf-8", format!("{line}\n"))
+}
+
+/// An answer of some media type, never stored nor guessed at, and inert in a browser except for our own style.
+pub(super) fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let fields = answer.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, media_type),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        fields.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

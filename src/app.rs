@@ -1,0 +1,326 @@
+//! Builds the parts in order, and takes them down in reverse.
+//!
+//! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
+//! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{Barrier, watch};
+
+use crate::access::Access;
+use crate::access_log::{self, AccessLog};
+use crate::admin::{self, Admin, Readiness, StatusSource};
+use crate::cache::Cache;
+use crate::cache::disk::{self, Disk};
+use crate::config::Config;
+use crate::document::Documents;
+use crate::metrics::Metrics;
+use crate::response::Heads;
+use crate::server::bind::{self, BindError};
+use crate::server::{ConnectionLimit, Phase, Server};
+use crate::service::Worker;
+use crate::tally::Recorder;
+use crate::upstream::{Client, UpstreamSetupError, Upstreams};
+
+/// Why the program cannot start. Each is one sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The disk tier cannot be used.
+    #[error(transparent)]
+    Disk(#[from] disk::OpenError),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    Log(#[from] access_log::OpenError),
+    /// TLS for upstreams cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamSetupError),
+    /// `name` cannot stand in a header field.
+    #[error("`name` in [listen] is not a token: {0}")]
+    Name(#[from] http::header::InvalidHeaderValue),
+    /// The metric registry refused a metric.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The system gave no thread or runtime.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[from] io::Error),
+}
+
+/// A running tier. Dropping it stops it.
+pub struct App {
+    proxy: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    metrics: Metrics,
+    cache: Arc<Cache>,
+    phase: watch::Sender<Phase>,
+    workers: Vec<JoinHandle<()>>,
+    admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    log: Option<AccessLog>,
+}
+
+impl App {
+    /// Starts serving; returns once all sockets listen.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = Metrics::new()?;
+        let workers = config.listen.workers;
+
+        let mut sockets: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut proxy = Vec::new();
+        for &address in &config.listen.proxy {
+            let shared = bind::shared(address, workers, "proxy")?;
+            proxy.extend(shared.first().map(|socket| socket.local_addr()).transpose()?);
+            for (worker, socket) in sockets.iter_mut().zip(shared) {
+                worker.push(socket);
+            }
+        }
+        let admin_socket =
+            config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
+        let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
+
+        let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
+        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
+        let heads = Arc::new(Heads::new(&config.listen.name)?);
+        let upstreams = Arc::new(Upstreams::new(
+            &config.mirrors,
+            &config.parents,
+            &config.upstream,
+            Arc::clone(&access),
+            metrics.upstream.clone(),
+        )?);
+        let log = AccessLog::open(&config.log, metrics.log.clone())?;
+        let disk = config.disk.as_ref().map(|disk| Disk::open(disk, metrics.disk.clone())).transpose()?;
+        let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
+        let documents = Documents::new(&config.documents, metrics.document.clone());
+
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let mut app = Self {
+            proxy,
+            admin,
+            metrics: metrics.clone(),
+            cache: Arc::clone(&cache),
+            phase,
+            workers: Vec::new(),
+            admin_thread: None,
+            log: None,
+        };
+
+        let limit = ConnectionLimit::new(config.listen.max_connections);
+        // A fill runs on the worker that led it, for the readers of all: no worker leaves before all are drained.
+        let drained = Arc::new(Barrier::new(workers));
+        let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
+        for (number, listeners) in sockets.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(blocking_threads)
+                .build()?;
+            let worker = Worker {
+                cache: Arc::clone(&cache),
+                documents: documents.clone(),
+                access: Arc::clone(&access),
+                upstreams: Arc::clone(&upstreams),
+                client: Client::new(Arc::clone(&upstreams)),
+                heads: Arc::clone(&heads),
+                recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
+                objects: config.objects.clone(),
+                upstream: config.upstream.clone(),
+            };
+            let server = Server::new(
+                Arc::new(worker),
+                &config.listen,
+                Arc::clone(&limit),
+                metrics.server.clone(),
+                phases.clone(),
+            );
+            let drained = Arc::clone(&drained);
+            let run = move || {
+                runtime.block_on(async {
+                    if let Err(error) = server.run(listeners).await {
+                        tracing::error!(%error, "a worker cannot serve");
+                    }
+                    drained.wait().await;
+                });
+            };
+            app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
+        }
+        app.log = Some(log);
+
+        if let Some(socket) = admin_socket {
+            let status = Status {
+                name: config.listen.name.clone(),
+                started: Instant::now(),
+                proxy: app.proxy.clone(),
+                config,
+                cache,
+                metrics: metrics.clone(),
+                phase: phases,
+            };
+            let admin = Arc::new(Admin { metrics, status: Arc::new(status) });
+            let (stop, mut stopped) = watch::channel(false);
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+            let run = move || {
+                runtime.block_on(async {
+                    match tokio::net::TcpListener::from_std(socket) {
+                        Ok(listener) => {
+                            let stopped = async {
+                                // An error means that the sender is gone, and the program with it.
+                                let _ = stopped.wait_for(|stop| *stop).await;
+                            };
+                            admin::serve(listener, admin, stopped).await;
+                        }
+                        Err(error) => tracing::error!(%error, "the admin port cannot serve"),
+                    }
+                });
+            };
+            app.admin_thread = Some((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?));
+        }
+        Ok(app)
+    }
+
+    /// The first address that requests are taken on.
+    pub fn proxy_addr(&self) -> SocketAddr {
+        self.proxy.first().copied().unwrap_or_else(|| ([0, 0, 0, 0], 0).into())
+    }
+
+    /// All of them.
+    pub fn proxy_addrs(&self) -> &[SocketAddr] {
+        &self.proxy
+    }
+
+    /// Where metrics and status are.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// All metrics, with sampled gauges as of the last scrape.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The object cache.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Waits until every object accepted for the disk is written. Blocking.
+    pub fn flush_disk(&self) {
+        if let Some(disk) = self.cache.disk() {
+            disk.flush();
+        }
+    }
+
+    /// Starts a new access log file.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Drains and stops everything. Blocking; bounded by `drain_timeout` and the disk's last writes.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        self.metrics.server.draining.set(1);
+        // Nobody listens any more when all workers failed to start.
+        let _ = self.phase.send(Phase::Draining);
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+        if let Some((stop, thread)) = self.admin_thread.take() {
+            let _ = stop.send(true);
+            if thread.join().is_err() {
+                tracing::error!("the admin thread had panicked");
+            }
+        }
+        if let Some(log) = self.log.take() {
+            log.close();
+        }
+        if let Some(disk) = self.cache.disk() {
+            disk.close();
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// What the admin port shows.
+struct Status {
+    name: String,
+    started: Instant,
+    proxy: Vec<SocketAddr>,
+    config: Config,
+    cache: Arc<Cache>,
+    metrics: Metrics,
+    phase: watch::Receiver<Phase>,
+}
+
+impl StatusSource for Status {
+    fn ready(&self) -> Readiness {
+        match *self.phase.borrow() {
+            Phase::Serving => Readiness::Ready,
+            Phase::Draining => Readiness::Draining,
+        }
+    }
+
+    fn status(&self) -> Map<String, Value> {
+        let list = |items: Vec<String>| Value::from(items);
+        let (fills, readers) = self.cache.fills_in_progress();
+        let mut status = Map::new();
+        status.insert("name".into(), json!(self.name));
+        status.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
+        status.insert("uptime_seconds".into(), json!(self.started.elapsed().as_secs()));
+        status.insert("listen".into(), list(self.proxy.iter().map(ToString::to_string).collect()));
+        status.insert("connections".into(), json!(self.metrics.server.open()));
+        status.insert(
+            "memory".into(),
+            json!({
+                "objects": self.metrics.cache.memory_objects.get(),
+                "used_bytes": self.metrics.cache.memory_bytes.get(),
+                "capacity_bytes": self.config.memory.capacity.bytes(),
+            }),
+        );
+        if let (Some(disk), Some(config)) = (self.cache.disk(), &self.config.disk) {
+            let usage = disk.usage();
+            status.insert(
+                "disk".into(),
+                json!({
+                    "path": config.path,
+                    "objects": usage.objects,
+                    "stored_bytes": usage.stored,
+                    "reserved_bytes": usage.reserved,
+                    "capacity_bytes": usage.capacity,
+                }),
+            );
+        }
+        status.insert("fills".into(), json!({ "in_progress": fills, "readers": readers }));
+        let mirrors =
+            self.config.mirrors.iter().map(|group| {
+                (group.name.clone(), list(group.urls.iter().map(ToString::to_string).collect()))
+            });
+        status.insert("mirrors".into(), Value::Object(mirrors.collect()));
+        status.insert(
+            "parents".into(),
+            list(self.config.parents.iter().map(|parent| parent.url.to_string()).collect()),
+        );
+        status
+    }
+
+    fn sample(&self) {
+        self.cache.sample();
+    }
+}

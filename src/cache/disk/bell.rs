@@ -1,0 +1,120 @@
+//! How the other threads call the maintenance thread and wait for it.
+
+use parking_lot::{Condvar, Mutex};
+
+/// See the module.
+#[derive(Default)]
+pub struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    call: Option<Call>,
+    started: u64,
+    finished: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Running,
+    Stopped,
+}
+
+/// What the maintenance thread was called for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// Bytes that somebody could not have.
+    pub wanted: u64,
+}
+
+/// The tier is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Bell {
+    /// Asks for a pass, which makes room for `wanted` bytes besides the usual.
+    pub fn ring(&self, wanted: u64) {
+        self.call(&mut self.state.lock(), wanted);
+    }
+
+    /// Asks for a pass and waits until one that began after the call has ended.
+    pub fn ring_and_wait(&self, wanted: u64) -> Result<(), Stopped> {
+        let mut state = self.state.lock();
+        self.call(&mut state, wanted);
+        let pass = state.started + 1;
+        while state.finished < pass {
+            if state.phase == Phase::Stopped {
+                return Err(Stopped);
+            }
+            self.done.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Tells everybody to stop.
+    pub fn stop(&self) {
+        self.state.lock().phase = Phase::Stopped;
+        self.rung.notify_all();
+        self.done.notify_all();
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.state.lock().phase == Phase::Stopped
+    }
+
+    /// For the maintenance thread: waits for a call and starts a pass.
+    pub fn wait(&self) -> Result<Call, Stopped> {
+        let mut state = self.state.lock();
+        loop {
+            if state.phase == Phase::Stopped {
+                return Err(Stopped);
+            }
+            if let Some(call) = state.call.take() {
+                state.started += 1;
+                return Ok(call);
+            }
+            self.rung.wait(&mut state);
+        }
+    }
+
+    /// For the maintenance thread: the pass has ended.
+    pub fn pass_done(&self) {
+        let mut state = self.state.lock();
+        state.finished = state.started;
+        self.done.notify_all();
+    }
+
+    fn call(&self, state: &mut State, wanted: u64) {
+        let call = state.call.get_or_insert_default();
+        call.wanted = call.wanted.max(wanted);
+        self.rung.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiter_sees_a_whole_pass() {
+        let bell = Bell::default();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| bell.ring_and_wait(7));
+            assert_eq!(bell.wait(), Ok(Call { wanted: 7 }));
+            bell.ring(5);
+            bell.pass_done();
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+            assert_eq!(bell.wait(), Ok(Call { wanted: 5 }));
+            bell.pass_done();
+        });
+        bell.stop();
+        assert_eq!(bell.wait(), Err(Stopped));
+        assert_eq!(bell.ring_and_wait(0), Err(Stopped));
+    }
+}

@@ -1,0 +1,130 @@
+//! Positioned reads and writes of one segment file, and the seam where tests make writes fail.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+/// How long a read may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Only what the page cache holds: for threads that serve.
+    CachedOnly,
+    /// As long as the disk takes: for threads that may block.
+    Wait,
+}
+
+/// What became of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The whole buffer.
+    Whole,
+    /// Not all of it is cached; only for [`Patience::CachedOnly`].
+    WouldBlock,
+    /// The file ends before.
+    Short,
+}
+
+/// Makes writes fail on demand. Does nothing outside of tests.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// While set, writes fail as on a full disk.
+    #[cfg(test)]
+    pub disk_full: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Faults {
+    #[cfg(test)]
+    fn check(&self) -> io::Result<()> {
+        if self.disk_full.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
+    }
+
+    #[cfg(not(test))]
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An open segment file.
+pub struct SegmentFile {
+    file: File,
+    faults: Faults,
+}
+
+impl SegmentFile {
+    /// Wraps an open file.
+    pub fn new(file: File, faults: Faults) -> Self {
+        Self { file, faults }
+    }
+
+    /// Fills `buf` from `offset`. Its contents are undefined unless the answer is [`Filled::Whole`].
+    pub fn read(&self, buf: &mut [u8], offset: u64, patience: Patience) -> io::Result<Filled> {
+        match patience {
+            Patience::CachedOnly => self.read_cached(buf, offset),
+            Patience::Wait => self.read_waiting(buf, offset),
+        }
+    }
+
+    /// Writes all of `slices`, one behind the other.
+    pub fn write(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        // IOV_MAX of Linux.
+        const AT_ONCE: usize = 1024;
+        self.faults.check()?;
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let at_once = slices.len().min(AT_ONCE);
+            match rustix::io::pwritev(&self.file, &slices[..at_once], offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    offset += n as u64;
+                    IoSlice::advance_slices(&mut slices, n);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Length of the file in bytes.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Cuts the file off behind `len` bytes.
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<Filled> {
+        let wanted = buf.len();
+        loop {
+            let slices = &mut [IoSliceMut::new(buf)];
+            return match rustix::io::preadv2(&self.file, slices, offset, ReadWriteFlags::NOWAIT) {
+                Ok(n) if n == wanted => Ok(Filled::Whole),
+                // Less may mean the end of the file as well: a read that waits will tell.
+                Ok(_) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Filled::WouldBlock),
+                Err(Errno::INTR) => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+
+    fn read_waiting(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<Filled> {
+        while !buf.is_empty() {
+            match rustix::io::pread(&self.file, &mut *buf, offset) {
+                Ok(0) => return Ok(Filled::Short),
+                Ok(n) => {
+                    offset += n as u64;
+                    buf = &mut buf[n..];
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Filled::Whole)
+    }
+}

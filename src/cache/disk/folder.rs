@@ -1,0 +1,331 @@
+//! The folder of a disk tier: whose it is, in which format, and that nobody else uses it.
+//!
+//! ```text
+//! <path>/format      one line: the format's name and version
+//! <path>/lock        locked while a process uses the folder
+//! <path>/index       the index as of the last clean stop
+//! <path>/segments/   segment-<number in hexadecimal>
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::format::VERSION;
+use super::ledger::{Charge, Ledger};
+use super::segment::number_in;
+use crate::config::ByteSize;
+
+const FORMAT: &str = "format";
+const LOCK: &str = "lock";
+const INDEX: &str = "index";
+const SEGMENTS: &str = "segments";
+const MAGIC: &str = "substratum disk cache, format ";
+
+/// Why the disk tier cannot be used. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Something that is not a folder.
+    #[error("{path} is not a folder: remove it or choose another [disk] path")]
+    NotAFolder {
+        /// The configured path.
+        path: PathBuf,
+    },
+    /// It cannot be created.
+    #[error(
+        "cannot create {path}: {source}; create it and make it writable for the user this program runs as"
+    )]
+    Create {
+        /// What could not be created.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its files cannot be written.
+    #[error("cannot write to {path}: {source}; make the folder writable for the user this program runs as")]
+    NotWritable {
+        /// What could not be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process uses it.
+    #[error("{path} is in use by another running instance: stop it, or give this one another [disk] path")]
+    Locked {
+        /// The configured path.
+        path: PathBuf,
+    },
+    /// A newer program wrote it.
+    #[error(
+        "{path} was written in format {found}, this program knows up to {VERSION}: use the newer program, or another \
+         [disk] path"
+    )]
+    Newer {
+        /// The configured path.
+        path: PathBuf,
+        /// Version found.
+        found: u16,
+    },
+    /// It has other contents.
+    #[error("{path} is not a disk cache (it contains {found}): choose an empty or new folder as [disk] path")]
+    NotOurs {
+        /// The configured path.
+        path: PathBuf,
+        /// Something found in it.
+        found: String,
+    },
+    /// It could hold next to nothing.
+    #[error(
+        "[disk] capacity is {capacity}, but at least {minimum} are needed: raise it, or leave [disk] out"
+    )]
+    TooSmall {
+        /// As configured.
+        capacity: ByteSize,
+        /// The least possible.
+        minimum: ByteSize,
+    },
+    /// Something else failed.
+    #[error("cannot use {path} as disk cache: {source}")]
+    Io {
+        /// What could not be used.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A folder of ours, locked.
+pub struct Folder {
+    path: PathBuf,
+    // Taken when the tier is closed.
+    lock: Mutex<Option<File>>,
+}
+
+/// A segment file that was there at start.
+pub struct FoundFile {
+    /// From its name.
+    pub number: u64,
+    /// Its bytes in the ledger.
+    pub charge: Charge,
+}
+
+impl Folder {
+    /// Opens or creates the folder. Contents in an older format are removed.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        create(path)?;
+        let format = read_format(path)?;
+        if format.is_none() {
+            refuse_foreign(path)?;
+        }
+        let folder = Self { path: path.to_owned(), lock: Mutex::new(Some(lock(path)?)) };
+        match format {
+            Some(version) if version == VERSION => {}
+            Some(_) => {
+                tracing::warn!(path = %path.display(), "removing a disk cache in an older format");
+                folder.clear()?;
+                folder.write_format()?;
+            }
+            None => folder.write_format()?,
+        }
+        create(&folder.segments_path())?;
+        Ok(folder)
+    }
+
+    /// The configured path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where segments are.
+    pub fn segments_path(&self) -> PathBuf {
+        self.path.join(SEGMENTS)
+    }
+
+    /// Where the index is between two runs.
+    pub fn snapshot_path(&self) -> PathBuf {
+        self.path.join(INDEX)
+    }
+
+    /// Enters all files into the ledger, without opening any. What does not belong among the segments is removed,
+    /// unless it is a folder.
+    pub fn files(&self, ledger: &Arc<Ledger>) -> Result<Vec<FoundFile>, OpenError> {
+        let path = self.segments_path();
+        let failed = |source| OpenError::Io { path: path.clone(), source };
+        let mut files = Vec::new();
+        for file in fs::read_dir(&path).map_err(failed)? {
+            let file = file.map_err(failed)?;
+            match number_in(Path::new(&file.file_name())) {
+                Some(number) => {
+                    let bytes = file.metadata().map_err(failed)?.len();
+                    files.push(FoundFile { number, charge: ledger.found(bytes) });
+                }
+                None => {
+                    let removed = fs::remove_file(file.path()).is_ok();
+                    tracing::warn!(path = %file.path().display(), removed, "not a segment of the disk cache");
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Enters the index file, if there is one.
+    pub fn snapshot_charge(&self, ledger: &Arc<Ledger>) -> Option<Charge> {
+        Some(ledger.found(fs::metadata(self.snapshot_path()).ok()?.len()))
+    }
+
+    /// Lets another process use the folder.
+    pub fn unlock(&self) {
+        self.lock.lock().take();
+    }
+
+    fn clear(&self) -> Result<(), OpenError> {
+        for (path, result) in [
+            (self.segments_path(), fs::remove_dir_all(self.segments_path())),
+            (self.snapshot_path(), fs::remove_file(self.snapshot_path())),
+        ] {
+            match result {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(OpenError::NotWritable { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Written under another name first: a format file is there whole or not at all.
+    fn write_format(&self) -> Result<(), OpenError> {
+        let (path, new) = (self.path.join(FORMAT), self.path.join("format.new"));
+        let write = || {
+            let mut file = File::create(&new)?;
+            writeln!(file, "{MAGIC}{VERSION}")?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(|source| OpenError::NotWritable { path: path.clone(), source })
+    }
+}
+
+fn create(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(OpenError::NotAFolder { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(|source| OpenError::Create { path: path.to_owned(), source })
+        }
+        Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The version in the format file; `None` when there is no such file.
+fn read_format(path: &Path) -> Result<Option<u16>, OpenError> {
+    let text = match fs::read_to_string(path.join(FORMAT)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { path: path.join(FORMAT), source }),
+    };
+    let found: Option<u16> = text.strip_prefix(MAGIC).and_then(|rest| rest.trim().parse().ok());
+    match found {
+        Some(found) if found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found }),
+        Some(found) => Ok(Some(found)),
+        None => Err(OpenError::NotOurs {
+            path: path.to_owned(),
+            found: "a file `format` of something else".into(),
+        }),
+    }
+}
+
+/// A folder without a format file must be empty, but for what a start that was interrupted left behind.
+fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    for file in fs::read_dir(path).map_err(failed)? {
+        let name = file.map_err(failed)?.file_name();
+        // A file system of our own brings lost+found along.
+        if !["lock", "format.new", "lost+found"].iter().any(|known| name == *known) {
+            let found = format!("`{}`", name.to_string_lossy());
+            return Err(OpenError::NotOurs { path: path.to_owned(), found });
+        }
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock = path.join(LOCK);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock)
+        .map_err(|source| OpenError::NotWritable { path: lock.clone(), source })?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(OpenError::Locked { path: path.to_owned() }),
+        Err(error) => Err(OpenError::Io { path: lock, source: error.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(prepare: impl FnOnce(&Path), expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        prepare(&path);
+        let message = match Folder::open(&path) {
+            Ok(_) => "opened".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.contains(expected), "{message}");
+    }
+
+    fn with_files(files: &[(&str, &str)]) -> impl FnOnce(&Path) {
+        move |path| {
+            fs::create_dir(path).unwrap();
+            for (name, content) in files {
+                fs::write(path.join(name), content).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_folder_of_ours_is_opened() {
+        check(|_| {}, "opened");
+        check(with_files(&[]), "opened");
+        check(with_files(&[("lock", ""), ("format.new", "substratum")]), "opened");
+        check(with_files(&[("format", "substratum disk cache, format 1\n"), ("note", "")]), "opened");
+        check(with_files(&[("thesis.tex", "")]), "is not a disk cache (it contains `thesis.tex`)");
+        check(with_files(&[("format", "something\n")]), "is not a disk cache");
+        check(
+            with_files(&[("format", "substratum disk cache, format 2\n")]),
+            "format 2, this program knows up to 1",
+        );
+        check(|path| fs::write(path, "").unwrap(), "is not a folder");
+    }
+
+    #[test]
+    fn an_older_format_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FORMAT), "substratum disk cache, format 0\n").unwrap();
+        fs::create_dir(dir.path().join(SEGMENTS)).unwrap();
+        fs::write(dir.path().join(SEGMENTS).join("segment-0"), "old").unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.segments_path()).unwrap().count(), 0);
+        assert_eq!(read_format(dir.path()).unwrap(), Some(VERSION));
+    }
+
+    #[test]
+    fn one_instance_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        assert!(matches!(Folder::open(dir.path()), Err(OpenError::Locked { .. })));
+        folder.unlock();
+        assert!(Folder::open(dir.path()).is_ok());
+    }
+}

@@ -1,0 +1,177 @@
+//! The write-behind queue: bounded in bytes, each name at most once.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::record::RecordHeader;
+use super::segment::Segment;
+use crate::digest::ObjectName;
+
+// What a small job costs besides its bytes: names, chunks, the queue itself.
+const OVERHEAD: u64 = 256;
+
+/// Something for the writer thread.
+pub enum Job {
+    /// Store an object whose bytes are in memory.
+    Store(Store),
+    /// Make the record at this offset unfindable for a restart.
+    Blot(Arc<Segment>, u64),
+}
+
+/// An object to be stored.
+pub struct Store {
+    /// What the record will say.
+    pub header: RecordHeader,
+    /// Its bytes, in consecutive pieces.
+    pub body: Arc<[Bytes]>,
+}
+
+/// See the module.
+pub struct WriteQueue {
+    limit: u64,
+    state: Mutex<State>,
+    work: Condvar,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    names: HashSet<ObjectName>,
+    // Of the jobs in the queue and of the one in the writer's hands.
+    bytes: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Idle,
+    Writing,
+    Stopped,
+}
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// In the queue, now or already before.
+    Accepted,
+    /// The queue is full, or the thread has been stopped.
+    Full,
+}
+
+impl WriteQueue {
+    /// A queue for at most `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, state: Mutex::default(), work: Condvar::new(), idle: Condvar::new() }
+    }
+
+    /// Adds a job.
+    pub fn push(&self, job: Job) -> Queued {
+        let mut state = self.state.lock();
+        let cost = job.cost();
+        if let Job::Store(store) = &job
+            && state.names.contains(&store.header.name)
+        {
+            return Queued::Accepted;
+        }
+        // A job that is larger than the whole queue may go alone.
+        if state.phase == Phase::Stopped || (state.bytes > 0 && state.bytes + cost > self.limit) {
+            return Queued::Full;
+        }
+        if let Job::Store(store) = &job {
+            state.names.insert(store.header.name);
+        }
+        state.bytes += cost;
+        state.jobs.push_back(job);
+        self.work.notify_one();
+        Queued::Accepted
+    }
+
+    /// For the writer thread: the next job; `None` once stopped. Asking means that the one before is done.
+    pub fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        loop {
+            if state.phase == Phase::Stopped {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                state.phase = Phase::Writing;
+                return Some(job);
+            }
+            state.phase = Phase::Idle;
+            self.idle.notify_all();
+            self.work.wait(&mut state);
+        }
+    }
+
+    /// For the writer thread: a job is done, its bytes are free.
+    pub fn done(&self, job: &Job) {
+        let mut state = self.state.lock();
+        state.bytes -= job.cost();
+        if let Job::Store(store) = job {
+            state.names.remove(&store.header.name);
+        }
+    }
+
+    /// Waits until everything that was queued before the call is done, or the thread has stopped.
+    pub fn flush(&self) {
+        let mut state = self.state.lock();
+        while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.jobs.is_empty()) {
+            self.idle.wait(&mut state);
+        }
+    }
+
+    /// Stops the writer thread after the job in hand; what is queued is lost.
+    pub fn stop(&self) {
+        self.state.lock().phase = Phase::Stopped;
+        self.work.notify_all();
+        self.idle.notify_all();
+    }
+
+    /// Bytes in the queue and in the writer's hands.
+    pub fn bytes(&self) -> u64 {
+        self.state.lock().bytes
+    }
+}
+
+impl Job {
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Store(store) => store.header.len + OVERHEAD,
+            Self::Blot(..) => OVERHEAD,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Algorithm;
+
+    fn job(content: &'static str) -> Job {
+        let name = ObjectName::of(Algorithm::Sha1, content.as_bytes());
+        let header = RecordHeader { name, len: content.len() as u64, stored_at: 0 };
+        Job::Store(Store { header, body: [Bytes::from(content)].into() })
+    }
+
+    #[test]
+    fn bounded_in_bytes_and_each_name_once() {
+        let queue = WriteQueue::new(2 * OVERHEAD + 10);
+        assert_eq!(queue.push(job("12345")), Queued::Accepted);
+        assert_eq!(queue.push(job("12345")), Queued::Accepted);
+        assert_eq!(queue.push(job("abcde")), Queued::Accepted);
+        assert_eq!(queue.push(job("x")), Queued::Full);
+        let first = queue.next().unwrap();
+        assert_eq!(queue.push(job("x")), Queued::Full);
+        queue.done(&first);
+        assert_eq!(queue.push(job("x")), Queued::Accepted);
+        assert_eq!(queue.bytes(), 2 * OVERHEAD + 6);
+        queue.stop();
+        assert!(queue.next().is_none());
+        assert_eq!(queue.push(job("y")), Queued::Full);
+    }
+}

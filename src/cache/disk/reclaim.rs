@@ -1,0 +1,156 @@
+//! The maintenance thread: loads what was stored before, seals full segments, makes room ahead of demand.
+
+use std::io;
+use std::sync::Arc;
+
+use super::bell::Call;
+use super::blocks::Record;
+use super::entry::Entry;
+use super::file::Patience;
+use super::folder::FoundFile;
+use super::frames::MAX_FRAME;
+use super::ledger::Purpose;
+use super::object::DiskObject;
+use super::record::RecordHeader;
+use super::recovery;
+use super::replacement::{Fate, Queue, Verdict, after_chance, fates, judge};
+use super::segment::Segment;
+use super::segments::Shortage;
+use super::shared::Shared;
+use super::writer::{DiskWriter, write_whole};
+
+// Segments that are moved as a whole yield nothing: not more often in a row.
+const PROMOTIONS: usize = 16;
+
+/// Runs until the bell is stopped.
+pub fn run(shared: &Arc<Shared>, found: Vec<FoundFile>) {
+    recovery::load(shared, found);
+    while let Ok(call) = shared.segments.bell.wait() {
+        pass(shared, call);
+        shared.publish();
+        shared.metrics.index_bytes.set(super::index_memory(shared) as i64);
+        shared.segments.bell.pass_done();
+    }
+}
+
+fn pass(shared: &Arc<Shared>, call: Call) {
+    for segment in shared.segments.take_sealable() {
+        // An unsealed segment is only slower to recover.
+        let _ = shared.wrote(segment.seal());
+    }
+    for segment in shared.segments.dead() {
+        shared.segments.remove(&segment);
+    }
+    let mut promotions = PROMOTIONS;
+    while shared.segments.is_short_of(call.wanted) == Shortage::Evict && !shared.segments.bell.is_stopped() {
+        let Some((queue, segment)) = shared.segments.victim() else { return };
+        let objects = objects(shared, &segment);
+        let size = segment.charge.books().total();
+        let fates = match judge(queue, size, &objects) {
+            Verdict::Promote if promotions > 0 => {
+                promotions -= 1;
+                match promote(shared, queue, &segment, &objects) {
+                    Ok(()) => continue,
+                    Err(_) => fates(queue, size, &objects),
+                }
+            }
+            Verdict::Promote => fates(queue, size, &objects),
+            Verdict::Reclaim(fates) => fates,
+        };
+        reclaim(shared, queue, &segment, objects.iter().zip(fates));
+    }
+}
+
+/// Gives a segment another round with everything in it.
+fn promote(shared: &Shared, queue: Queue, segment: &Arc<Segment>, objects: &[Entry]) -> io::Result<()> {
+    shared.wrote(shared.segments.promote(segment))?;
+    for entry in objects {
+        shared.index.moved(entry.place, Entry { hits: after_chance(queue, entry.hits), ..*entry });
+    }
+    Ok(())
+}
+
+/// Copies what is to be kept out of a segment, drops the rest, and removes it.
+fn reclaim<'a>(
+    shared: &Arc<Shared>,
+    queue: Queue,
+    segment: &Arc<Segment>,
+    objects: impl Iterator<Item = (&'a Entry, Fate)>,
+) {
+    for (entry, fate) in objects {
+        match fate {
+            Fate::Keep { hits } => copy(shared, segment, *entry, hits),
+            Fate::Drop if queue == Queue::Probation => shared.ghost.lock().insert(entry.fingerprint),
+            Fate::Drop => {}
+        }
+        // Still there unless it was copied.
+        if shared.index.remove_at(entry.fingerprint, entry.place).is_some() {
+            segment.lost();
+            shared.metrics.evicted.space.inc_by(entry.len);
+        }
+    }
+    if segment.live() > 0 {
+        // The table was incomplete.
+        shared.index.sweep(segment.slot);
+    }
+    shared.segments.remove(segment);
+}
+
+/// The objects of a segment that can be found, in the order they lie there.
+fn objects(shared: &Shared, segment: &Segment) -> Vec<Entry> {
+    // A damaged table only means that its objects are dropped.
+    let table = segment.table().ok().flatten().unwrap_or_default();
+    let current = |packed: super::entry::Packed| {
+        shared
+            .index
+            .peek(packed.fingerprint())
+            .filter(|entry| entry.place == packed.in_slot(segment.slot).place())
+    };
+    table.into_iter().filter_map(current).collect()
+}
+
+/// Copies an object to the main queue. Where that fails it is dropped with the rest.
+fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
+    let record = Record { segment, offset: entry.place.offset };
+    let Ok(header) = record.header() else {
+        shared.metrics.corrupt_records.inc();
+        return;
+    };
+    if header.len != entry.len || header.name.hash64() != entry.fingerprint {
+        return;
+    }
+    let Ok(extent) = shared.segments.allocate(entry.extent(), Queue::Main, Purpose::Reclaim) else { return };
+    if header.len <= MAX_FRAME as u64 {
+        let Ok(super::blocks::Read::Bytes(bytes)) =
+            record.read(&header.name, header.len, 0, MAX_FRAME, Patience::Wait)
+        else {
+            shared.metrics.corrupt_records.inc();
+            return;
+        };
+        let written = write_whole(extent.segment(), extent.place().offset, &header, &[bytes]);
+        if shared.wrote(written).is_ok() {
+            shared.moved(extent, header, entry.place, hits);
+        }
+        return;
+    }
+    let writer = DiskWriter::new(shared, extent, header);
+    if copy_pieces(segment, entry, header, &writer).is_some() && writer.finish().is_ok() {
+        shared.moved(writer.into_extent(), header, entry.place, hits);
+    }
+}
+
+fn copy_pieces(
+    segment: &Arc<Segment>,
+    entry: Entry,
+    header: RecordHeader,
+    writer: &DiskWriter,
+) -> Option<()> {
+    let object = DiskObject::new(Arc::clone(segment), header.name, entry);
+    let mut at = 0;
+    while at < header.len {
+        let bytes = object.read(at, MAX_FRAME).ok()?;
+        writer.write_at(at, &bytes).ok()?;
+        at += bytes.len() as u64;
+    }
+    Some(())
+}

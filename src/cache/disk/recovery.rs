@@ -1,0 +1,151 @@
+//! Finding again what the last run stored, while requests are already served.
+//!
+//! Every segment is taken in by one of three ways: from the snapshot of a clean stop, from the table at its end, or by
+//! looking for its records. Newest segments come first: where two records have one name the newer one stays.
+//! Whatever cannot be used (foreign, damaged, another version) is removed: it is a cache.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::entry::Packed;
+use super::folder::FoundFile;
+use super::index::Put;
+use super::scan::scan;
+use super::segment::{OpenFile, Segment, SegmentOpenError, file_name};
+use super::segments::Shortage;
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+
+/// Takes in the files found at start. Returns early when the tier is stopped.
+pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
+    found.sort_by_key(|file| file.number);
+    shrink(shared, &mut found);
+    let mut segments = Vec::with_capacity(found.len());
+    for file in found.into_iter().rev() {
+        if shared.segments.bell.is_stopped() {
+            return;
+        }
+        segments.extend(adopt(shared, file));
+    }
+    let covered = load_snapshot(shared, &segments);
+    for segment in segments.iter().filter(|segment| !covered.contains(&segment.number)) {
+        if shared.segments.bell.is_stopped() {
+            return;
+        }
+        load_segment(shared, segment);
+    }
+    shared.segments.sort();
+    shared.loaded.store(true, Ordering::Release);
+    shared.metrics.index_loaded.set(1);
+    shared.publish();
+    shared.segments.bell.ring(0);
+}
+
+/// When the capacity was lowered: drops the oldest files, before anything new is written.
+fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
+    let ledger = &shared.segments.ledger;
+    if ledger.books().total() <= ledger.capacity() {
+        return;
+    }
+    let enough = || shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped();
+    let mut files = std::mem::take(found).into_iter();
+    while !enough() {
+        let Some(file) = files.next() else { break };
+        shared.metrics.evicted.shrunk.inc_by(file.charge.books().total());
+        remove_file(shared, file);
+    }
+    found.extend(files);
+}
+
+fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
+    let segment = file_name(file.number);
+    match OpenFile::open(&shared.segments.context, file.number) {
+        Ok(found) => shared.segments.adopt(found, file.charge),
+        Err(SegmentOpenError::Io(error)) => {
+            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: left alone");
+            shared.segments.set_aside(file.charge);
+            None
+        }
+        Err(SegmentOpenError::Format(why)) => {
+            tracing::warn!(segment, %why, "removing a file of the disk cache that cannot be used");
+            remove_file(shared, file);
+            None
+        }
+    }
+}
+
+/// Loads the snapshot; the numbers of the segments that need nothing more.
+fn load_snapshot(shared: &Shared, segments: &[Arc<Segment>]) -> HashSet<u64> {
+    let mut snapshot = match Snapshot::open(&shared.folder.snapshot_path()) {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => return HashSet::new(),
+        Err(error) => {
+            tracing::warn!(%error, "the index of the disk cache cannot be used: reading its segments instead");
+            return HashSet::new();
+        }
+    };
+    let mut slots: Vec<Option<&Arc<Segment>>> = Vec::new();
+    for segment in segments {
+        if shared.segments.bell.is_stopped() {
+            return HashSet::new();
+        }
+        match snapshot.slot_of(segment) {
+            Some(slot) => {
+                let slot = slot as usize;
+                slots.resize(slots.len().max(slot + 1), None);
+                slots[slot] = Some(segment);
+            }
+            // What the snapshot does not know is newer, and comes first.
+            None => load_segment(shared, segment),
+        }
+    }
+    shared.index.expect(snapshot.len());
+    let result = snapshot.read(|packed| {
+        if let Some(Some(segment)) = slots.get(packed.place().slot as usize) {
+            enter(shared, segment, packed.in_slot(segment.slot));
+        }
+    });
+    match result {
+        Ok(()) => segments.iter().map(|segment| segment.number).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the index of the disk cache is damaged: reading its segments instead");
+            HashSet::new()
+        }
+    }
+}
+
+fn load_segment(shared: &Shared, segment: &Segment) {
+    let entries = match segment.table() {
+        Ok(Some(entries)) => Ok(entries),
+        Ok(None) => scan(segment).map(|found| {
+            // Without its table it is looked through again next time, that is all.
+            let _ = shared.wrote(segment.seal_recovered(found.end, &found.entries));
+            found.entries
+        }),
+        Err(error) => Err(error),
+    };
+    match entries {
+        // A name can lie twice in one segment: the later record is the one that counted.
+        Ok(entries) => entries.into_iter().rev().for_each(|entry| enter(shared, segment, entry)),
+        Err(error) => {
+            tracing::warn!(segment = file_name(segment.number), %error, "a segment of the disk cache cannot be read");
+        }
+    }
+}
+
+fn enter(shared: &Shared, segment: &Segment, entry: Packed) {
+    segment.gained();
+    if shared.index.put_if_vacant(entry) == Put::Occupied {
+        segment.lost();
+    }
+}
+
+/// Removes a file that was found at start; where that fails it keeps counting.
+fn remove_file(shared: &Shared, file: FoundFile) {
+    let path = shared.segments.context.folder.join(file_name(file.number));
+    if let Err(error) = std::fs::remove_file(&path) {
+        tracing::warn!(path = %path.display(), %error, "cannot remove a file of the disk cache");
+        shared.segments.set_aside(file.charge);
+    }
+}

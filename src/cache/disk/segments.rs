@@ -1,0 +1,432 @@
+//! All segments of the folder: the table of slots, the two queues, and the append points.
+//!
+//! An [`Extent`] is space for one record: dropped without [`Extent::complete`] it is given back. Lock order: a shard of
+//! the index, then the queues, then the slots, then one segment; nobody goes back.
+//! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::bell::Bell;
+use super::clock;
+use super::entry::{Entry, MAX_SLOTS, Place};
+use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
+use super::ledger::{Charge, Ledger, Purpose};
+use super::record::Seal;
+use super::replacement::{self, Holding, Queue};
+use super::segment::{Context, Left, OpenFile, Ready, Segment, file_name};
+
+/// See the module.
+pub struct Segments {
+    /// The books of the folder.
+    pub ledger: Arc<Ledger>,
+    /// Calls the maintenance thread.
+    pub bell: Bell,
+    /// What the segments share.
+    pub context: Context,
+    segment_size: u64,
+    // Admission stays ahead of demand by this many free bytes.
+    low_water: u64,
+    queues: Mutex<Queues>,
+    slots: RwLock<Vec<Option<Arc<Segment>>>>,
+}
+
+struct Queues {
+    probation: Line,
+    main: Line,
+    free_slots: Vec<u32>,
+    // Numbers and orders come from one counter, so that neither is ever used twice.
+    next_number: u64,
+    sealable: Vec<Arc<Segment>>,
+    // Removed from the folder, but still held open by readers.
+    doomed: Vec<(Weak<Segment>, u64)>,
+    // Of files that could be neither used nor removed: they keep counting.
+    set_aside: Vec<Charge>,
+    stuck: Vec<Arc<Segment>>,
+}
+
+#[derive(Default)]
+struct Line {
+    // Oldest first; the append point, if any, is in here too.
+    segments: VecDeque<Arc<Segment>>,
+    append: Option<Arc<Segment>>,
+}
+
+/// Why there is no extent.
+#[derive(Debug, thiserror::Error)]
+pub enum NoExtent {
+    /// Not now: the maintenance thread has been called.
+    #[error("no space can be had right now")]
+    NoSpace,
+    /// A segment file could not be created.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Segments {
+    /// No segments yet; the first one gets `next_number`.
+    pub fn new(ledger: Arc<Ledger>, context: Context, sizes: Sizes, next_number: u64) -> Arc<Self> {
+        let queues = Queues {
+            probation: Line::default(),
+            main: Line::default(),
+            free_slots: Vec::new(),
+            next_number,
+            sealable: Vec::new(),
+            doomed: Vec::new(),
+            set_aside: Vec::new(),
+            stuck: Vec::new(),
+        };
+        Arc::new(Self {
+            ledger,
+            bell: Bell::default(),
+            context,
+            segment_size: sizes.segment,
+            low_water: sizes.low_water,
+            queues: Mutex::new(queues),
+            slots: RwLock::default(),
+        })
+    }
+
+    /// Space for a record of `extent` bytes at the end of `queue`.
+    pub fn allocate(
+        self: &Arc<Self>,
+        extent: u64,
+        queue: Queue,
+        purpose: Purpose,
+    ) -> Result<Extent, NoExtent> {
+        let result = if extent > self.segment_size / 4 {
+            self.allocate_single(extent, queue, purpose)
+        } else {
+            self.allocate_shared(extent, queue, purpose)
+        };
+        if matches!(result, Err(NoExtent::NoSpace)) && purpose == Purpose::Admit {
+            self.bell.ring(extent);
+        }
+        result
+    }
+
+    /// The segment in a slot.
+    pub fn get(&self, slot: u32) -> Option<Arc<Segment>> {
+        self.slots.read().get(slot as usize)?.clone()
+    }
+
+    /// Tells the segment of `place` that an index entry went elsewhere.
+    pub fn lost(&self, place: Place) {
+        if let Some(Some(segment)) = self.slots.read().get(place.slot as usize) {
+            segment.lost();
+        }
+    }
+
+    /// Takes in a file that was there at start. When there are too many it is left alone, and keeps counting.
+    pub fn adopt(&self, found: OpenFile, charge: Charge) -> Option<Arc<Segment>> {
+        let mut queues = self.queues.lock();
+        let Some(slot) = self.free_slot(&mut queues) else {
+            queues.set_aside.push(charge);
+            return None;
+        };
+        let (queue, order) = (found.header.queue, found.header.order);
+        let segment = Arc::new(Segment::found(&self.context, found, slot, charge));
+        queues.next_number = queues.next_number.max(order.saturating_add(1));
+        self.enter(&mut queues, &segment, queue);
+        Some(segment)
+    }
+
+    /// Keeps counting a file that can neither be used nor removed.
+    pub fn set_aside(&self, charge: Charge) {
+        self.queues.lock().set_aside.push(charge);
+    }
+
+    /// Puts the queues in order, once all files have been taken in.
+    pub fn sort(&self) {
+        let queues = &mut *self.queues.lock();
+        for line in [&mut queues.probation, &mut queues.main] {
+            line.segments.make_contiguous().sort_by_key(|segment| segment.order());
+        }
+    }
+
+    /// Whether admission needs more room than there is, to have `wanted` bytes besides the usual.
+    ///
+    /// Evicted segments that readers hold open still count as used. They do not stop further eviction until they
+    /// amount to a quarter of the capacity: slow readers shall neither block writing nor empty the cache.
+    pub fn is_short_of(&self, wanted: u64) -> Shortage {
+        let capacity = self.ledger.capacity();
+        let wanted = wanted.min(capacity / 2);
+        if self.ledger.free() >= self.low_water + wanted { Shortage::None } else { self.held_back(capacity) }
+    }
+
+    /// The segment to reclaim next.
+    pub fn victim(&self) -> Option<(Queue, Arc<Segment>)> {
+        let queues = self.queues.lock();
+        let queue =
+            replacement::victim(queues.probation.holding(), queues.main.holding(), self.ledger.capacity())?;
+        let segment = queues.line(queue).segments.iter().find(|segment| segment.is_sealed())?;
+        Some((queue, Arc::clone(segment)))
+    }
+
+    /// Sealed segments without any findable object.
+    pub fn dead(&self) -> Vec<Arc<Segment>> {
+        let queues = self.queues.lock();
+        let all = queues.probation.segments.iter().chain(&queues.main.segments);
+        all.filter(|segment| segment.live() == 0 && segment.is_sealed()).cloned().collect()
+    }
+
+    /// Removes a segment that no index entry points to.
+    pub fn remove(&self, segment: &Arc<Segment>) {
+        let mut queues = self.queues.lock();
+        queues.take(segment);
+        queues.free_slots.push(segment.slot);
+        queues.doomed.push((Arc::downgrade(segment), segment.charge.books().total()));
+        if let Some(slot) = self.slots.write().get_mut(segment.slot as usize) {
+            *slot = None;
+        }
+        drop(queues);
+        if let Err(error) = segment.unlink() {
+            tracing::warn!(segment = file_name(segment.number), %error, "cannot remove a segment of the disk cache");
+            self.queues.lock().stuck.push(Arc::clone(segment));
+        }
+    }
+
+    /// Moves a segment with everything in it to the end of the main queue.
+    pub fn promote(&self, segment: &Arc<Segment>) -> io::Result<()> {
+        let mut queues = self.queues.lock();
+        let order = queues.take_number();
+        segment.relabel(Queue::Main, order)?;
+        queues.take(segment);
+        queues.main.segments.push_back(Arc::clone(segment));
+        Ok(())
+    }
+
+    /// Segments that wait for [`Segment::seal`].
+    pub fn take_sealable(&self) -> Vec<Arc<Segment>> {
+        std::mem::take(&mut self.queues.lock().sealable)
+    }
+
+    /// Closes the append points and answers with every segment that is not sealed.
+    pub fn shut(&self) -> Vec<Arc<Segment>> {
+        let queues = &mut *self.queues.lock();
+        for line in [&mut queues.probation, &mut queues.main] {
+            if let Some(segment) = line.append.take() {
+                segment.shut();
+            }
+        }
+        let all = queues.probation.segments.iter().chain(&queues.main.segments);
+        all.filter(|segment| !segment.is_sealed()).cloned().collect()
+    }
+
+    /// Every segment, in no particular order.
+    pub fn all(&self) -> Vec<Arc<Segment>> {
+        self.slots.read().iter().flatten().cloned().collect()
+    }
+
+    /// Number of segments, and when the oldest of them was created (unix seconds).
+    pub fn census(&self) -> (usize, Option<u32>) {
+        let queues = self.queues.lock();
+        let lines = [&queues.probation.segments, &queues.main.segments];
+        let oldest = lines.iter().filter_map(|line| line.front()).map(|segment| segment.created_at).min();
+        (lines.iter().map(|line| line.len()).sum(), oldest)
+    }
+
+    fn allocate_shared(
+        self: &Arc<Self>,
+        extent: u64,
+        queue: Queue,
+        purpose: Purpose,
+    ) -> Result<Extent, NoExtent> {
+        let mut queues = self.queues.lock();
+        if let Some(append) = &queues.line(queue).append
+            && let Some(offset) = append.extend(extent)
+        {
+            return Ok(Extent::new(self, Arc::clone(append), offset, extent));
+        }
+        // The full one stays the append point while no other can be had: smaller records may still fit.
+        let segment = self.create(&mut queues, Kind::Shared, queue, self.segment_size, purpose)?;
+        if let Some(full) = queues.line_mut(queue).append.replace(Arc::clone(&segment))
+            && full.shut() == Ready::Sealable
+        {
+            queues.sealable.push(full);
+        }
+        let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
+        self.bell.ring(0);
+        Ok(Extent::new(self, segment, offset, extent))
+    }
+
+    fn allocate_single(
+        self: &Arc<Self>,
+        extent: u64,
+        queue: Queue,
+        purpose: Purpose,
+    ) -> Result<Extent, NoExtent> {
+        let size = SEGMENT_HEADER as u64 + extent + footer_len(1);
+        let segment = self.create(&mut self.queues.lock(), Kind::Single, queue, size, purpose)?;
+        let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
+        segment.shut();
+        self.bell.ring(0);
+        Ok(Extent::new(self, segment, offset, extent))
+    }
+
+    fn create(
+        &self,
+        queues: &mut Queues,
+        kind: Kind,
+        queue: Queue,
+        size: u64,
+        purpose: Purpose,
+    ) -> Result<Arc<Segment>, NoExtent> {
+        let charge = self.ledger.reserve(size, purpose).ok_or(NoExtent::NoSpace)?;
+        let slot = self.free_slot(queues).ok_or(NoExtent::NoSpace)?;
+        let number = queues.take_number();
+        let header = SegmentHeader {
+            number,
+            seal: Seal::random(),
+            kind,
+            queue,
+            order: number,
+            created_at: clock::unix_seconds(),
+        };
+        match Segment::create(&self.context, header, slot, charge) {
+            Ok(segment) => {
+                let segment = Arc::new(segment);
+                self.enter(queues, &segment, queue);
+                Ok(segment)
+            }
+            Err(error) => {
+                queues.free_slots.push(slot);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn enter(&self, queues: &mut Queues, segment: &Arc<Segment>, queue: Queue) {
+        queues.line_mut(queue).segments.push_back(Arc::clone(segment));
+        let mut slots = self.slots.write();
+        let slot = segment.slot as usize;
+        if slots.len() <= slot {
+            slots.resize(slot + 1, None);
+        }
+        slots[slot] = Some(Arc::clone(segment));
+    }
+
+    fn free_slot(&self, queues: &mut Queues) -> Option<u32> {
+        if let Some(slot) = queues.free_slots.pop() {
+            return Some(slot);
+        }
+        let mut slots = self.slots.write();
+        let slot = u32::try_from(slots.len()).ok().filter(|&slot| slot < MAX_SLOTS)?;
+        slots.push(None);
+        Some(slot)
+    }
+
+    fn held_back(&self, capacity: u64) -> Shortage {
+        let mut queues = self.queues.lock();
+        queues.doomed.retain(|(segment, _)| segment.strong_count() > 0);
+        let doomed: u64 = queues.doomed.iter().map(|(_, bytes)| bytes).sum();
+        if doomed > capacity / 4 { Shortage::HeldByReaders } else { Shortage::Evict }
+    }
+}
+
+/// Sizes that follow from the configuration, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Size of a shared segment.
+    pub segment: u64,
+    /// Space kept free ahead of demand.
+    pub low_water: u64,
+}
+
+/// Whether something has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// There is room.
+    None,
+    /// Yes.
+    Evict,
+    /// Enough has gone already and will be free when its readers are done.
+    HeldByReaders,
+}
+
+impl Queues {
+    fn line(&self, queue: Queue) -> &Line {
+        match queue {
+            Queue::Probation => &self.probation,
+            Queue::Main => &self.main,
+        }
+    }
+
+    fn line_mut(&mut self, queue: Queue) -> &mut Line {
+        match queue {
+            Queue::Probation => &mut self.probation,
+            Queue::Main => &mut self.main,
+        }
+    }
+
+    fn take(&mut self, segment: &Arc<Segment>) {
+        for line in [&mut self.probation, &mut self.main] {
+            if let Some(at) = line.segments.iter().position(|other| Arc::ptr_eq(other, segment)) {
+                line.segments.remove(at);
+            }
+        }
+    }
+
+    fn take_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+}
+
+impl Line {
+    fn holding(&self) -> Holding {
+        self.segments.iter().fold(Holding::default(), |sum, segment| Holding {
+            bytes: sum.bytes + segment.charge.books().total(),
+            sealed: sum.sealed + usize::from(segment.is_sealed()),
+        })
+    }
+}
+
+/// Space for one record.
+pub struct Extent {
+    segments: Arc<Segments>,
+    segment: Arc<Segment>,
+    offset: u64,
+    len: u64,
+    left: Left,
+}
+
+impl Extent {
+    fn new(segments: &Arc<Segments>, segment: Arc<Segment>, offset: u64, len: u64) -> Self {
+        Self { segments: Arc::clone(segments), segment, offset, len, left: Left::Nothing }
+    }
+
+    /// The segment it lies in.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> Place {
+        Place { slot: self.segment.slot, offset: self.offset }
+    }
+
+    /// It holds the record of `entry`, which is in the index already: a segment can be reclaimed as soon as its
+    /// last writer has left, and must not be before the entry is there to be moved.
+    pub fn complete(mut self, entry: Entry) {
+        self.left = Left::Record(entry);
+    }
+}
+
+impl Drop for Extent {
+    fn drop(&mut self) {
+        if self.segment.leave(self.offset, self.len, self.left) == Ready::NotYet {
+            return;
+        }
+        match (self.segment.kind, self.left) {
+            (Kind::Single, Left::Nothing) => self.segments.remove(&self.segment),
+            _ => {
+                self.segments.queues.lock().sealable.push(Arc::clone(&self.segment));
+                self.segments.bell.ring(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the handles and threads of one disk tier share, and the few steps that touch several parts at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::NotAdmitted;
+use super::blocks::Record;
+use super::entry::Place;
+use super::folder::Folder;
+use super::ghost::Ghost;
+use super::health::{Change, Health};
+use super::index::{Index, Put};
+use super::object::DiskObject;
+use super::queue::WriteQueue;
+use super::record::RecordHeader;
+use super::replacement::Queue;
+use super::segments::{Extent, Segments};
+use super::writer::{blot, entry_of};
+use crate::digest::ObjectName;
+use crate::metrics::DiskMetrics;
+
+/// See the module.
+pub struct Shared {
+    pub folder: Folder,
+    pub segments: Arc<Segments>,
+    pub index: Index,
+    pub ghost: Mutex<Ghost>,
+    pub queue: WriteQueue,
+    pub metrics: DiskMetrics,
+    /// Longest object that is stored, in bytes.
+    pub max_object: u64,
+    pub health: Mutex<Health>,
+    // Everything of the last run can be found.
+    pub loaded: AtomicBool,
+    // Nothing is written any more.
+    pub closed: AtomicBool,
+}
+
+impl Shared {
+    /// The object of a name, if the index has one; counts as a use.
+    pub fn find(&self, name: &ObjectName) -> Option<DiskObject> {
+        self.index.hit(name.hash64(), |entry| {
+            let segment = self.segments.get(entry.place.slot)?;
+            Some(DiskObject::new(segment, *name, entry))
+        })?
+    }
+
+    /// Whether a record of exactly this name is there: reads its header where the index has one.
+    pub fn has(&self, name: &ObjectName) -> io::Result<Presence> {
+        let Some(entry) = self.index.peek(name.hash64()) else { return Ok(Presence::Absent) };
+        let Some(segment) = self.segments.get(entry.place.slot) else { return Ok(Presence::Absent) };
+        match (Record { segment: &segment, offset: entry.place.offset }).header() {
+            Ok(header) if header.name == *name => Ok(Presence::Present),
+            Ok(_) | Err(super::ReadError::Corrupt { .. } | super::ReadError::Foreign) => Ok(Presence::Absent),
+            Err(super::ReadError::Io(error)) => Err(error),
+        }
+    }
+
+    /// Whether an object of `len` bytes may be written at all.
+    pub fn admit(&self, len: u64) -> Result<(), NotAdmitted> {
+        if self.is_closed() {
+            return Err(NotAdmitted::Closed);
+        }
+        if len > self.max_object {
+            return Err(NotAdmitted::TooLarge);
+        }
+        if !self.health.lock().may_write(Instant::now()) {
+            return Err(NotAdmitted::Paused);
+        }
+        Ok(())
+    }
+
+    /// The queue a new object enters.
+    pub fn queue_for(&self, name: &ObjectName) -> Queue {
+        if self.ghost.lock().contains(name.hash64()) { Queue::Main } else { Queue::Probation }
+    }
+
+    /// The record in `extent` is complete: makes it findable.
+    pub fn enter(&self, extent: Extent, header: RecordHeader) {
+        let entry = entry_of(&header, extent.place(), 0);
+        extent.segment().gained();
+        if let Some(old) = self.index.put(entry) {
+            self.segments.lost(old.place);
+        }
+        extent.complete(entry);
+        self.metrics.writes.inc();
+        self.metrics.written_bytes.inc_by(header.len);
+    }
+
+    /// The record in `extent` is a copy of the one at `from`: lets it be found instead, unless that is gone.
+    pub fn moved(&self, extent: Extent, header: RecordHeader, from: Place, hits: u8) {
+        let entry = entry_of(&header, extent.place(), hits);
+        extent.segment().gained();
+        match self.index.moved(from, entry) {
+            Put::Entered => {
+                self.segments.lost(from);
+                extent.complete(entry);
+                self.metrics.copied_bytes.inc_by(header.len);
+            }
+            Put::Occupied => {
+                extent.segment().lost();
+                // Removed while it was copied: it must not come back after a restart.
+                let _ = self.wrote(blot(extent.segment(), entry.place.offset));
+            }
+        }
+    }
+
+    /// Takes note of how a write went.
+    pub fn wrote(&self, result: io::Result<()>) -> io::Result<()> {
+        let change = match &result {
+            Ok(()) => self.health.lock().succeeded(),
+            Err(_) => {
+                self.metrics.write_errors.inc();
+                self.health.lock().failed(Instant::now())
+            }
+        };
+        match (change, &result) {
+            (Change::Paused(pause), Err(error)) => tracing::error!(
+                path = %self.folder.path().display(), %error, ?pause,
+                "the disk cache cannot be written to: new objects are not stored for a while, stored ones are served"
+            ),
+            (Change::Recovered, _) => {
+                tracing::info!(path = %self.folder.path().display(), "the disk cache can be written to again");
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// Counts an object that was not stored.
+    pub fn refused(&self, why: NotAdmitted) -> NotAdmitted {
+        let counters = &self.metrics.not_admitted;
+        match why {
+            NotAdmitted::TooLarge => &counters.too_large,
+            NotAdmitted::QueueFull => &counters.queue_full,
+            NotAdmitted::NoSpace => &counters.no_space,
+            NotAdmitted::Paused => &counters.paused,
+            NotAdmitted::Failed => &counters.failed,
+            NotAdmitted::Closed => &counters.closed,
+        }
+        .inc();
+        why
+    }
+
+    /// Whether the tier was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether everything of the last run can be found.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Shows the present state in the gauges.
+    pub fn publish(&self) {
+        let books = self.segments.ledger.books();
+        let (segments, oldest) = self.segments.census();
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.objects.set(gauge(self.index.len() as u64));
+        self.metrics.stored_bytes.set(gauge(books.stored));
+        self.metrics.reserved_bytes.set(gauge(books.reserved));
+        self.metrics.segments.set(gauge(segments as u64));
+        self.metrics.oldest_segment.set(oldest.map_or(0, i64::from));
+        self.metrics.write_queue_bytes.set(gauge(self.queue.bytes()));
+    }
+}
+
+/// Whether an object is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Yes.
+    Present,
+    /// No.
+    Absent,
+}

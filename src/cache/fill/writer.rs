@@ -1,0 +1,404 @@
+//! The writing side of a fill. Whoever holds it must bring the bytes: dropping it fails the fill.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Chunk, Fill, FillError, FillReader, Phase, Why, wake};
+use crate::cache::Cache;
+use crate::cache::disk::DiskWriter;
+use crate::cache::object::{CHUNK, MemoryObject, Object};
+use crate::digest::{Mismatch, ObjectName, Verifier};
+
+/// How long a fill that is stored nowhere waits for its slowest reader before it leaves it behind.
+const LAGGARD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why bytes could not be committed. The writer is still usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Fewer or more bytes than announced.
+    #[error("announced {announced} bytes, received {received}")]
+    Length {
+        /// What the source announced.
+        announced: u64,
+        /// What came.
+        received: u64,
+    },
+    /// The bytes are not the object.
+    #[error(transparent)]
+    Digest(#[from] Mismatch),
+}
+
+/// The duty to fill an object.
+pub struct FillWriter {
+    cache: Arc<Cache>,
+    fill: Arc<Fill>,
+    verifier: Verifier,
+    buffer: BytesMut,
+    /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
+    taken: u64,
+    spill: Spill,
+    ended: bool,
+}
+
+/// Where bytes go that the window cannot hold.
+enum Spill {
+    /// The whole object fits the window.
+    Window,
+    /// Into an extent reserved on disk.
+    Disk(DiskWriter),
+    /// Nowhere: past the slowest reader they are forgotten, and the object is not stored.
+    Nowhere,
+}
+
+impl FillWriter {
+    /// A new fill, and the reader of whoever starts it.
+    pub(in crate::cache) fn new(cache: Arc<Cache>, name: ObjectName) -> (Self, FillReader) {
+        let (fill, reader) = Fill::new(name);
+        let writer = Self {
+            cache,
+            fill,
+            verifier: name.verifier(),
+            buffer: BytesMut::new(),
+            taken: 0,
+            spill: Spill::Window,
+            ended: false,
+        };
+        (writer, reader)
+    }
+
+    pub(in crate::cache) fn shared(&self) -> FillHandle {
+        FillHandle(Arc::clone(&self.fill))
+    }
+
+    /// The object being filled.
+    pub fn name(&self) -> ObjectName {
+        self.fill.name
+    }
+
+    /// Bytes taken so far: where another source has to continue.
+    pub fn received(&self) -> u64 {
+        self.taken
+    }
+
+    /// Bytes in all, if known.
+    pub fn len(&self) -> Option<u64> {
+        self.fill.state.lock().len
+    }
+
+    /// Whether no byte was taken yet.
+    pub fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Whether readers may have seen bytes, so that the fill can be continued but not begun anew.
+    pub fn is_released(&self) -> bool {
+        !matches!(self.fill.state.lock().phase, Phase::Hidden)
+    }
+
+    /// Whether bytes were taken that readers were not given yet.
+    pub fn has_unshown(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Whether finishing still serves somebody: readers wait, or so little is missing that storing it pays.
+    pub fn is_wanted(&self) -> bool {
+        let state = self.fill.state.lock();
+        let missing = state.len.map_or(0, |len| len.saturating_sub(self.taken));
+        state.readers.len() > 0
+            || (missing <= self.cache.limits().finish_abandoned.bytes()
+                && !matches!(self.spill, Spill::Nowhere))
+    }
+
+    /// A source answered and announced `len` bytes in all (`None`: it did not say). Decides where the bytes will live,
+    /// and lets readers start unless the object is small enough to be verified first.
+    pub fn begin(&mut self, len: Option<u64>) {
+        let limits = self.cache.limits();
+        if let (Some(len), Some(disk)) = (len, self.cache.disk())
+            && len > limits.window.bytes()
+            && matches!(self.spill, Spill::Window)
+            && let Ok(writer) = disk.reserve(self.fill.name, len)
+        {
+            self.fill.state.lock().extent = Some(writer.reader());
+            self.spill = Spill::Disk(writer);
+        }
+        self.fill.state.lock().len = len;
+        if len.is_some_and(|len| len > limits.verify_first.bytes()) {
+            self.release();
+        }
+    }
+
+    /// Lets readers start now.
+    pub fn release(&mut self) {
+        let mut state = self.fill.state.lock();
+        if matches!(state.phase, Phase::Hidden) {
+            state.phase = Phase::Streaming;
+            let wakers = state.readers.take_wakers();
+            drop(state);
+            wake(wakers);
+        }
+    }
+
+    /// Takes the next bytes. Waits when the fill is kept nowhere and a reader lags.
+    pub async fn push(&mut self, mut bytes: &[u8]) -> Result<(), FillError> {
+        self.taken += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if self.buffer.capacity() == 0 {
+                self.buffer = BytesMut::with_capacity(self.room());
+            }
+            let room = self.buffer.capacity() - self.buffer.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() == self.buffer.capacity() {
+                self.flush().await?;
+            }
+        }
+        let unknown_length = self.fill.state.lock().len.is_none();
+        if unknown_length && self.taken > self.cache.limits().verify_first.bytes() {
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// Shows readers what was taken, although the current chunk is not full.
+    pub async fn flush(&mut self) -> Result<(), FillError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.buffer.split().freeze();
+        let start = self.publish(bytes.clone());
+        // Readers were woken first: hashing and storing overlap with their writing to the network.
+        self.verifier.update(&bytes);
+        self.store_beyond_window(start, bytes).await
+    }
+
+    /// Ends the fill, with the verified object in the tiers unless our own storage failed; or hands the writer back
+    /// with the reason why the bytes are not the object.
+    pub async fn commit(mut self) -> Result<(), (Self, CommitError)> {
+        if let Err(error) = self.flush().await {
+            self.end(Phase::Failed(error));
+            return Ok(());
+        }
+        let announced = self.len().unwrap_or(self.taken);
+        if announced != self.taken {
+            let received = self.taken;
+            return Err((self, CommitError::Length { announced, received }));
+        }
+        if let Err(mismatch) = self.verifier.clone().finish() {
+            return Err((self, CommitError::Digest(mismatch)));
+        }
+        let name = self.fill.name;
+        match std::mem::replace(&mut self.spill, Spill::Window) {
+            Spill::Window => {
+                let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
+                let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
+                self.cache.count_verified();
+                self.cache.insert(name, Arc::clone(&object));
+                self.end(Phase::Complete(Some(Object::Memory(object))));
+            }
+            Spill::Disk(writer) => {
+                let written = tokio::task::spawn_blocking(move || writer.commit()).await;
+                let found = self.cache.disk().and_then(|disk| disk.get(&name));
+                match (written, found) {
+                    (Ok(Ok(())), Some(object)) => {
+                        self.cache.count_verified();
+                        self.end(Phase::Complete(Some(Object::Disk(object))));
+                    }
+                    (Ok(Err(error)), _) => {
+                        let error = FillError::new(Why::Storage, format!("storing on disk: {error}"));
+                        self.end(Phase::Failed(error));
+                    }
+                    _ => self.end(Phase::Failed(FillError::new(Why::Abandoned, "the process is stopping"))),
+                }
+            }
+            // Readers that are attached read on from the window; nobody else can find the object.
+            Spill::Nowhere => {
+                self.cache.count_verified();
+                self.end(Phase::Complete(None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the fill without the object.
+    pub fn fail(mut self, error: FillError) {
+        self.end(Phase::Failed(error));
+    }
+
+    /// Forgets all bytes, for a source that begins anew. Only while nothing was released.
+    pub fn reset(&mut self) {
+        let mut state = self.fill.state.lock();
+        debug_assert!(matches!(state.phase, Phase::Hidden));
+        state.chunks.clear();
+        state.received = 0;
+        state.len = None;
+        state.extent = None;
+        drop(state);
+        self.clear();
+    }
+
+    /// Fails this fill and starts another under the same name, which later requests will join. `None` when the
+    /// cache has a newer fill already.
+    pub fn fail_and_restart(mut self, error: FillError) -> Option<Self> {
+        let cache = Arc::clone(&self.cache);
+        let name = self.fill.name;
+        self.end(Phase::Failed(error));
+        cache.lead_again(name)
+    }
+
+    fn clear(&mut self) {
+        self.verifier = self.fill.name.verifier();
+        self.buffer = BytesMut::new();
+        self.taken = 0;
+        self.spill = Spill::Window;
+    }
+
+    /// Size of the next buffer: up to the next chunk boundary, and no more than is announced.
+    fn room(&self) -> usize {
+        let state = self.fill.state.lock();
+        let to_boundary = CHUNK as u64 - state.received % CHUNK as u64;
+        let announced = match state.len {
+            Some(len) if len > state.received => len - state.received,
+            // Unknown, or more than announced: the commit will tell.
+            _ => CHUNK as u64,
+        };
+        to_boundary.min(announced) as usize
+    }
+
+    /// Appends a chunk and wakes the readers; returns its offset.
+    fn publish(&self, bytes: Bytes) -> u64 {
+        let mut state = self.fill.state.lock();
+        let start = state.received;
+        state.received += bytes.len() as u64;
+        state.chunks.push_back(Chunk { start, bytes });
+        let wakers = match state.phase {
+            Phase::Hidden => Vec::new(),
+            _ => state.readers.take_wakers(),
+        };
+        drop(state);
+        wake(wakers);
+        start
+    }
+
+    async fn store_beyond_window(&mut self, start: u64, bytes: Bytes) -> Result<(), FillError> {
+        let window = self.cache.limits().window.bytes();
+        match std::mem::replace(&mut self.spill, Spill::Nowhere) {
+            Spill::Disk(writer) => {
+                let written = tokio::task::spawn_blocking(move || {
+                    let result = writer.write_at(start, &bytes);
+                    (writer, result)
+                });
+                match written.await {
+                    Ok((writer, Ok(()))) => self.spill = Spill::Disk(writer),
+                    // The disk failed under us: go on from memory, for those who read along.
+                    Ok((_, Err(error))) => {
+                        // The extent goes back to the disk tier with its writer: nothing may be read from it.
+                        self.fill.state.lock().extent = None;
+                        tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
+                        return self.let_window_move(window).await;
+                    }
+                    Err(_) => return Err(FillError::new(Why::Abandoned, "the process is stopping")),
+                }
+                let mut state = self.fill.state.lock();
+                while state.received - state.base() > window {
+                    state.chunks.pop_front();
+                }
+                Ok(())
+            }
+            Spill::Window if self.taken <= window => {
+                self.spill = Spill::Window;
+                Ok(())
+            }
+            Spill::Window | Spill::Nowhere => self.let_window_move(window).await,
+        }
+    }
+
+    /// Keeps at most `window` bytes: waits for the slowest reader, in the end forgets what it has not read.
+    async fn let_window_move(&mut self, window: u64) -> Result<(), FillError> {
+        let fill = Arc::clone(&self.fill);
+        let moved = std::future::poll_fn(|cx| {
+            let mut state = fill.state.lock();
+            let Some(slowest) = state.readers.slowest() else {
+                return Poll::Ready(false);
+            };
+            while state.received - state.base() > window
+                && state.chunks.front().is_some_and(|c| c.start + c.bytes.len() as u64 <= slowest)
+            {
+                state.chunks.pop_front();
+            }
+            if state.received - state.base() <= window {
+                return Poll::Ready(true);
+            }
+            state.writer = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(FillError::new(Why::Abandoned, "no reader is left and the object is not stored"))
+            }
+            Err(_) => {
+                let mut state = self.fill.state.lock();
+                state.writer = None;
+                while state.received - state.base() > window {
+                    state.chunks.pop_front();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The one end of the fill.
+    fn end(&mut self, phase: Phase) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Phase::Failed(error) = &phase {
+            self.cache.count_failure(error.why);
+        }
+        // Out of the table first: who looks from now on finds the object, or leads anew.
+        self.cache.forget(&self.fill.name, &self.fill);
+        let mut state = self.fill.state.lock();
+        state.phase = phase;
+        let wakers = state.readers.take_wakers();
+        drop(state);
+        wake(wakers);
+    }
+}
+
+impl Drop for FillWriter {
+    fn drop(&mut self) {
+        self.end(Phase::Failed(FillError::new(Why::Abandoned, "the transfer was given up")));
+    }
+}
+
+/// What the table of fills keeps.
+#[derive(Clone)]
+pub(in crate::cache) struct FillHandle(Arc<Fill>);
+
+impl FillHandle {
+    pub(in crate::cache) fn join(&self) -> Option<FillReader> {
+        self.0.join()
+    }
+
+    pub(in crate::cache) fn readers(&self) -> usize {
+        self.0.readers()
+    }
+
+    fn is(&self, fill: &Arc<Fill>) -> bool {
+        Arc::ptr_eq(&self.0, fill)
+    }
+}
+
+impl Cache {
+    /// Removes `fill` from the table, unless a newer one took its place.
+    fn forget(&self, name: &ObjectName, fill: &Arc<Fill>) {
+        let mut fills = self.fills(name).lock();
+        if fills.get(name).is_some_and(|handle| handle.is(fill)) {
+            fills.remove(name);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line: arguments -> a command and its exit status.
+
+pub mod check;
+pub mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit status for a configuration that cannot be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// A caching proxy tier for immutable, content-addressed objects.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = false)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Configuration file; without one, built-in defaults serve this machine's clients only
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve requests (the default)
+    Serve,
+    /// Read the configuration, print what it comes to, start nothing
+    Check,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let config = arguments.config.as_deref();
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => match serve::run(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.exit_code()),
+        },
+        Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("substratum: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,110 @@
+//! `substratum serve`: runs until SIGTERM or SIGINT, then drains.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{App, StartError};
+use crate::config::{Config, ConfigError};
+
+/// Why `serve` ends badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is wrong; nothing was started.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// A part could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Signals cannot be received.
+    #[error("cannot receive signals: {0}")]
+    Signals(#[from] io::Error),
+}
+
+impl ServeError {
+    /// 2: the configuration is to be changed; 1: anything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => super::BAD_CONFIGURATION,
+            Self::Start(_) | Self::Signals(_) => 1,
+        }
+    }
+}
+
+/// Serves until told to stop.
+pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
+    diagnostics();
+    let config = match config {
+        Some(path) => Config::load(path)?,
+        None => Config::builtin(),
+    };
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    let summary = summary(&config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Signals first: one that arrives while the parts start must not be lost.
+    let (mut terminate, mut interrupt, mut rotate) = runtime.block_on(async {
+        io::Result::Ok((
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::user_defined1())?,
+        ))
+    })?;
+    let app = App::start(config)?;
+    for address in app.proxy_addrs() {
+        eprintln!("listening on {address}");
+    }
+    if let Some(address) = app.admin_addr() {
+        eprintln!("admin on http://{address}");
+    }
+    eprint!("{summary}");
+    runtime.block_on(async {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = rotate.recv() => app.reopen_log(),
+            }
+        }
+    });
+    eprintln!("stopping: answers in progress are finished");
+    app.stop();
+    eprintln!("stopped");
+    Ok(())
+}
+
+/// What is cached, how much of it, and from where, in a few lines.
+fn summary(config: &Config) -> String {
+    let mut text = format!("memory tier: {}\n", config.memory.capacity);
+    text += &match &config.disk {
+        Some(disk) => format!("disk tier: {} in {}\n", disk.capacity, disk.path.display()),
+        None => "disk tier: none\n".to_owned(),
+    };
+    let shapes: Vec<_> = config.access.targets.iter().map(|shape| shape.as_str()).collect();
+    let clients: Vec<_> = config.access.clients.iter().map(ToString::to_string).collect();
+    text += &format!("serving: {} for {}\n", shapes.join(", "), clients.join(", "));
+    for group in &config.mirrors {
+        let urls: Vec<_> = group.urls.iter().map(ToString::to_string).collect();
+        text += &format!("mirrors {}: {}\n", group.name, urls.join(", "));
+    }
+    for parent in &config.parents {
+        text += &format!("parent: {}\n", parent.url);
+    }
+    text
+}
+
+/// Diagnostics go to standard error; `RUST_LOG` sets the filter.
+fn diagnostics() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = io::stderr().is_terminal();
+    // A second subscriber (as in a test process) is refused, and the first one stays.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(terminal)
+        .with_target(false)
+        .try_init();
+}

@@ -1,0 +1,363 @@
+//! Every key the file may contain: one table, from which parsing takes ranges and suggestions, printing takes
+//! comments, and `docs/configuration.md` takes its tables (tests hold them together).
+//!
+//! To add a key: a line here, a field with its default, a line in `raw.rs` and one in `print.rs`; the tests then name
+//! the files that do not mention it yet.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::quantity::{exact_duration, exact_size};
+use super::units::ByteSize;
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// The table it stands in, without brackets.
+    pub table: &'static str,
+    /// How often that table may stand.
+    pub shape: Shape,
+    /// Its name.
+    pub name: &'static str,
+    /// The values it may have.
+    pub accepts: Accepts,
+    /// What holds when it is not written.
+    pub absent: Absent,
+    /// What it means, in the operator's words, without full stop.
+    pub meaning: &'static str,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.table, self.name) == (other.table, other.name)
+    }
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug)]
+pub enum Absent {
+    /// The same as if this had been written, in TOML.
+    Value(&'static str),
+    /// A value that depends on the machine or on other keys, in words.
+    Words(&'static str),
+    /// The key must be written wherever its table is.
+    Required,
+}
+
+/// How often a table may stand in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `[table]`
+    Once,
+    /// `[[table]]`, any number of times.
+    Many,
+}
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name, without brackets.
+    pub name: &'static str,
+    /// How often it may stand.
+    pub shape: Shape,
+    /// What it is for, in the operator's words.
+    pub meaning: &'static str,
+    /// Its keys, in the order in which they are printed.
+    pub keys: &'static [&'static Key],
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shape {
+            Shape::Once => write!(f, "[{}]", self.name),
+            Shape::Many => write!(f, "[[{}]]", self.name),
+        }
+    }
+}
+
+/// The values a key may have. Displayed as what stands behind "expected".
+#[derive(Debug)]
+pub enum Accepts {
+    /// A size; both ends included.
+    Size(ByteSize, ByteSize),
+    /// A duration; both ends included.
+    Duration(Duration, Duration),
+    /// A whole number; both ends included.
+    Count(usize, usize),
+    /// `true` or `false`.
+    Switch,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// A string, described.
+    Text(&'static str),
+    /// A list of strings that are all like this, perhaps none.
+    List(&'static Accepts),
+    /// A list of strings that are all like this, at least one.
+    NonEmptyList(&'static Accepts),
+}
+
+impl Accepts {
+    /// Whether this is a range of sizes that contains `size`.
+    pub fn admits_size(&self, size: ByteSize) -> bool {
+        matches!(self, Self::Size(min, max) if (min..=max).contains(&&size))
+    }
+
+    /// Whether this is a range of durations that contains `duration`.
+    pub fn admits_duration(&self, duration: Duration) -> bool {
+        matches!(self, Self::Duration(min, max) if (min..=max).contains(&&duration))
+    }
+
+    /// Whether this is a range of whole numbers that contains `count`.
+    pub fn admits_count(&self, count: usize) -> bool {
+        matches!(self, Self::Count(min, max) if (min..=max).contains(&&count))
+    }
+}
+
+impl fmt::Display for Accepts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size(min, max) => {
+                write!(f, "a size from {} to {}, such as \"64 MiB\"", exact_size(*min), exact_size(*max))
+            }
+            Self::Duration(min, max) => {
+                let (min, max) = (exact_duration(*min), exact_duration(*max));
+                write!(f, "a duration from {min} to {max}, such as \"1500 ms\" or \"5 s\"")
+            }
+            Self::Count(min, max) => write!(f, "a whole number from {min} to {max}"),
+            Self::Switch => f.write_str("true or false"),
+            Self::OneOf(names) => {
+                for (i, name) in names.iter().enumerate() {
+                    let joint = match i {
+                        0 => "",
+                        _ if i + 1 == names.len() => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{joint}\"{name}\"")?;
+                }
+                Ok(())
+            }
+            Self::Text(description) => f.write_str(description),
+            Self::List(element) => write!(f, "a list, each {element}"),
+            Self::NonEmptyList(element) => write!(f, "a list of at least one, each {element}"),
+        }
+    }
+}
+
+/// All tables, in the order in which they are printed.
+pub static TABLES: [&Table; 10] = [
+    &listen::TABLE,
+    &access::TABLE,
+    &memory::TABLE,
+    &disk::TABLE,
+    &objects::TABLE,
+    &documents::TABLE,
+    &mirrors::TABLE,
+    &parents::TABLE,
+    &upstream::TABLE,
+    &log::TABLE,
+];
+
+/// The table of this name.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.iter().copied().find(|table| table.name == name)
+}
+
+/// Declares a module with one static for each key, and `TABLE` that lists them all.
+macro_rules! table {
+    (
+        $shape:ident $module:ident: $purpose:literal
+        $($key:ident $name:literal, $accepts:expr, $absent:expr, $meaning:literal;)+
+    ) => {
+        #[doc = concat!("Keys of `", stringify!($module), "`: ", $purpose, ".")]
+        pub mod $module {
+            use super::*;
+
+            $(
+                #[doc = concat!("`", $name, "`: ", $meaning, ".")]
+                pub static $key: Key = Key {
+                    table: stringify!($module),
+                    shape: Shape::$shape,
+                    name: $name,
+                    accepts: $accepts,
+                    absent: $absent,
+                    meaning: $meaning,
+                };
+            )+
+
+            /// The table itself.
+            pub static TABLE: Table = Table {
+                name: stringify!($module),
+                shape: Shape::$shape,
+                meaning: $purpose,
+                keys: &[$(&$key),+],
+            };
+        }
+    };
+}
+
+table! { Once listen: "where and how requests are taken"
+    PROXY "proxy", Accepts::NonEmptyList(&ADDRESS), Absent::Value(r#"["127.0.0.1:3128"]"#),
+        "addresses and ports on which clients are answered, as a forward proxy and as a reverse proxy alike; port 0 \
+         lets the system choose";
+    ADMIN "admin", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3129\""),
+        Absent::Value(r#""127.0.0.1:3129""#),
+        "address and port of the metrics, health and status pages";
+    NAME "name", Accepts::Text("a name of 1 to 64 letters, digits and -._~ such as \"cache-01\""),
+        Absent::Words("the host name"),
+        "what this cache calls itself in Via, X-Cache and Cache-Status; give each cache its own";
+    WORKERS "workers", Accepts::Count(1, 1024), Absent::Words("one a core"),
+        "threads that answer requests";
+    MAX_CONNECTIONS "max_connections", Accepts::Count(1, 1_000_000), Absent::Value("10000"),
+        "client connections open at the same time; further ones wait to be accepted";
+    IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
+        "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
+    DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
+        "how long answers in progress may still take when the program is told to stop";
+}
+
+table! { Once access: "who may ask, for what, whither"
+    CLIENTS "clients", Accepts::NonEmptyList(&NETWORK), Absent::Value(r#"["127.0.0.0/8", "::1"]"#),
+        "networks whose clients are answered; everybody else is refused";
+    TARGETS "targets", Accepts::NonEmptyList(&TARGET), Absent::Value(r#"["cvmfs"]"#),
+        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, or any http URL";
+    HOSTS "hosts", Accepts::List(&HOST), Absent::Value(r#"["*"]"#),
+        "servers that clients may name in a proxy request; mirrors are always allowed";
+    INTERNAL_HOSTS "internal_hosts", Accepts::List(&HOST), Absent::Value("[]"),
+        "servers that may be asked although their address is loopback, private or link-local; mirrors and parents \
+         always may";
+}
+
+table! { Once memory: "the memory tier for objects"
+    CAPACITY "capacity", Accepts::Size(ByteSize(0), ByteSize::gib(16384)), Absent::Value(r#""256 MiB""#),
+        "memory for the most wanted objects; 0 for none. The process needs more beside it, for connections and downloads";
+    MAX_OBJECT "max_object", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
+        Absent::Words("a quarter of the capacity, at most 32 MiB"),
+        "larger objects are kept on disk only; at most a quarter of the capacity";
+}
+
+table! { Once disk: "the disk tier for objects; leave the whole table out for none"
+    PATH "path", Accepts::Text(PATH_WORDS), Absent::Required,
+        "a folder for nothing else; created when missing";
+    CAPACITY "capacity", Accepts::Size(ByteSize::mib(16), ByteSize::gib(1 << 20)), Absent::Required,
+        "the folder never holds more than this";
+    SEGMENT "segment", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1)),
+        Absent::Words("64 MiB, less when the capacity is below 1 GiB"),
+        "objects are kept in files of this size, and space is reclaimed file by file";
+    MAX_OBJECT "max_object", Accepts::Size(ByteSize::kib(1), ByteSize::gib(1024)),
+        Absent::Words("a quarter of the capacity, at most 4 GiB"),
+        "larger objects pass through without being kept; at most a quarter of the capacity";
+    IO_THREADS "io_threads", Accepts::Count(1, 256), Absent::Value("8"),
+        "threads that wait for the disk, for each worker";
+}
+
+table! { Once objects: "how objects are fetched and passed on"
+    VERIFY_FIRST "verify_first", Accepts::Size(ByteSize(0), ByteSize::mib(64)), Absent::Value(r#""256 KiB""#),
+        "objects up to this size are checked before their first byte is sent, so that clients never notice a corrupt \
+         mirror; larger ones are checked while they pass, and broken off when wrong";
+    VERIFY_FIRST_PATIENCE "verify_first_patience", Accepts::Duration(Duration::ZERO, MINUTE),
+        Absent::Value(r#""2 s""#),
+        "how long a slow object may be held back for that check before it is passed on as it comes";
+    WINDOW "window", Accepts::Size(ByteSize::mib(1), ByteSize::gib(4)), Absent::Value(r#""16 MiB""#),
+        "memory that one download may take, beyond what the tiers keep of it, for readers of different speed";
+    FINISH_ABANDONED "finish_abandoned", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
+        Absent::Value(r#""16 MiB""#),
+        "a download nobody waits for any more is finished when no more than this is missing";
+}
+
+table! { Once documents: "everything that is not named by its checksum: manifests, Frontier answers, revocation lists"
+    CAPACITY "capacity", Accepts::Size(ByteSize(0), ByteSize::gib(1024)), Absent::Value(r#""64 MiB""#),
+        "memory for documents; 0 for none";
+    MAX_SIZE "max_size", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
+        Absent::Words("a quarter of the capacity, at most 8 MiB"),
+        "larger answers pass through without being kept";
+}
+
+table! { Many mirrors: "servers that hold the same repositories; an object may come from any of them"
+    NAME "name", Accepts::Text("a name of 1 to 64 letters, digits and -._ such as \"cern\""), Absent::Required,
+        "name of the group in logs and metrics";
+    URLS "urls", Accepts::NonEmptyList(&SERVER), Absent::Required,
+        "the servers, the preferred one first";
+    SERVES "serves", Accepts::NonEmptyList(&REPOSITORY), Absent::Value(r#"["*"]"#),
+        "repositories for which this group answers clients that use this cache as their server instead of as their \
+         proxy; the first group that matches is taken";
+}
+
+table! { Many parents: "caches further up, asked before the servers themselves"
+    URL "url", Accepts::Text(SERVER_WORDS), Absent::Required,
+        "the parent, which is used as a proxy";
+}
+
+table! { Once upstream: "time and connections given to mirrors and parents"
+    CONNECT_TIMEOUT "connect_timeout", Accepts::Duration(MILLISECOND, MINUTE), Absent::Value(r#""1 s""#),
+        "name lookup, TCP and TLS together";
+    FIRST_BYTE_TIMEOUT "first_byte_timeout", Accepts::Duration(MILLISECOND, MINUTE), Absent::Value(r#""1500 ms""#),
+        "how long one server may take to begin its answer before the next one is asked";
+    HEAD_DEADLINE "head_deadline", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
+        "how long all servers together may take to begin an answer; then the client gets 504. CVMFS clients leave \
+         after 5 s";
+    STALL_TIMEOUT "stall_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""3 s""#),
+        "a download that brings nothing for this long is continued from another server";
+    MAX_CONNECTIONS "max_connections", Accepts::Count(1, 65_535), Absent::Value("256"),
+        "connections to one server, for each worker";
+    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535), Absent::Value("32"),
+        "connections to one server kept open for the next request, for each worker";
+    IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
+        "how long these are kept; below the 5 s after which Apache closes them from its side";
+    DIRECT "direct", Accepts::Switch, Absent::Value("true"),
+        "whether the servers themselves are asked when no parent answers";
+    CA_FILES "ca_files", Accepts::List(&FILE), Absent::Value("[]"),
+        "PEM files with certificate authorities to trust for https, beside those of the system";
+}
+
+table! { Once log: "the access log"
+    ACCESS "access", Accepts::OneOf(&["off", "squid", "frontier", "json", "combined"]), Absent::Value(r#""off""#),
+        "form of the lines, one a request";
+    PATH "path", Accepts::Text(PATH_WORDS), Absent::Words("standard output"),
+        "the file they are written to";
+    MAX_SIZE "max_size", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1024)), Absent::Value(r#""100 MiB""#),
+        "the file is put aside and a new one begun when it has this size";
+    KEEP "keep", Accepts::Count(0, 1000), Absent::Value("5"),
+        "files put aside that are kept";
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
+const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
+
+static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
+static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
+static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
+static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
+static REPOSITORY: Accepts = Accepts::Text("a repository or pattern, such as \"*.cern.ch\"");
+static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
+static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_unique_within_their_table() {
+        for table in TABLES {
+            for (i, key) in table.keys.iter().enumerate() {
+                assert_eq!(key.table, table.name);
+                assert!(!table.keys[..i].contains(key), "{table} {}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn meanings_are_phrases() {
+        for table in TABLES {
+            let meanings = table.keys.iter().map(|key| key.meaning).chain([table.meaning]);
+            for meaning in meanings {
+                assert!(!meaning.ends_with('.') && !meaning.contains('\n'), "{table}: {meaning}");
+            }
+        }
+    }
+}

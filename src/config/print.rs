@@ -1,0 +1,224 @@
+//! A configuration as a commented file that reads back to the same configuration.
+//!
+//! The comments are those of `keys.rs`. Durations are written in whole milliseconds, paths as UTF-8: what came from a
+//! file always survives.
+
+use std::fmt::{self, Display, Write};
+use std::path::Path;
+
+use super::Config;
+use super::keys::{self, Absent, Key, Shape, Table};
+use super::quantity::{exact_duration, exact_size};
+
+/// Width at which comments are wrapped, in characters.
+const WIDTH: usize = 100;
+
+impl Display for Config {
+    /// The whole configuration as TOML, every key with its meaning and range.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut p = Printer { out: f };
+        listen(self, &mut p)?;
+        access(self, &mut p)?;
+        memory(self, &mut p)?;
+        disk(self, &mut p)?;
+        objects(self, &mut p)?;
+        documents(self, &mut p)?;
+        mirrors(self, &mut p)?;
+        parents(self, &mut p)?;
+        upstream(self, &mut p)?;
+        log(self, &mut p)
+    }
+}
+
+fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::listen as key;
+    let listen = &config.listen;
+    p.table(&key::TABLE)?;
+    p.key(&key::PROXY, list(&listen.proxy))?;
+    p.key(&key::ADMIN, listen.admin.map_or_else(|| quoted("off"), quoted))?;
+    p.key(&key::NAME, quoted(&listen.name))?;
+    p.key(&key::WORKERS, listen.workers)?;
+    p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
+    p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
+    p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
+}
+
+fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::access as key;
+    let access = &config.access;
+    p.table(&key::TABLE)?;
+    p.key(&key::CLIENTS, list(&access.clients))?;
+    p.key(&key::TARGETS, list(access.targets.iter().map(|target| target.as_str())))?;
+    p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
+    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))
+}
+
+fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::memory as key;
+    p.table(&key::TABLE)?;
+    p.key(&key::CAPACITY, quoted(exact_size(config.memory.capacity)))?;
+    p.key(&key::MAX_OBJECT, quoted(exact_size(config.memory.max_object)))
+}
+
+fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::disk as key;
+    let Some(disk) = &config.disk else {
+        return p.no_table(&key::TABLE);
+    };
+    p.table(&key::TABLE)?;
+    p.key(&key::PATH, path(&disk.path))?;
+    p.key(&key::CAPACITY, quoted(exact_size(disk.capacity)))?;
+    p.key(&key::SEGMENT, quoted(exact_size(disk.segment)))?;
+    p.key(&key::MAX_OBJECT, quoted(exact_size(disk.max_object)))?;
+    p.key(&key::IO_THREADS, disk.io_threads)
+}
+
+fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::objects as key;
+    let objects = &config.objects;
+    p.table(&key::TABLE)?;
+    p.key(&key::VERIFY_FIRST, quoted(exact_size(objects.verify_first)))?;
+    p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
+    p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
+    p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))
+}
+
+fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::documents as key;
+    p.table(&key::TABLE)?;
+    p.key(&key::CAPACITY, quoted(exact_size(config.documents.capacity)))?;
+    p.key(&key::MAX_SIZE, quoted(exact_size(config.documents.max_size)))
+}
+
+fn mirrors(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::mirrors as key;
+    if config.mirrors.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for group in &config.mirrors {
+        p.table(&key::TABLE)?;
+        p.key(&key::NAME, quoted(&group.name))?;
+        p.key(&key::URLS, list(&group.urls))?;
+        p.key(&key::SERVES, list(group.serves.iter().map(|glob| glob.as_str())))?;
+    }
+    Ok(())
+}
+
+fn parents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::parents as key;
+    if config.parents.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for parent in &config.parents {
+        p.table(&key::TABLE)?;
+        p.key(&key::URL, quoted(&parent.url))?;
+    }
+    Ok(())
+}
+
+fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::upstream as key;
+    let upstream = &config.upstream;
+    p.table(&key::TABLE)?;
+    p.key(&key::CONNECT_TIMEOUT, quoted(exact_duration(upstream.connect_timeout)))?;
+    p.key(&key::FIRST_BYTE_TIMEOUT, quoted(exact_duration(upstream.first_byte_timeout)))?;
+    p.key(&key::HEAD_DEADLINE, quoted(exact_duration(upstream.head_deadline)))?;
+    p.key(&key::STALL_TIMEOUT, quoted(exact_duration(upstream.stall_timeout)))?;
+    p.key(&key::MAX_CONNECTIONS, upstream.max_connections)?;
+    p.key(&key::IDLE_CONNECTIONS, upstream.idle_connections)?;
+    p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(upstream.idle_timeout)))?;
+    p.key(&key::DIRECT, upstream.direct)?;
+    p.key(&key::CA_FILES, list(upstream.ca_files.iter().map(|file| file.display())))
+}
+
+fn log(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::log as key;
+    let log = &config.log;
+    p.table(&key::TABLE)?;
+    p.key(&key::ACCESS, quoted(log.access.as_str()))?;
+    match &log.path {
+        Some(file) => p.key(&key::PATH, path(file))?,
+        None => p.no_key(&key::PATH)?,
+    }
+    p.key(&key::MAX_SIZE, quoted(exact_size(log.max_size)))?;
+    p.key(&key::KEEP, log.keep)
+}
+
+struct Printer<'a, 'f> {
+    out: &'a mut fmt::Formatter<'f>,
+}
+
+impl Printer<'_, '_> {
+    fn table(&mut self, table: &Table) -> fmt::Result {
+        writeln!(self.out, "\n# {}", sentence(table.meaning))?;
+        writeln!(self.out, "{table}")
+    }
+
+    fn no_table(&mut self, table: &Table) -> fmt::Result {
+        writeln!(self.out, "\n# {}\n# No {table}.", sentence(table.meaning))
+    }
+
+    fn key(&mut self, key: &Key, value: impl Display) -> fmt::Result {
+        self.comment(key)?;
+        writeln!(self.out, "{} = {value}", key.name)
+    }
+
+    fn no_key(&mut self, key: &Key) -> fmt::Result {
+        self.comment(key)?;
+        writeln!(self.out, "# {} is not set.", key.name)
+    }
+
+    fn comment(&mut self, key: &Key) -> fmt::Result {
+        let absent = match key.absent {
+            Absent::Value(value) => format!(" Default: {value}."),
+            Absent::Words(words) => format!(" Default: {words}."),
+            Absent::Required if key.shape == Shape::Many => String::new(),
+            Absent::Required => " No default.".to_owned(),
+        };
+        let text = format!("{} {}{absent}", sentence(key.meaning), sentence(&key.accepts.to_string()));
+        let mut column = 0;
+        for word in text.split_whitespace() {
+            if column == 0 || column + 1 + word.chars().count() > WIDTH {
+                self.out.write_str(if column == 0 { "#" } else { "\n#" })?;
+                column = 1;
+            }
+            write!(self.out, " {word}")?;
+            column += 1 + word.chars().count();
+        }
+        self.out.write_char('\n')
+    }
+}
+
+/// With a capital at the start and a full stop at the end.
+fn sentence(phrase: &str) -> String {
+    let mut chars = phrase.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    format!("{}{}.", first.into_iter().collect::<String>(), chars.as_str())
+}
+
+fn path(path: &Path) -> String {
+    quoted(path.display())
+}
+
+fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+    let items: Vec<_> = items.into_iter().map(quoted).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A TOML basic string.
+fn quoted(value: impl Display) -> String {
+    let mut text = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            // Control characters must be escaped; `{:04X}` holds them all.
+            c if c.is_control() => text.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests;

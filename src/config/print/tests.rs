@@ -1,0 +1,204 @@
+//! What is printed reads back to the same value.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::config::{
+    Access, AccessLogFormat, ByteSize, Disk, Documents, Glob, Listen, Log, Memory, MirrorGroup, Objects,
+    Parent, TargetShape, Upstream,
+};
+
+fn check(config: &Config) -> Result<(), TestCaseError> {
+    let printed = config.to_string();
+    match Config::parse(&printed, Path::new("printed.toml")) {
+        Ok(read) => prop_assert_eq!(&read, config, "{}", printed),
+        Err(error) => return Err(TestCaseError::fail(format!("{error}\n{printed}"))),
+    }
+    Ok(())
+}
+
+#[test]
+fn the_default_reads_back() {
+    check(&Config::default()).unwrap();
+    let builtin = Config::builtin();
+    check(&builtin).unwrap();
+}
+
+#[test]
+fn strings_are_escaped() {
+    let config = Config {
+        log: Log { path: Some(PathBuf::from("/a \"quoted\" \\ \t\u{7f}\u{85} ü 🦀")), ..Log::default() },
+        ..Config::default()
+    };
+    check(&config).unwrap();
+}
+
+#[test]
+fn every_key_is_printed() {
+    let group = |name: &str| MirrorGroup {
+        name: name.to_owned(),
+        urls: vec!["http://a".parse().unwrap()],
+        serves: MirrorGroup::serves_all(),
+    };
+    let config = Config {
+        disk: Some(Disk::new(PathBuf::from("/c"), ByteSize::gib(1))),
+        mirrors: vec![group("one"), group("two")],
+        parents: vec![Parent { url: "http://p:3128".parse().unwrap() }],
+        log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
+        ..Config::default()
+    };
+    let printed = config.to_string();
+    for table in keys::TABLES {
+        let section = printed.split(&format!("\n{table}\n")).nth(1).unwrap();
+        let section = section.split("\n[").next().unwrap();
+        for key in table.keys {
+            assert!(section.contains(&format!("\n{} = ", key.name)), "{table} {}", key.name);
+        }
+    }
+    assert!(printed.lines().all(|line| !line.starts_with('#') || line.chars().count() <= WIDTH), "{printed}");
+}
+
+fn size(max: u64) -> impl Strategy<Value = ByteSize> {
+    (0..=max).prop_map(ByteSize)
+}
+
+fn wait(max_ms: u64) -> impl Strategy<Value = Duration> {
+    (1..=max_ms).prop_map(Duration::from_millis)
+}
+
+fn glob() -> impl Strategy<Value = Glob> {
+    "[a-z*][a-z.*-]{0,12}".prop_map(|pattern| Glob::new(&pattern))
+}
+
+fn file() -> impl Strategy<Value = PathBuf> {
+    "/[^/\0]{1,20}/\\PC{0,9}".prop_map(PathBuf::from)
+}
+
+fn network() -> impl Strategy<Value = IpNet> {
+    (any::<IpAddr>(), 0u8..=32).prop_map(|(address, bits)| IpNet::new(address, bits).unwrap().trunc())
+}
+
+fn listen() -> impl Strategy<Value = Listen> {
+    let name = "[A-Za-z0-9._~-]{1,64}";
+    // One address for each listener, so that none collide.
+    let admin = option::of(Just(SocketAddr::from(([127, 0, 0, 1], 9))));
+    let proxy = vec(any::<IpAddr>(), 1..4)
+        .prop_map(|ips| ips.into_iter().zip(3128..).map(SocketAddr::from).collect());
+    (proxy, admin, name, 1usize..=1024, 1usize..=1_000_000, wait(86_399_000), wait(3_600_000)).prop_map(
+        |(proxy, admin, name, workers, max_connections, idle, drain_timeout)| Listen {
+            proxy,
+            admin,
+            name,
+            workers,
+            max_connections,
+            idle_timeout: idle + Duration::from_secs(1),
+            drain_timeout,
+        },
+    )
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let targets = vec(select(&TargetShape::ALL[..]), 1..4);
+    (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4)).prop_map(
+        |(clients, targets, hosts, internal_hosts)| Access { clients, targets, hosts, internal_hosts },
+    )
+}
+
+fn disk() -> impl Strategy<Value = Disk> {
+    (file(), (1u64 << 24)..=1 << 44, 1usize..=256)
+        .prop_map(|(path, capacity, io_threads)| Disk { io_threads, ..Disk::new(path, ByteSize(capacity)) })
+}
+
+fn objects() -> impl Strategy<Value = Objects> {
+    (size(1 << 20), wait(60_000), size(1 << 30), size(1 << 40)).prop_map(
+        |(verify_first, verify_first_patience, window, finish_abandoned)| Objects {
+            verify_first,
+            verify_first_patience,
+            window: ByteSize(window.bytes() + (1 << 20)),
+            finish_abandoned,
+        },
+    )
+}
+
+fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
+    let urls = select(vec![
+        vec!["http://a.example.org:8000"],
+        vec!["https://b.example.org", "http://[2001:db8::1]:8000"],
+        vec!["http://192.0.2.1"],
+    ]);
+    vec((urls, vec(glob(), 1..3)), 0..4).prop_map(|groups| {
+        let group = |(i, (urls, serves)): (usize, (Vec<&str>, _))| MirrorGroup {
+            name: format!("group-{i}"),
+            urls: urls.into_iter().map(|url| url.parse().unwrap()).collect(),
+            serves,
+        };
+        groups.into_iter().enumerate().map(group).collect()
+    })
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    (
+        wait(60_000),
+        wait(60_000),
+        wait(3_600_000),
+        1usize..=65_535,
+        0.0..=1.0,
+        any::<bool>(),
+        vec(file(), 0..3),
+    )
+        .prop_map(
+            |(connect_timeout, first_byte_timeout, wait, max_connections, idle, direct, ca_files)| Upstream {
+                connect_timeout,
+                first_byte_timeout,
+                head_deadline: connect_timeout.max(first_byte_timeout).max(wait),
+                stall_timeout: wait,
+                max_connections,
+                idle_connections: (max_connections as f64 * idle) as usize,
+                idle_timeout: wait,
+                direct,
+                ca_files,
+            },
+        )
+}
+
+fn log() -> impl Strategy<Value = Log> {
+    let path = option::of("/var/\\PC{1,9}".prop_map(PathBuf::from));
+    (select(&AccessLogFormat::ALL[..]), path, (1u64 << 20)..=1 << 40, 0usize..=1000)
+        .prop_map(|(access, path, max_size, keep)| Log { access, path, max_size: ByteSize(max_size), keep })
+}
+
+prop_compose! {
+    fn config()(
+        listen in listen(),
+        access in access(),
+        memory in size(1 << 44).prop_map(Memory::with_capacity),
+        disk in option::of(disk()),
+        objects in objects(),
+        documents in size(1 << 40).prop_map(Documents::with_capacity),
+        mirrors in mirrors(),
+        parents in option::of(Just(Parent { url: "http://parent.example.org:3128".parse().unwrap() })),
+        upstream in upstream(),
+        log in log(),
+    ) -> Config {
+        let direct = upstream.direct || parents.is_none();
+        let log = if disk.is_some() { Log { path: None, ..log } } else { log };
+        let upstream = Upstream { direct, ..upstream };
+        let parents = parents.into_iter().collect();
+        Config { listen, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_back(config in config()) {
+        check(&config)?;
+    }
+}

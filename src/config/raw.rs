@@ -1,0 +1,179 @@
+//! TOML to `Config`: one function a table, one line a key.
+//!
+//! The document is walked as a tree of spanned values rather than through serde's derive: that way every fault has its
+//! own position, all of them are found in one run, a range is checked where the key is declared, and there is no second
+//! set of structs. This file and its children are the only ones that read TOML.
+
+mod reader;
+mod text;
+
+use reader::{Reader, Section, position};
+use toml::de::DeTable;
+
+use super::error::Fault;
+use super::{
+    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects, Parent,
+    TargetShape, Upstream, check, keys,
+};
+
+/// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
+pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax_faults(text, &errors));
+    }
+    let mut reader = Reader::new(text, root.get_ref());
+    let config = read(&mut reader);
+    reader.check()?;
+    for finding in check::contradictions(&config) {
+        reader.refuse_finding(&finding);
+    }
+    reader.check()?;
+    Ok(config)
+}
+
+fn syntax_faults(text: &str, errors: &[toml::de::Error]) -> Vec<Fault> {
+    let mut faults: Vec<_> = errors
+        .iter()
+        .map(|error| {
+            let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+            let message = error.message();
+            // The parser guesses the type of a bare word from its first character: `10.0.0.0/8` is a bad float to it.
+            let guessed = ["invalid float", "invalid integer", "invalid boolean", "invalid date"];
+            let guessed = guessed.iter().any(|guess| message.starts_with(guess));
+            let advice = if guessed { " (text must stand in quotes)" } else { "" };
+            Fault { line, column, message: format!("not TOML: {message}{advice}") }
+        })
+        .collect();
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    faults
+}
+
+/// Every key by itself. A key with a fault gets its default; the fault is in the reader.
+fn read(reader: &mut Reader<'_>) -> Config {
+    reader.refuse_unknown_tables();
+    Config {
+        listen: listen(&mut reader.section(&keys::listen::TABLE)),
+        access: access(&mut reader.section(&keys::access::TABLE)),
+        memory: memory(&mut reader.section(&keys::memory::TABLE)),
+        disk: reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section)),
+        objects: objects(&mut reader.section(&keys::objects::TABLE)),
+        documents: documents(&mut reader.section(&keys::documents::TABLE)),
+        mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
+        parents: reader.sections(&keys::parents::TABLE, parent),
+        upstream: upstream(&mut reader.section(&keys::upstream::TABLE)),
+        log: log(&mut reader.section(&keys::log::TABLE)),
+    }
+}
+
+fn listen(section: &mut Section<'_, '_>) -> Listen {
+    use keys::listen as key;
+    let default = Listen::default();
+    Listen {
+        proxy: section.list(&key::PROXY, text::address).unwrap_or(default.proxy),
+        admin: section.text(&key::ADMIN, text::address_or_off).unwrap_or(default.admin),
+        name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
+        workers: section.count(&key::WORKERS).unwrap_or(default.workers),
+        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
+        drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+    }
+}
+
+fn access(section: &mut Section<'_, '_>) -> Access {
+    use keys::access as key;
+    let default = Access::default();
+    let target = |text: &str| text::choice(text, TargetShape::ALL, TargetShape::as_str);
+    Access {
+        clients: section.list(&key::CLIENTS, text::network).unwrap_or(default.clients),
+        targets: section.list(&key::TARGETS, target).unwrap_or(default.targets),
+        hosts: section.list(&key::HOSTS, text::host_pattern).unwrap_or(default.hosts),
+        internal_hosts: section
+            .list(&key::INTERNAL_HOSTS, text::host_pattern)
+            .unwrap_or(default.internal_hosts),
+    }
+}
+
+fn memory(section: &mut Section<'_, '_>) -> Memory {
+    use keys::memory as key;
+    let default = section.size(&key::CAPACITY).map_or_else(Memory::default, Memory::with_capacity);
+    Memory { max_object: section.size(&key::MAX_OBJECT).unwrap_or(default.max_object), ..default }
+}
+
+fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
+    use keys::disk as key;
+    let path = section.text(&key::PATH, text::absolute_path);
+    let capacity = section.size(&key::CAPACITY);
+    let segment = section.size(&key::SEGMENT);
+    let max_object = section.size(&key::MAX_OBJECT);
+    let io_threads = section.count(&key::IO_THREADS);
+    let default = Disk::new(path?, capacity?);
+    Some(Disk {
+        segment: segment.unwrap_or(default.segment),
+        max_object: max_object.unwrap_or(default.max_object),
+        io_threads: io_threads.unwrap_or(default.io_threads),
+        ..default
+    })
+}
+
+fn objects(section: &mut Section<'_, '_>) -> Objects {
+    use keys::objects as key;
+    let default = Objects::default();
+    Objects {
+        verify_first: section.size(&key::VERIFY_FIRST).unwrap_or(default.verify_first),
+        verify_first_patience: section
+            .duration(&key::VERIFY_FIRST_PATIENCE)
+            .unwrap_or(default.verify_first_patience),
+        window: section.size(&key::WINDOW).unwrap_or(default.window),
+        finish_abandoned: section.size(&key::FINISH_ABANDONED).unwrap_or(default.finish_abandoned),
+    }
+}
+
+fn documents(section: &mut Section<'_, '_>) -> Documents {
+    use keys::documents as key;
+    let default = section.size(&key::CAPACITY).map_or_else(Documents::default, Documents::with_capacity);
+    Documents { max_size: section.size(&key::MAX_SIZE).unwrap_or(default.max_size), ..default }
+}
+
+fn mirror_group(section: &mut Section<'_, '_>) -> Option<MirrorGroup> {
+    use keys::mirrors as key;
+    let name = section.text(&key::NAME, text::group_name);
+    let urls = section.list(&key::URLS, text::server);
+    let serves = section.list(&key::SERVES, text::repository_pattern);
+    Some(MirrorGroup { name: name?, urls: urls?, serves: serves.unwrap_or_else(MirrorGroup::serves_all) })
+}
+
+fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {
+    section.text(&keys::parents::URL, text::server).map(|url| Parent { url })
+}
+
+fn upstream(section: &mut Section<'_, '_>) -> Upstream {
+    use keys::upstream as key;
+    let default = Upstream::default();
+    Upstream {
+        connect_timeout: section.duration(&key::CONNECT_TIMEOUT).unwrap_or(default.connect_timeout),
+        first_byte_timeout: section.duration(&key::FIRST_BYTE_TIMEOUT).unwrap_or(default.first_byte_timeout),
+        head_deadline: section.duration(&key::HEAD_DEADLINE).unwrap_or(default.head_deadline),
+        stall_timeout: section.duration(&key::STALL_TIMEOUT).unwrap_or(default.stall_timeout),
+        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(default.idle_connections),
+        idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
+        direct: section.switch(&key::DIRECT).unwrap_or(default.direct),
+        ca_files: section.list(&key::CA_FILES, text::absolute_path).unwrap_or(default.ca_files),
+    }
+}
+
+fn log(section: &mut Section<'_, '_>) -> Log {
+    use keys::log as key;
+    let default = Log::default();
+    let form = |text: &str| text::choice(text, AccessLogFormat::ALL, AccessLogFormat::as_str);
+    Log {
+        access: section.text(&key::ACCESS, form).unwrap_or(default.access),
+        path: section.text(&key::PATH, text::absolute_path).or(default.path),
+        max_size: section.size(&key::MAX_SIZE).unwrap_or(default.max_size),
+        keep: section.count(&key::KEEP).unwrap_or(default.keep),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Why a document could not be had.
+
+use http::StatusCode;
+
+/// `E`: the upstream's own error. Cheap to clone, since all who wait for one fetch share its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure<E> {
+    /// No upstream answered, or the one that did broke off.
+    #[error("upstream failed: {0}")]
+    Upstream(E),
+    /// The body ended cleanly, but is not as long as announced.
+    #[error("upstream announced {expected} bytes and sent {received}")]
+    Length {
+        /// `Content-Length`
+        expected: u64,
+        /// Bytes that came.
+        received: u64,
+    },
+    /// A server error, with a stored copy at hand that may stand in. Without one, the answer itself is passed on.
+    #[error("upstream answered {0}")]
+    Status(StatusCode),
+    /// 304 to a request without conditions, or with validators that are not the stored ones.
+    #[error("upstream answered 304 about something that is not stored")]
+    ForeignNotModified,
+    /// A manifest that is damaged or none, with a stored one at hand.
+    #[error("upstream sent a damaged manifest")]
+    BadManifest,
+    /// The request said `only-if-cached`: 504 (RFC 9111 §5.2.1.7), and nobody's fault.
+    #[error("not stored, and the request forbids to fetch it")]
+    OnlyIfCached,
+    /// Too many requests wait for this document already: our own trouble.
+    #[error("too many requests wait for this document")]
+    Overload,
+    /// The fetch was given up without a result, as at shutdown: our own trouble.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}
+
+impl<E> Failure<E> {
+    /// Whether the upstream did answer, with something that is passed on when no stored copy can stand in for it.
+    pub const fn has_answer(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::BadManifest)
+    }
+
+    /// A stable label.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Upstream(_) => "upstream",
+            Self::Length { .. } => "length",
+            Self::Status(_) => "status",
+            Self::ForeignNotModified => "foreign-not-modified",
+            Self::BadManifest => "bad-manifest",
+            Self::OnlyIfCached => "only-if-cached",
+            Self::Overload => "overload",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! One refresh: ask upstream, judge the answer, store it. What the caller gets is a value; nothing here knows clients.
+//!
+//! ```text
+//! fetch -> error                          Failed
+//!       -> 304 about what is stored       Document (validated)
+//!       -> 5xx, and a copy can stand in   Failed
+//!       -> may not be stored              Passed, as it arrives
+//!       -> too large, too slow            Passed, from where reading stopped
+//!       -> broken, wrong length           Failed
+//!       -> complete                       Document (stored, if that is of any use)
+//! ```
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use http::{Method, Response, StatusCode, response};
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::body::{Appetite, Collected, PassBody, collect};
+use super::cache_control::{RequestDirectives, ResponseDirectives};
+use super::failure::Failure;
+use super::freshness::{Exchange, Remaining};
+use super::hop;
+use super::key::{DocumentKey, Kind};
+use super::manifest;
+use super::shelf::Shelf;
+use super::storable::{Asked, NotStored, storable};
+use super::stored::{Stored, date_if_missing};
+use super::validation;
+use super::vary::Selection;
+use super::watermark::{MarkKey, Standing};
+
+/// A request to send upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// GET, or HEAD when the client's HEAD is passed on.
+    pub method: Method,
+    /// End-to-end fields of the client, with our own conditions in place of its; no `Host`.
+    pub headers: HeaderMap,
+}
+
+/// The wall clock of one request: read once, then moved on by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: SystemTime,
+    started: Instant,
+}
+
+impl Clock {
+    /// A clock that now shows `now`.
+    pub fn starting_at(now: SystemTime) -> Self {
+        Self { start: now, started: Instant::now() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        self.start + self.started.elapsed()
+    }
+}
+
+/// What to refresh, and on whose behalf.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The document.
+    pub key: DocumentKey,
+    /// Hosts whose manifests may stand for one another.
+    pub scope: Arc<str>,
+    /// Fields of the request, as the client sent them.
+    pub headers: HeaderMap,
+    /// Its directives.
+    pub directives: RequestDirectives,
+    /// The stored response, to be validated if it can be.
+    pub stored: Option<Arc<Stored>>,
+    /// The same, if it may stand in for an upstream that fails.
+    pub stand_in: Option<Arc<Stored>>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The end of a refresh.
+pub enum Refreshed<B, E> {
+    /// A complete response.
+    Document(Document),
+    /// A response that is not kept, to be passed on to the one who asked.
+    Passed {
+        /// With end-to-end fields only.
+        response: Response<PassBody<B>>,
+        /// Why it is not kept.
+        reason: NotStored,
+    },
+    /// Nothing to send.
+    Failed(Failure<E>),
+}
+
+/// A complete response and how it was had.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The response.
+    pub stored: Arc<Stored>,
+    /// What the upstream answered: 304 if it confirmed the stored one.
+    pub answered: StatusCode,
+    /// Whether it is in the store now.
+    pub kept: Result<(), NotStored>,
+    /// Whether its content is a newer manifest than the one the upstream sent.
+    pub standing: ManifestStanding,
+}
+
+/// Whether a manifest was replaced by a newer known one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestStanding {
+    /// No manifest, or the newest.
+    AsReceived,
+    /// The upstream sent an older one.
+    Replaced,
+}
+
+impl Job {
+    /// Runs it. `fetch` is called once.
+    pub async fn run<F, Fut, B, E>(self, shelf: &Shelf, fetch: F) -> Refreshed<B, E>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<E>,
+    {
+        let _in_progress = shelf.refreshing();
+        let refreshed = self.fetched(shelf, fetch).await;
+        shelf.count(&refreshed);
+        if let (Refreshed::Failed(_), Some(stand_in)) = (&refreshed, &self.stand_in) {
+            let rested = stand_in.resting_until(self.clock.now() + shelf.policy.rest_after_failure);
+            shelf.store.replace(&self.key, stand_in, Arc::new(rested));
+        }
+        refreshed
+    }
+
+    async fn fetched<F, Fut, B, E>(&self, shelf: &Shelf, fetch: F) -> Refreshed<B, E>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<E>,
+    {
+        let requested = self.clock.now();
+        let response = match fetch(self.upstream_request()).await {
+            Ok(response) => response,
+            Err(error) => return Refreshed::Failed(Failure::Upstream(error)),
+        };
+        let at = Exchange { requested, received: self.clock.now() };
+        let (head, body) = response.into_parts();
+        if head.status == StatusCode::NOT_MODIFIED {
+            return match self.confirmed(shelf, head.headers, at) {
+                Some(document) => Refreshed::Document(document),
+                None => Refreshed::Failed(Failure::ForeignNotModified),
+            };
+        }
+        if head.status.is_server_error() && self.stand_in.is_some() {
+            return Refreshed::Failed(Failure::Status(head.status));
+        }
+        let directives = ResponseDirectives::read(&head.headers);
+        let selection = match storable(self.asked(), head.status, &head.headers, &directives) {
+            Ok(selection) => selection,
+            Err(reason) => return self.passed(shelf, head, PassBody::new(body), at, reason),
+        };
+        let appetite = Appetite { size: shelf.max_size, patience: shelf.policy.patience };
+        match collect(body, announced_length(&head.headers), appetite).await {
+            Collected::Whole(body) => {
+                let stored = Stored::new(head.status, head.headers, body, selection, at);
+                self.judged(shelf, stored, at)
+            }
+            Collected::TooLarge(body) => self.passed(shelf, head, body, at, NotStored::TooLarge),
+            Collected::TooSlow(body) => self.passed(shelf, head, body, at, NotStored::TooSlow),
+            Collected::Broken(error) => Refreshed::Failed(Failure::Upstream(error.into())),
+            Collected::Length { expected, received } => {
+                Refreshed::Failed(Failure::Length { expected, received })
+            }
+        }
+    }
+
+    fn upstream_request(&self) -> UpstreamRequest {
+        let mut headers = hop::forwardable_request(self.headers.clone());
+        validation::remove_conditions(&mut headers);
+        if let Some(stored) = &self.stored {
+            validation::add_conditions(&mut headers, stored.headers());
+        }
+        UpstreamRequest { method: Method::GET, headers }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked { method: &Method::GET, headers: &self.headers, directives: &self.directives }
+    }
+
+    /// A 304: the stored response with new fields; `None` when it is about something else, which is then forgotten,
+    /// so that the next request fetches anew.
+    fn confirmed(&self, shelf: &Shelf, not_modified: HeaderMap, at: Exchange) -> Option<Document> {
+        let stored = self.stored.as_ref().filter(|stored| validation::has_validator(stored.headers()))?;
+        if !validation::confirms(&not_modified, stored.headers()) {
+            shelf.store.remove(&self.key, &self.headers);
+            return None;
+        }
+        let headers = stored.fields_confirmed_by(not_modified);
+        let directives = ResponseDirectives::read(&headers);
+        let verdict = storable(self.asked(), stored.status(), &headers, &directives);
+        let (selection, kept) = match verdict {
+            Ok(selection) => (selection, Ok(())),
+            Err(reason) => (Selection::default(), Err(reason)),
+        };
+        let updated = Stored::new(stored.status(), headers, stored.body().clone(), selection, at);
+        let updated = match stored.revision() {
+            Some(revision) => updated.with_revision(revision),
+            None => updated,
+        };
+        Some(self.placed(shelf, updated, StatusCode::NOT_MODIFIED, kept, at))
+    }
+
+    /// A complete new response: manifests are looked into.
+    fn judged<B, E>(&self, shelf: &Shelf, stored: Stored, at: Exchange) -> Refreshed<B, E> {
+        let answered = stored.status();
+        let is_manifest = matches!(self.key.kind(), Kind::Manifest { .. }) && answered == StatusCode::OK;
+        if !is_manifest {
+            let kept = self.worth_keeping(shelf, &stored, at.received);
+            return Refreshed::Document(self.placed(shelf, stored, answered, kept, at));
+        }
+        match manifest::revision(stored.body()) {
+            Ok(revision) => {
+                let stored = stored.with_revision(revision);
+                let kept = self.worth_keeping(shelf, &stored, at.received);
+                Refreshed::Document(self.placed(shelf, stored, answered, kept, at))
+            }
+            Err(error) => {
+                tracing::warn!(document = ?self.key, %error, "damaged manifest from upstream");
+                shelf.metrics.manifest_damages.inc();
+                if self.stand_in.is_some() {
+                    return Refreshed::Failed(Failure::BadManifest);
+                }
+                let stored = Arc::new(stored);
+                let (kept, standing) = (Err(NotStored::BadManifest), ManifestStanding::AsReceived);
+                Refreshed::Document(Document { stored, answered, kept, standing })
+            }
+        }
+    }
+
+    /// Whether a storable response can ever be of use: now, after validation, or when the upstream fails.
+    fn worth_keeping(&self, shelf: &Shelf, stored: &Stored, now: SystemTime) -> Result<(), NotStored> {
+        let fresh = matches!(stored.freshness().remaining(now), Remaining::Fresh(_));
+        let lasting =
+            validation::has_validator(stored.headers()) || !shelf.stand_in_bound(&self.key).is_zero();
+        // An error without a lifetime must not displace the good copy that may have to stand in.
+        let useful = fresh || (stored.status().is_success() && lasting);
+        if useful { Ok(()) } else { Err(NotStored::NoUse) }
+    }
+
+    /// Stores the response if it is to be kept, after the newest manifest has been put in the place of an older one.
+    fn placed(
+        &self,
+        shelf: &Shelf,
+        stored: Stored,
+        answered: StatusCode,
+        kept: Result<(), NotStored>,
+        at: Exchange,
+    ) -> Document {
+        let mut stored = Arc::new(stored);
+        let mut standing = ManifestStanding::AsReceived;
+        if let Some(key) = self.mark_key()
+            && stored.revision().is_some()
+            && let Standing::Older(newest) = shelf.watermarks.note(key, &stored, at.received)
+        {
+            shelf.metrics.manifest_rollbacks.inc();
+            stored = Arc::new(newest.as_fresh_as(&stored));
+            standing = ManifestStanding::Replaced;
+        }
+        match kept {
+            Ok(()) => shelf.store.put(&self.key, &self.headers, stored.clone()),
+            // It was confirmed, but must not be kept any longer.
+            Err(_) if answered == StatusCode::NOT_MODIFIED => shelf.store.remove(&self.key, &self.headers),
+            Err(_) => {}
+        }
+        Document { stored, answered, kept, standing }
+    }
+
+    fn mark_key(&self) -> Option<MarkKey> {
+        mark_key(&self.key, &self.scope)
+    }
+
+    fn passed<B, E>(
+        &self,
+        shelf: &Shelf,
+        head: response::Parts,
+        body: PassBody<B>,
+        at: Exchange,
+        reason: NotStored,
+    ) -> Refreshed<B, E> {
+        // The origin has something new that may not be kept: what is stored is no longer what it would send.
+        if head.status.is_success() && self.stored.is_some() {
+            shelf.store.remove(&self.key, &self.headers);
+        }
+        Refreshed::Passed { response: passed_on(head, body, at.received), reason }
+    }
+}
+
+/// The mark that a manifest is measured against; `None` for other documents.
+pub fn mark_key(key: &DocumentKey, scope: &Arc<str>) -> Option<MarkKey> {
+    match key.kind() {
+        Kind::Manifest { repository } => {
+            Some(MarkKey { scope: scope.clone(), repository: repository.into() })
+        }
+        Kind::Cvmfs | Kind::Other => None,
+    }
+}
+
+/// A response on its way through: end-to-end fields, dated.
+pub fn passed_on<B>(
+    mut head: response::Parts,
+    body: PassBody<B>,
+    received: SystemTime,
+) -> Response<PassBody<B>> {
+    hop::remove_hop_by_hop(&mut head.headers);
+    date_if_missing(&mut head.headers, received);
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// `Content-Length`, as far as it is one number; disagreement is the upstream client's to refuse.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}

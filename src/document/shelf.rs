@@ -1,0 +1,105 @@
+//! What all requests for documents share: the store, the newest manifests, policy, metrics.
+
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::key::{DocumentKey, Kind};
+use super::policy::Policy;
+use super::refresh::Refreshed;
+use super::storable::NotStored;
+use super::store::Store;
+use super::watermark::Watermarks;
+use crate::config;
+use crate::metrics::DocumentMetrics;
+
+/// One part in eight of the capacity remembers the newest manifests, which mostly share their bytes with the store.
+const WATERMARK_SHARE: u64 = 8;
+
+/// Shared by all workers.
+pub struct Shelf {
+    /// The documents.
+    pub store: Store,
+    /// The newest manifests.
+    pub watermarks: Watermarks,
+    /// Bounds and times.
+    pub policy: Policy,
+    /// Larger bodies are passed through, in bytes.
+    pub max_size: u64,
+    /// Metrics.
+    pub metrics: DocumentMetrics,
+    results: [IntCounter; 4],
+    reasons: [IntCounter; NotStored::ALL.len()],
+}
+
+impl Shelf {
+    /// Empty.
+    pub fn new(config: &config::Documents, policy: Policy, metrics: DocumentMetrics) -> Self {
+        let capacity = config.capacity.bytes();
+        let marks = capacity / WATERMARK_SHARE;
+        let evictions = metrics.evictions.clone();
+        let result = |label| metrics.refreshes.with_label_values(&[label]);
+        Self {
+            store: Store::new(capacity - marks, move || evictions.inc()),
+            watermarks: Watermarks::new(marks, policy.manifest_hold),
+            policy,
+            max_size: config.max_size.bytes(),
+            results: ["fetched", "validated", "passed", "failed"].map(result),
+            reasons: NotStored::ALL.map(|reason| metrics.not_stored.with_label_values(&[reason.as_str()])),
+            metrics,
+        }
+    }
+
+    /// Staleness that our own policy accepts while the upstream fails.
+    pub fn stand_in_bound(&self, key: &DocumentKey) -> Duration {
+        match key.kind() {
+            Kind::Manifest { .. } | Kind::Cvmfs => self.policy.stale_if_error,
+            Kind::Other => Duration::ZERO,
+        }
+    }
+
+    /// Counts the end of a refresh.
+    pub fn count<B, E>(&self, refreshed: &Refreshed<B, E>) {
+        let [fetched, validated, passed, failed] = &self.results;
+        let (result, reason) = match refreshed {
+            Refreshed::Document(document) if document.answered == http::StatusCode::NOT_MODIFIED => {
+                (validated, document.kept.err())
+            }
+            Refreshed::Document(document) => (fetched, document.kept.err()),
+            Refreshed::Passed { reason, .. } => (passed, Some(*reason)),
+            Refreshed::Failed(_) => (failed, None),
+        };
+        result.inc();
+        if let Some(reason) = reason {
+            self.reasons[reason as usize].inc();
+        }
+        self.metrics.stored_bytes.set(self.store.weight().try_into().unwrap_or(i64::MAX));
+        self.metrics.stored_urls.set(self.store.urls().try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Counts a refresh as under way until the guard is dropped.
+    pub fn refreshing(&self) -> Raised {
+        Raised::new(&self.metrics.refreshing)
+    }
+
+    /// Counts a request as waiting until the guard is dropped.
+    pub fn waiting(&self) -> Raised {
+        Raised::new(&self.metrics.waiting)
+    }
+}
+
+/// A gauge that is one higher while this lives.
+pub struct Raised(IntGauge);
+
+impl Raised {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,169 @@
+//! Manifests never go back in time: the newest one seen of every repository, and how long it counts.
+//!
+//! One mark for each repository *and scope*: hosts whose copies may stand for one another (a mirror group, or a
+//! single host). Without the scope, anyone who may name a host could have its manifest served for everybody's.
+//! A mark is no proof: it counts only while `hold` has not passed since an upstream last sent it, and a manifest
+//! from the future never becomes one. So a broken mirror can at worst freeze a repository for `hold`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+
+use super::stored::Stored;
+
+/// Repository and scope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MarkKey {
+    /// Name of the mirror group, or the authority.
+    pub scope: Arc<str>,
+    /// The repository, as the path names it.
+    pub repository: Box<str>,
+}
+
+#[derive(Clone)]
+struct Mark {
+    manifest: Arc<Stored>,
+    confirmed: SystemTime,
+}
+
+/// The newest manifests.
+pub struct Watermarks {
+    marks: Cache<MarkKey, Mark>,
+    hold: Duration,
+}
+
+/// How a manifest compares with the newest known.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It is as new as any.
+    Newest,
+    /// This one is newer, and is to be served in its place.
+    Older(Arc<Stored>),
+}
+
+impl Watermarks {
+    /// At most `capacity` bytes of manifests; a mark counts for `hold`.
+    pub fn new(capacity: u64, hold: Duration) -> Self {
+        let marks = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|key: &MarkKey, mark: &Mark| {
+                let weight = key.scope.len() + key.repository.len() + mark.manifest.weight();
+                u32::try_from(weight).unwrap_or(u32::MAX)
+            })
+            .build();
+        Self { marks, hold }
+    }
+
+    /// Takes note of a manifest that an upstream has just sent, or has just confirmed.
+    pub fn note(&self, key: MarkKey, manifest: &Arc<Stored>, now: SystemTime) -> Standing {
+        let Some(revision) = manifest.revision().filter(|revision| !revision.is_implausible(now)) else {
+            return self.standing(&key, manifest, now);
+        };
+        let mut standing = Standing::Newest;
+        self.marks.entry(key).and_compute_with(|entry| {
+            let known = entry.map(|entry| entry.into_value()).filter(|mark| self.counts(mark, now));
+            match known {
+                Some(mark) if mark.manifest.revision().is_some_and(|known| revision.is_older(known)) => {
+                    standing = Standing::Older(mark.manifest);
+                    Op::Nop
+                }
+                _ => Op::Put(Mark { manifest: manifest.clone(), confirmed: now }),
+            }
+        });
+        standing
+    }
+
+    /// How a manifest that is already here compares.
+    pub fn standing(&self, key: &MarkKey, manifest: &Arc<Stored>, now: SystemTime) -> Standing {
+        let known = self.marks.get(key).filter(|mark| self.counts(mark, now));
+        match (known, manifest.revision()) {
+            (Some(mark), Some(revision))
+                if mark.manifest.revision().is_some_and(|known| revision.is_older(known)) =>
+            {
+                Standing::Older(mark.manifest)
+            }
+            _ => Standing::Newest,
+        }
+    }
+
+    fn counts(&self, mark: &Mark, now: SystemTime) -> bool {
+        // A clock set back makes the difference negative; then the mark still counts.
+        now.duration_since(mark.confirmed).is_ok_and(|since| since < self.hold) || now < mark.confirmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::super::freshness::Exchange;
+    use super::super::manifest::Revision;
+    use super::super::vary::Selection;
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn at(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW + second)
+    }
+
+    fn manifest(published: u64, number: u64) -> Arc<Stored> {
+        let exchange = Exchange { requested: at(0), received: at(0) };
+        let stored =
+            Stored::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), Selection::default(), exchange);
+        Arc::new(stored.with_revision(Revision { published, number }))
+    }
+
+    fn key(scope: &str) -> MarkKey {
+        MarkKey { scope: scope.into(), repository: "r.example".into() }
+    }
+
+    fn numbers(marks: &Watermarks, scope: &str, sent: &Arc<Stored>, second: u64) -> u64 {
+        match marks.note(key(scope), sent, at(second)) {
+            Standing::Newest => sent.revision().unwrap().number,
+            Standing::Older(known) => known.revision().unwrap().number,
+        }
+    }
+
+    #[test]
+    fn never_back_in_time_within_a_scope() {
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let (old, new) = (manifest(NOW - 20, 1), manifest(NOW - 10, 2));
+        assert_eq!(numbers(&marks, "a", &old, 0), 1);
+        assert_eq!(numbers(&marks, "a", &new, 1), 2);
+        assert_eq!(numbers(&marks, "a", &old, 2), 2);
+        assert_eq!(numbers(&marks, "b", &old, 3), 1);
+        assert!(matches!(marks.standing(&key("a"), &old, at(4)), Standing::Older(_)));
+        assert!(matches!(marks.standing(&key("a"), &new, at(4)), Standing::Newest));
+    }
+
+    #[test]
+    fn a_mark_lapses_unless_confirmed() {
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let (old, new) = (manifest(NOW - 20, 1), manifest(NOW - 10, 2));
+        numbers(&marks, "a", &new, 0);
+        numbers(&marks, "a", &new, 60);
+        assert_eq!(numbers(&marks, "a", &old, 159), 2);
+        assert_eq!(numbers(&marks, "a", &old, 160), 1);
+        // A clock set back does not undo it.
+        assert_eq!(numbers(&marks, "a", &new, 200), 2);
+        assert_eq!(numbers(&marks, "a", &old, 50), 2);
+    }
+
+    #[test]
+    fn lies_about_the_revision() {
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let honest = manifest(NOW - 10, 2);
+        // From the future: never a mark.
+        assert_eq!(numbers(&marks, "a", &manifest(NOW + 999_999, 9), 0), 9);
+        assert_eq!(numbers(&marks, "a", &honest, 1), 2);
+        // A revision beyond all others: outdone by the next publication.
+        assert_eq!(numbers(&marks, "a", &manifest(NOW - 5, u64::MAX), 2), u64::MAX);
+        assert_eq!(numbers(&marks, "a", &manifest(NOW - 4, 3), 3), 3);
+    }
+}

@@ -1,0 +1,274 @@
+//! An HTTP request head -> what it asks for, or a refusal. Pure; borrows from the head.
+//!
+//! Accepts absolute-form (forward proxy) and origin-form (reverse proxy) targets of GET and HEAD. Refuses whatever two
+//! parsers could read differently. Sources: RFC 9112 §3.2 (request target, Host), §6 (framing); RFC 9110 §7.6.3 (Via).
+
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Version};
+
+use crate::access::{Access, Denial};
+use crate::config::{Scheme, ServerUrl};
+use crate::layout::cvmfs::{self, Mutable};
+use crate::layout::{self, NamedObject};
+
+/// The methods that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// GET.
+    Get,
+    /// HEAD: the head of the answer to GET.
+    Head,
+}
+
+impl Verb {
+    /// As it stands in a request line.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Head => Method::HEAD,
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub struct Asked<'r> {
+    /// GET or HEAD.
+    pub verb: Verb,
+    /// The server named in an absolute-form target; `None` for origin-form.
+    pub named: Option<ServerUrl>,
+    /// Path and query, as received.
+    pub path: &'r PathAndQuery,
+    /// Object or document.
+    pub target: Target<'r>,
+}
+
+/// The two kinds of resource.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target<'r> {
+    /// Named by its checksum.
+    Object(NamedObject<'r>),
+    /// Anything else; with its place in a repository if it has one.
+    Document(Option<Mutable<'r>>),
+}
+
+/// Why a request is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A head that is ambiguous or breaks the rules; the connection is closed.
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    /// Only GET and HEAD are served.
+    #[error("only GET and HEAD are served here")]
+    Method,
+    /// Not allowed.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The request came through this cache before.
+    #[error("this request passed through this cache already: the caches are configured in a circle")]
+    Loop,
+}
+
+/// Reads the head of a request and applies the access rules to it.
+pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) -> Result<Asked<'r>, Refusal> {
+    let verb = match *request.method() {
+        Method::GET => Verb::Get,
+        Method::HEAD => Verb::Head,
+        _ => return Err(Refusal::Method),
+    };
+    framing(request.headers())?;
+    let named = named_server(request)?;
+    let path = request.uri().path_and_query().ok_or(Refusal::Malformed("the target has no path"))?;
+    if !path.as_str().starts_with('/') {
+        return Err(Refusal::Malformed("the path must begin with a slash"));
+    }
+    if !path.as_str().bytes().all(|c| matches!(c, 0x21..=0x7e)) {
+        return Err(Refusal::Malformed("the target has characters that must be escaped"));
+    }
+    access.target(path.as_str())?;
+    if let Some(named) = &named {
+        access.host(named)?;
+    }
+    if came_through(request.headers(), own_mark) {
+        return Err(Refusal::Loop);
+    }
+    let target = match (path.query(), layout::object(path.path())) {
+        (None, Some(object)) => Target::Object(object),
+        _ => Target::Document(cvmfs::mutable(path.path())),
+    };
+    Ok(Asked { verb, named, path, target })
+}
+
+/// GET and HEAD carry no body here: one that did could be framed differently by the next server.
+fn framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refusal::Malformed("a GET or HEAD with Transfer-Encoding"));
+    }
+    match headers.get(CONTENT_LENGTH) {
+        Some(length) if length.as_bytes() != b"0" => {
+            Err(Refusal::Malformed("a GET or HEAD with a body (Content-Length)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn named_server<B>(request: &Request<B>) -> Result<Option<ServerUrl>, Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::Malformed("more than one Host field"));
+    }
+    if host.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Refusal::Malformed("HTTP/1.1 without a Host field"));
+    }
+    let uri = request.uri();
+    let Some(authority) = uri.authority() else {
+        return match host.map(|h| h.as_bytes()) {
+            // The name by which we are called does not matter, its form does.
+            Some(host) if !host.iter().all(|c| c.is_ascii_alphanumeric() || b"-._:[]".contains(c)) => {
+                Err(Refusal::Malformed("the Host field is not a host name"))
+            }
+            _ => Ok(None),
+        };
+    };
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => return Err(Refusal::Malformed("the target's scheme is neither http nor https")),
+    };
+    let named = ServerUrl::from_authority(scheme, authority.as_str())
+        .map_err(|_| Refusal::Malformed("the target's host or port is malformed"))?;
+    if let Some(host) = host
+        && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
+        let same = host.to_str().ok().and_then(|host| ServerUrl::from_authority(scheme, host).ok());
+        if same.as_ref() != Some(&named) {
+            return Err(Refusal::Malformed("the Host field differs from the target's host"));
+        }
+    }
+    Ok(Some(named))
+}
+
+/// Whether a `Via` member bears this cache's mark as its comment (RFC 9110 §7.6.3). Names do not tell caches apart:
+/// they come from host names, and a node's cache and its site's may run on one host.
+fn came_through(headers: &HeaderMap, own_mark: &str) -> bool {
+    headers
+        .get_all(VIA)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|member| member.split_whitespace().nth(2) == Some(own_mark))
+}
+
+/// Whether the client asks for bytes that were checked just now. CVMFS clients say it once after corrupt data.
+pub fn wants_no_cache(headers: &HeaderMap) -> bool {
+    let says_no_cache = |name| {
+        headers.get_all(name).iter().any(|value: &http::HeaderValue| {
+            value
+                .as_bytes()
+                .split(|&c| c == b',')
+                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
+        })
+    };
+    says_no_cache(CACHE_CONTROL) || says_no_cache(PRAGMA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Glob, TargetShape};
+
+    fn access() -> Access {
+        let config = config::Access {
+            clients: vec!["127.0.0.0/8".parse().unwrap()],
+            targets: vec![TargetShape::Cvmfs],
+            hosts: vec![Glob::new("*.good")],
+            internal_hosts: vec![],
+        };
+        Access::new(&config, &[], &[], &[])
+    }
+
+    fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn verdict(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
+        match parse(&request(method, target, fields), &access(), "(m1)") {
+            Ok(asked) => match asked.target {
+                Target::Object(object) => format!("object {}", object.repository),
+                Target::Document(Some(mutable)) => format!("document {:?}", mutable.repository()),
+                Target::Document(None) => "document".to_owned(),
+            },
+            Err(Refusal::Malformed(why)) => format!("400 {why}"),
+            Err(Refusal::Method) => "405".to_owned(),
+            Err(Refusal::Denied(_)) => "403".to_owned(),
+            Err(Refusal::Loop) => "loop".to_owned(),
+        }
+    }
+
+    const OBJECT: &str = "/cvmfs/a.b/data/49/bf00112233445566778899aabbccddeeff0a1b";
+
+    #[test]
+    fn targets() {
+        let host = [("host", "x.good")];
+        assert_eq!(verdict("GET", OBJECT, &host), "object a.b");
+        assert_eq!(verdict("HEAD", &format!("http://x.good{OBJECT}"), &host), "object a.b");
+        assert_eq!(verdict("GET", &format!("http://x.good:80{OBJECT}"), &host), "object a.b");
+        assert_eq!(verdict("GET", &format!("http://X.GOOD{OBJECT}"), &host), "object a.b");
+        assert_eq!(verdict("GET", &format!("{OBJECT}?x"), &host), "document Some(\"a.b\")");
+        assert_eq!(verdict("GET", "/cvmfs/a.b/.cvmfspublished", &host), "document Some(\"a.b\")");
+        assert_eq!(verdict("GET", "/other", &host), "403");
+        assert_eq!(verdict("GET", &format!("http://x.bad{OBJECT}"), &[("host", "x.bad")]), "403");
+        assert_eq!(verdict("POST", OBJECT, &host), "405");
+    }
+
+    #[test]
+    fn ambiguity_is_refused() {
+        let forward = format!("http://x.good{OBJECT}");
+        let cases: [(&str, &[(&str, &str)]); 8] = [
+            (OBJECT, &[]),
+            (OBJECT, &[("host", "a"), ("host", "a")]),
+            (OBJECT, &[("host", "a/b")]),
+            (OBJECT, &[("host", "a"), ("content-length", "5")]),
+            (OBJECT, &[("host", "a"), ("transfer-encoding", "chunked")]),
+            (&forward, &[("host", "y.good")]),
+            (&forward, &[("host", "x.good:81")]),
+            ("ftp://x.good/", &[("host", "x.good")]),
+        ];
+        for (target, fields) in cases {
+            let got = verdict("GET", target, fields);
+            assert!(got.starts_with("400"), "{target} {fields:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn circles_are_seen() {
+        for (via, expected) in [
+            ("1.1 me", "object a.b"),
+            ("1.1 me (m1)", "loop"),
+            ("1.1 other (m2), 1.1 me (m1)", "loop"),
+            ("1.1 me (m2)", "object a.b"),
+        ] {
+            assert_eq!(verdict("GET", OBJECT, &[("host", "x"), ("via", via)]), expected, "{via}");
+        }
+    }
+
+    #[test]
+    fn no_cache_is_read_in_both_fields() {
+        let table = [
+            ("cache-control", "no-cache", true),
+            ("cache-control", "max-age=0, No-Cache", true),
+            ("cache-control", "max-age=0", false),
+            ("pragma", "no-cache", true),
+            ("accept", "no-cache", false),
+        ];
+        for (name, value, expected) in table {
+            assert_eq!(wants_no_cache(request("GET", "/", &[(name, value)]).headers()), expected);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Outcomes -> responses: the heads of answers, and THE table from errors to statuses.
+//!
+//! Statuses follow what CVMFS clients do with them (cvmfs `network/download.cc`): 5xx, 400 and 404 send a client to
+//! its next stratum through the same proxy; any other 4xx sends it to its next proxy. So an upstream's trouble is
+//! 502 or 504, and our own trouble is 421, never 5xx.
+
+pub mod body;
+pub mod cache_status;
+pub mod conditional;
+pub mod date;
+pub mod entity_tag;
+pub mod range;
+
+use std::ops::Range;
+
+use body::Body;
+use bytes::Bytes;
+use cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use conditional::{Condition, Validators};
+use entity_tag::EntityTag;
+use http::header::{
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    RANGE, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use range::{IfRangeValidators, Portion};
+
+use crate::cache::{FillError, Why};
+use crate::digest::ObjectName;
+use crate::document;
+use crate::outcome::Outcome;
+use crate::request::{Refusal, Verb};
+
+/// Field of site tooling: `HIT from name`, `MISS from name`.
+pub static X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// RFC 9211.
+pub static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// RFC 9209.
+pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Writes heads in the name of one cache. All values that do not depend on the request are made once.
+pub struct Heads {
+    name: String,
+    via: HeaderValue,
+    /// Tells this very process from any other, also of the same name: a `Via` comment, parentheses included.
+    mark: String,
+    marked_via: HeaderValue,
+    hit: HeaderValue,
+    miss: HeaderValue,
+    /// For the outcomes of objects, indexed by `Outcome as usize`.
+    object_status: [HeaderValue; Outcome::ALL.len()],
+}
+
+/// Which bytes of an object an answer carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// None: HEAD, 304, 416.
+    Nothing,
+    /// All.
+    Whole,
+    /// These.
+    Part(Range<u64>),
+}
+
+impl Heads {
+    /// Heads in the name of `name`, an RFC 9110 token.
+    pub fn new(name: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+        let mark = format!("(substratum-{:016x})", fastrand::u64(..));
+        Ok(Self {
+            via: HeaderValue::try_from(format!("1.1 {name}"))?,
+            marked_via: HeaderValue::try_from(format!("1.1 {name} {mark}"))?,
+            mark,
+            hit: HeaderValue::try_from(format!("HIT from {name}"))?,
+            miss: HeaderValue::try_from(format!("MISS from {name}"))?,
+            object_status: Outcome::ALL.map(|outcome| object_status(outcome).render(name)),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Our `Via` member on requests: with the mark by which a request that comes back is known.
+    pub fn request_via(&self) -> &HeaderValue {
+        &self.marked_via
+    }
+
+    /// The mark.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// The head of an object's answer: 200, 206, 304 or 416, and the bytes that belong to it.
+    /// `len` is unknown only while a source without `Content-Length` is still sending; ranges are then ignored
+    /// (RFC 9110 §14.2 allows it). `age` is in seconds since the bytes were verified.
+    pub fn object(
+        &self,
+        verb: Verb,
+        request: &HeaderMap,
+        name: &ObjectName,
+        len: Option<u64>,
+        age: u32,
+        outcome: Outcome,
+    ) -> (Response<()>, Selection) {
+        let etag = etag(name);
+        let selection = match len {
+            _ if conditions(request, &etag) == Condition::NotModified => None,
+            Some(len) if request.contains_key(RANGE) => {
+                let held = IfRangeValidators { tag: EntityTag::parse(etag.as_bytes()), ..Default::default() };
+                Some(range::portion(request, len, held))
+            }
+            _ => Some(Portion::Whole),
+        };
+        let mut response = Response::new(());
+        let headers = response.headers_mut();
+        headers.reserve(10);
+        let (status, selection) = match (selection, len) {
+            (None, _) => (StatusCode::NOT_MODIFIED, Selection::Nothing),
+            (Some(Portion::Unsatisfiable), Some(len)) => {
+                headers.insert(CONTENT_RANGE, range::unsatisfied_range(len));
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                (StatusCode::RANGE_NOT_SATISFIABLE, Selection::Nothing)
+            }
+            (Some(Portion::Part(part)), Some(len)) => {
+                headers.insert(CONTENT_RANGE, range::content_range(&part, len));
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+                (StatusCode::PARTIAL_CONTENT, Selection::Part(part))
+            }
+            (Some(_), len) => {
+                if let Some(len) = len {
+                    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+                }
+                (StatusCode::OK, Selection::Whole)
+            }
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(ETAG, etag);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(AGE, HeaderValue::from(age));
+        headers.insert(VIA, self.via.clone());
+        headers.insert(X_CACHE.clone(), self.x_cache(outcome));
+        headers.insert(CACHE_STATUS.clone(), self.object_status[outcome as usize].clone());
+        *response.status_mut() = status;
+        let selection = if verb == Verb::Head { Selection::Nothing } else { selection };
+        (response, selection)
+    }
+
+    /// Adds what is said on every answer to a document's head.
+    pub fn sign_document(&self, headers: &mut HeaderMap, status: &CacheStatus, outcome: Outcome) {
+        headers.append(VIA, self.via.clone());
+        headers.insert(X_CACHE.clone(), self.x_cache(outcome));
+        headers.append(CACHE_STATUS.clone(), status.render(&self.name));
+    }
+
+    fn x_cache(&self, outcome: Outcome) -> HeaderValue {
+        if outcome.is_hit() { self.hit.clone() } else { self.miss.clone() }
+    }
+
+    /// The answer to a request that is not served.
+    pub fn refusal(&self, refusal: &Refusal) -> (Response<Bytes>, Outcome) {
+        let (status, error, outcome) = match refusal {
+            Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "http_request_error", Outcome::BadRequest),
+            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
+            Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
+            Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
+        };
+        let mut response = self.trouble(status, error, &refusal.to_string());
+        match refusal {
+            Refusal::Method => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            Refusal::Malformed(_) => {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        (response, outcome)
+    }
+
+    /// The answer when no source brought the resource.
+    pub fn failure(&self, failure: &FillError) -> (Response<Bytes>, Outcome) {
+        let (status, error) = match failure.why {
+            Why::NotFound => (StatusCode::NOT_FOUND, "destination_not_found"),
+            Why::Unavailable => (StatusCode::BAD_GATEWAY, "destination_unavailable"),
+            Why::Corrupt => (StatusCode::BAD_GATEWAY, "http_protocol_error"),
+            Why::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
+            Why::Forbidden => (StatusCode::FORBIDDEN, "destination_ip_prohibited"),
+            Why::Overload | Why::Abandoned | Why::Overrun | Why::Storage => {
+                (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
+            }
+        };
+        let response = self.trouble(status, error, &format!("{}: {failure}", failure.why.as_str()));
+        let outcome = match failure.why {
+            Why::NotFound => Outcome::Miss,
+            Why::Forbidden => Outcome::Denied,
+            Why::Overload => Outcome::Overload,
+            _ => Outcome::UpstreamError,
+        };
+        (response, outcome)
+    }
+
+    /// The answer when a document could not be had.
+    pub fn document_failure(&self, failure: &document::Failure<FillError>) -> (Response<Bytes>, Outcome) {
+        use document::Failure;
+        let (status, error) = match failure {
+            Failure::Upstream(failure) => return self.failure(failure),
+            Failure::Length { .. } => (StatusCode::BAD_GATEWAY, "http_response_incomplete"),
+            Failure::Status(_) => (StatusCode::BAD_GATEWAY, "destination_unavailable"),
+            Failure::ForeignNotModified | Failure::BadManifest => {
+                (StatusCode::BAD_GATEWAY, "http_protocol_error")
+            }
+            Failure::OnlyIfCached => (StatusCode::GATEWAY_TIMEOUT, "http_request_error"),
+            Failure::Overload | Failure::Interrupted => {
+                (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
+            }
+        };
+        let outcome = match failure {
+            Failure::Overload => Outcome::Overload,
+            Failure::OnlyIfCached => Outcome::DocumentMiss,
+            _ => Outcome::UpstreamError,
+        };
+        (self.trouble(status, error, &failure.to_string()), outcome)
+    }
+
+    fn trouble(&self, status: StatusCode, error: &str, text: &str) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from(format!("{text}\n")));
+        *response.status_mut() = status;
+        let length = HeaderValue::from(response.body().len());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(CONTENT_LENGTH, length);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VIA, self.via.clone());
+        headers.insert(X_CACHE.clone(), self.miss.clone());
+        if let Ok(value) = HeaderValue::try_from(format!("{}; error={error}", self.name)) {
+            headers.insert(PROXY_STATUS.clone(), value);
+        }
+        response
+    }
+}
+
+fn etag(name: &ObjectName) -> HeaderValue {
+    let text = format!("\"{name}\"");
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+fn conditions(request: &HeaderMap, etag: &HeaderValue) -> Condition {
+    let held = Validators { tag: EntityTag::parse(etag.as_bytes()), modified: None };
+    conditional::evaluate(request, held)
+}
+
+/// How an object's outcome reads in `Cache-Status`.
+fn object_status(outcome: Outcome) -> CacheStatus {
+    let forwarded = |sharing| {
+        Handling::Forwarded(Forwarded { reason: Forward::UriMiss, status: None, kept: Kept::Stored, sharing })
+    };
+    let (handling, detail) = match outcome {
+        Outcome::MemoryHit => (Handling::Hit, Some("memory")),
+        Outcome::DiskHit => (Handling::Hit, Some("disk")),
+        Outcome::Reload => (Handling::Hit, Some("rehashed")),
+        Outcome::Repair => (forwarded(Sharing::Alone), Some("repair")),
+        Outcome::Collapsed => (forwarded(Sharing::Collapsed), None),
+        _ => (forwarded(Sharing::Alone), None),
+    };
+    CacheStatus { handling, ttl: None, detail }
+}
+
+/// A response whose whole body is at hand, as one with a body of ours.
+pub fn whole(response: Response<Bytes>, verb: Option<Verb>) -> Response<Body> {
+    response.map(|bytes| if verb == Some(Verb::Head) { Body::empty() } else { Body::once(bytes) })
+}

@@ -1,0 +1,249 @@
+//! Bodies of answers: from memory, from disk, from a fill, from a document; counted as they leave.
+//!
+//! A body that cannot be finished ends in an error, which makes the connection be cut: never a clean end of a short
+//! body.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use crate::access_log::Ending;
+use crate::cache::disk::{DiskObject, ReadError};
+use crate::cache::{CHUNK, Cache, FillError, FillReader, MemoryObject};
+use crate::digest::ObjectName;
+use crate::document::PassBody;
+use crate::tally::Tally;
+use crate::upstream::{Failure, UpstreamBody};
+
+/// Why a body could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The object's transfer failed.
+    #[error("the transfer failed: {0}")]
+    Fill(#[from] FillError),
+    /// The disk failed, or its bytes went bad.
+    #[error("reading from disk: {0}")]
+    Disk(#[from] ReadError),
+    /// The upstream of a passed-through answer failed.
+    #[error("the upstream failed: {0}")]
+    Upstream(#[from] Failure),
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Stopping,
+}
+
+/// The body of an answer.
+pub struct Body {
+    source: Source,
+    /// Bytes still to be sent, if known.
+    left: Option<u64>,
+    tally: Option<Tally>,
+}
+
+enum Source {
+    Nothing,
+    Once(Bytes),
+    Memory { object: Arc<MemoryObject>, offset: u64 },
+    Disk(DiskSource),
+    Fill(Box<FillReader>),
+    Upstream(Box<PassBody<UpstreamBody>>),
+}
+
+/// A stored object being read.
+pub struct DiskSource {
+    cache: Arc<Cache>,
+    name: ObjectName,
+    object: DiskObject,
+    offset: u64,
+    /// The first bytes, when they were read before the head was sent.
+    first: Option<Bytes>,
+    reading: Option<JoinHandle<Result<Bytes, ReadError>>>,
+}
+
+impl DiskSource {
+    /// Reads `object` from `offset` on; `first` are the bytes there, if they were read already.
+    pub fn new(
+        cache: Arc<Cache>,
+        name: ObjectName,
+        object: DiskObject,
+        offset: u64,
+        first: Option<Bytes>,
+    ) -> Self {
+        Self { cache, name, object, offset, first, reading: None }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, BodyError>> {
+        if let Some(mut first) = self.first.take() {
+            first.truncate(max);
+            self.offset += first.len() as u64;
+            return Poll::Ready(Ok(first));
+        }
+        let read = match &mut self.reading {
+            Some(reading) => {
+                let read = ready!(Pin::new(reading).poll(cx));
+                self.reading = None;
+                read.map_err(|_| BodyError::Stopping)?
+            }
+            None => match self.object.try_read(self.offset, max) {
+                Ok(Some(bytes)) => Ok(bytes),
+                Ok(None) => {
+                    let (object, offset) = (self.object.clone(), self.offset);
+                    self.reading = Some(tokio::task::spawn_blocking(move || object.read(offset, max)));
+                    return self.poll_read(cx, max);
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match read {
+            Ok(bytes) => {
+                self.offset += bytes.len() as u64;
+                Poll::Ready(Ok(bytes))
+            }
+            Err(error) => {
+                self.cache.unreadable(&self.name, &error);
+                Poll::Ready(Err(error.into()))
+            }
+        }
+    }
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::of(Source::Nothing, Some(0))
+    }
+
+    /// These bytes.
+    pub fn once(bytes: Bytes) -> Self {
+        let left = bytes.len() as u64;
+        Self::of(Source::Once(bytes), Some(left))
+    }
+
+    /// `len` bytes of an object in memory.
+    pub fn memory(object: Arc<MemoryObject>, offset: u64, len: u64) -> Self {
+        Self::of(Source::Memory { object, offset }, Some(len))
+    }
+
+    /// `len` bytes of an object on disk.
+    pub fn disk(source: DiskSource, len: u64) -> Self {
+        Self::of(Source::Disk(source), Some(len))
+    }
+
+    /// The bytes of a fill from the reader's position on.
+    pub fn fill(reader: FillReader, len: Option<u64>) -> Self {
+        Self::of(Source::Fill(Box::new(reader)), len)
+    }
+
+    /// An upstream's body, passed on.
+    pub fn upstream(body: PassBody<UpstreamBody>) -> Self {
+        let left = body.size_hint().exact();
+        Self::of(Source::Upstream(Box::new(body)), left)
+    }
+
+    fn of(source: Source, left: Option<u64>) -> Self {
+        Self { source, left, tally: None }
+    }
+
+    /// Keeps the account of the request until the body ends.
+    pub fn with_tally(mut self, mut tally: Tally) -> Self {
+        if self.left == Some(0) {
+            tally.ended(Ending::Complete);
+        }
+        self.tally = Some(tally);
+        self
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let max = self.left.map_or(CHUNK, |left| left.min(CHUNK as u64) as usize);
+        match &mut self.source {
+            Source::Nothing => Poll::Ready(None),
+            Source::Once(bytes) => Poll::Ready(Some(Ok(bytes.split_to(max.min(bytes.len()))))),
+            Source::Memory { object, offset } => {
+                let mut bytes = object.chunk_at(*offset);
+                bytes.truncate(max);
+                *offset += bytes.len() as u64;
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Source::Disk(disk) => disk.poll_read(cx, max).map(Some),
+            Source::Fill(reader) => reader.poll_next(cx).map(|next| {
+                next.map(|read| {
+                    read.map(|mut bytes| {
+                        bytes.truncate(max);
+                        bytes
+                    })
+                    .map_err(Into::into)
+                })
+            }),
+            Source::Upstream(body) => {
+                loop {
+                    let Some(frame) = ready!(Pin::new(&mut **body).poll_frame(cx)) else {
+                        return Poll::Ready(None);
+                    };
+                    // Trailers are not passed on: the fields that matter stand in the head.
+                    match frame.map(Frame::into_data) {
+                        Ok(Ok(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                        Ok(Err(_trailers)) => {}
+                        Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if this.left == Some(0) {
+            return Poll::Ready(None);
+        }
+        let next = ready!(this.poll_source(cx));
+        match next {
+            // Less than was promised: without an end of ours the connection is cut.
+            Some(Ok(bytes)) if bytes.is_empty() => Poll::Ready(None),
+            Some(Ok(bytes)) => {
+                if let Some(left) = &mut this.left {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                }
+                if let Some(tally) = &mut this.tally {
+                    tally.sent(bytes.len());
+                    if this.left == Some(0) {
+                        tally.ended(Ending::Complete);
+                    }
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None => {
+                if let Some(tally) = &mut this.tally {
+                    tally.ended(Ending::Complete);
+                }
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                if let Some(tally) = &mut this.tally {
+                    tally.ended(Ending::BrokenOff);
+                }
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,244 @@
+//! Listeners and client connections of one worker: accept, serve, sweep idle connections, drain.
+//!
+//! Each worker has its own listening socket on the shared port (SO_REUSEPORT), so the kernel spreads connections and
+//! workers share no queue. One coarse sweep a second replaces timers per connection. At the connection limit a client
+//! is turned away at once: waiting in the backlog would cost it its whole patience. When draining, listeners close
+//! first, so that new clients are refused and go elsewhere.
+
+pub mod bind;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::config;
+use crate::metrics::{OpenConnection, Refusal, ServerMetrics};
+use crate::service::{Service, Worker};
+use crate::tally::Activity;
+
+/// Largest request head, in bytes. More is answered with 431, a longer target with 414.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The life of the process, as the workers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Accept and serve.
+    Serving,
+    /// Finish what has begun.
+    Draining,
+}
+
+/// Connections of all workers together.
+#[derive(Debug)]
+pub struct ConnectionLimit {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl ConnectionLimit {
+    /// At most `max` at a time.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), max })
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Place> {
+        let taken = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1));
+        taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+}
+
+/// One connection's place below the limit.
+struct Place(Arc<ConnectionLimit>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One worker's share of the serving.
+pub struct Server {
+    worker: Arc<Worker>,
+    limit: Arc<ConnectionLimit>,
+    metrics: ServerMetrics,
+    phase: watch::Receiver<Phase>,
+    idle_timeout: Duration,
+    drain_timeout: Duration,
+    connections: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// What the sweep needs to know of a connection.
+struct Connection {
+    activity: Arc<Activity>,
+    task: AbortHandle,
+}
+
+impl Server {
+    /// A server on top of `worker`.
+    pub fn new(
+        worker: Arc<Worker>,
+        config: &config::Listen,
+        limit: Arc<ConnectionLimit>,
+        metrics: ServerMetrics,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self {
+            worker,
+            limit,
+            metrics,
+            phase,
+            idle_timeout: config.idle_timeout,
+            drain_timeout: config.drain_timeout,
+            connections: Arc::default(),
+        }
+    }
+
+    /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
+    /// current-thread runtime.
+    pub async fn run(mut self, listeners: Vec<std::net::TcpListener>) -> io::Result<()> {
+        let mut accepting = JoinSet::new();
+        let mut serving = JoinSet::new();
+        let (accepted, mut arrivals) = tokio::sync::mpsc::channel(64);
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone()));
+        }
+        drop(accepted);
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut phase = self.phase.clone();
+        loop {
+            tokio::select! {
+                biased;
+                Some((stream, peer)) = arrivals.recv() => self.begin(stream, peer, &mut serving),
+                _ = tick.tick() => self.sweep(),
+                // Keeps the set small; results are of no interest.
+                Some(_) = serving.join_next() => {}
+                () = draining(&mut phase) => break,
+            }
+        }
+        // Closes the sockets: whoever comes now is refused and takes its next proxy.
+        accepting.shutdown().await;
+        drop(arrivals);
+        let drained = async { while serving.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
+            tracing::warn!(
+                connections = serving.len(),
+                "answers still unfinished after drain_timeout are broken off"
+            );
+        }
+        serving.shutdown().await;
+        self.worker.recorder.flush();
+        Ok(())
+    }
+
+    fn begin(&mut self, stream: TcpStream, peer: SocketAddr, serving: &mut JoinSet<()>) {
+        let Some(place) = self.limit.take() else {
+            self.metrics.refuse(Refusal::Limit);
+            // A reset, not a clean close: the client must take it for what it is.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        };
+        let open = self.metrics.accept();
+        let activity = Activity::new(self.worker.recorder.seconds());
+        let service = Service::new(Arc::clone(&self.worker), peer.ip().to_canonical(), Arc::clone(&activity));
+        let task = serving.spawn(serve(stream, service, self.phase.clone(), (place, open)));
+        self.connections.lock().push(Connection { activity, task });
+    }
+
+    /// Closes connections that did not move for `idle_timeout`, and passes log lines on.
+    fn sweep(&self) {
+        let now = self.worker.recorder.seconds();
+        let timeout = u32::try_from(self.idle_timeout.as_secs()).unwrap_or(u32::MAX);
+        self.connections.lock().retain(|connection| {
+            let idle = now.saturating_sub(connection.activity.last()) > timeout;
+            if idle {
+                connection.task.abort();
+            }
+            !idle && !connection.task.is_finished()
+        });
+        self.worker.recorder.flush();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    accepted: tokio::sync::mpsc::Sender<(TcpStream, SocketAddr)>,
+    metrics: ServerMetrics,
+) {
+    loop {
+        match listener.accept().await {
+            Ok(arrival) => {
+                if accepted.send(arrival).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if is_per_connection(&error) => {}
+            Err(error) => {
+                metrics.refuse(Refusal::AcceptError);
+                tracing::warn!(%error, "cannot accept connections for now");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits for the end of serving; a vanished sender is one.
+async fn draining(phase: &mut watch::Receiver<Phase>) {
+    while *phase.borrow_and_update() == Phase::Serving {
+        if phase.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether the error concerns a client that left while it waited, rather than us.
+fn is_per_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn serve(
+    stream: TcpStream,
+    service: Service,
+    mut phase: watch::Receiver<Phase>,
+    _counted: (Place, OpenConnection),
+) {
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = draining(&mut phase) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client connection ended early");
+    }
+}

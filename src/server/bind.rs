@@ -1,0 +1,93 @@
+//! Listening sockets: one a worker and address, all on the same port.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections the kernel holds for us while we are busy.
+const BACKLOG: i32 = 4096;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody listens there.
+    #[error(
+        "cannot listen on {address}: the port is taken by another process; stop it or change `{key}` in [listen]"
+    )]
+    Taken {
+        /// The address.
+        address: SocketAddr,
+        /// The configuration key.
+        key: &'static str,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address} (`{key}` in [listen]): {error}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// The configuration key.
+        key: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Sockets for `workers` workers on `address`; all on one port, also where the kernel chooses it (port 0).
+pub fn shared(address: SocketAddr, workers: usize, key: &'static str) -> Result<Vec<TcpListener>, BindError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::Taken { address, key },
+        _ => BindError::Other { address, key, error },
+    };
+    // Sharing a port would also share it with another instance of the same user, unnoticed. An exclusive socket first
+    // finds that out.
+    let probe = socket(address, Sharing::Exclusive).map_err(failed)?;
+    let address = probe.local_addr().map_err(failed)?;
+    drop(probe);
+    (0..workers).map(|_| socket(address, Sharing::Shared).map_err(failed)).collect()
+}
+
+/// One socket that nobody else shares.
+pub fn exclusive(address: SocketAddr, key: &'static str) -> Result<TcpListener, BindError> {
+    socket(address, Sharing::Exclusive).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::Taken { address, key },
+        _ => BindError::Other { address, key, error },
+    })
+}
+
+#[derive(PartialEq, Eq)]
+enum Sharing {
+    Exclusive,
+    Shared,
+}
+
+fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // IPv4 has its own line in the configuration.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_a_port_that_others_cannot_take() {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let sockets = shared(any, 3, "proxy").unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert!(matches!(shared(address, 1, "proxy"), Err(BindError::Taken { .. })));
+        assert!(matches!(exclusive(address, "admin"), Err(BindError::Taken { .. })));
+    }
+}

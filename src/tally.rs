@@ -1,0 +1,211 @@
+//! What became of one request: counted and logged once, when its answer ends or is given up.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, Method, Request, StatusCode, Version};
+
+use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
+use crate::metrics::{InFlight, RequestMetrics};
+use crate::outcome::Outcome;
+use crate::upstream::Role;
+
+/// Where finished requests are reported; one a worker.
+pub struct Recorder {
+    metrics: RequestMetrics,
+    logger: Option<Logger>,
+    /// The clock of [`Activity`].
+    epoch: Instant,
+}
+
+impl Recorder {
+    /// A recorder; without a logger nothing is kept of a request but numbers.
+    pub fn new(metrics: RequestMetrics, logger: Option<Logger>) -> Arc<Self> {
+        Arc::new(Self { metrics, logger, epoch: Instant::now() })
+    }
+
+    /// Passes buffered log lines on. To be called about once a second.
+    pub fn flush(&self) {
+        if let Some(logger) = &self.logger {
+            logger.flush();
+        }
+    }
+
+    /// Whole seconds since this recorder was made.
+    pub fn seconds(&self) -> u32 {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> u32 {
+        u32::try_from(instant.saturating_duration_since(self.epoch).as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// When a connection last moved, in the recorder's seconds; read by the idle sweep.
+#[derive(Debug, Default)]
+pub struct Activity(AtomicU32);
+
+impl Activity {
+    /// A connection that moved at `second`.
+    pub fn new(second: u32) -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(second)))
+    }
+
+    /// The second of the last movement.
+    pub fn last(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self, second: u32) {
+        self.0.store(second, Ordering::Relaxed);
+    }
+}
+
+/// The running account of one request. Reports when dropped.
+pub struct Tally {
+    recorder: Arc<Recorder>,
+    activity: Arc<Activity>,
+    started: Instant,
+    answered: Option<Duration>,
+    outcome: Outcome,
+    status: StatusCode,
+    sent: u64,
+    ending: Ending,
+    line: Option<Box<Line>>,
+    _in_flight: InFlight,
+}
+
+/// What only the log needs.
+struct Line {
+    client: IpAddr,
+    method: Method,
+    uri: String,
+    version: Version,
+    headers: HeaderMap,
+    content_type: Option<Vec<u8>>,
+    upstream: Option<(Role, Box<str>)>,
+}
+
+impl Tally {
+    /// Opens the account of `request`.
+    pub fn open<B>(
+        recorder: &Arc<Recorder>,
+        activity: &Arc<Activity>,
+        client: IpAddr,
+        request: &Request<B>,
+    ) -> Self {
+        let started = Instant::now();
+        activity.touch(recorder.at(started));
+        let line = recorder.logger.as_ref().map(|_| {
+            Box::new(Line {
+                client,
+                method: request.method().clone(),
+                uri: absolute(request),
+                version: request.version(),
+                headers: logged_only(request.headers()),
+                content_type: None,
+                upstream: None,
+            })
+        });
+        Self {
+            recorder: Arc::clone(recorder),
+            activity: Arc::clone(activity),
+            started,
+            answered: None,
+            outcome: Outcome::BadRequest,
+            status: StatusCode::default(),
+            sent: 0,
+            ending: Ending::ClientGone,
+            line,
+            _in_flight: recorder.metrics.start(),
+        }
+    }
+
+    /// The head of the answer is decided.
+    pub fn answered(&mut self, outcome: Outcome, status: StatusCode, headers: &HeaderMap) {
+        self.answered = Some(self.started.elapsed());
+        self.outcome = outcome;
+        self.status = status;
+        if let Some(line) = &mut self.line {
+            line.content_type = headers.get(http::header::CONTENT_TYPE).map(|v| v.as_bytes().to_vec());
+        }
+    }
+
+    /// Who was asked for it.
+    pub fn asked(&mut self, role: Role, label: &str) {
+        if let Some(line) = &mut self.line {
+            line.upstream = Some((role, label.into()));
+        }
+    }
+
+    /// `n` bytes of the body were handed to the connection.
+    pub fn sent(&mut self, n: usize) {
+        self.sent += n as u64;
+        self.activity.touch(self.recorder.seconds());
+    }
+
+    /// How the answer ended; without this word it ended because the client left.
+    pub fn ended(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+
+    /// What the caches contributed, once the head is decided.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let first_byte = self.answered.unwrap_or(duration);
+        self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
+        if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
+            logger.log(&Record {
+                time: SystemTime::now(),
+                duration,
+                first_byte: self.answered,
+                client: line.client,
+                method: line.method.as_str(),
+                uri: &line.uri,
+                version: line.version,
+                status: if self.answered.is_some() { self.status.as_u16() } else { 0 },
+                bytes_sent: self.sent,
+                body_bytes: self.sent,
+                outcome: self.outcome,
+                ending: self.ending,
+                upstream: line.upstream.as_ref().map(|(role, label)| (*role, &**label)),
+                content_type: line.content_type.as_deref(),
+                headers: LoggedHeaders::of(&line.headers),
+            });
+        }
+    }
+}
+
+/// The target as squid logs it: absolute, also for origin-form requests.
+fn absolute<B>(request: &Request<B>) -> String {
+    let uri = request.uri();
+    match (uri.scheme(), request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok())) {
+        (None, Some(host)) if request.method() != Method::CONNECT => {
+            let path = uri.path_and_query().map_or("/", |path| path.as_str());
+            let mut text = String::with_capacity(7 + host.len() + path.len());
+            text.push_str("http://");
+            text.push_str(host);
+            text.push_str(path);
+            text
+        }
+        _ => uri.to_string(),
+    }
+}
+
+fn logged_only(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(4);
+    for name in LoggedHeaders::NAMES {
+        if let Some(value) = headers.get(&name) {
+            kept.insert(name, value.clone());
+        }
+    }
+    kept
+}

@@ -1,0 +1,150 @@
+//! One request to one candidate: a connection, the request, the head of the answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::Empty;
+use tokio::time::{Instant, timeout_at};
+
+use super::pool::{Lease, Pools};
+use super::{Candidate, Failure, Form, UpstreamBody, Upstreams};
+
+/// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
+/// [`Client::send`] is called on; clones share them.
+#[derive(Clone)]
+pub struct Client {
+    upstreams: Arc<Upstreams>,
+    pools: Arc<Pools>,
+}
+
+/// What is asked, whomever it is put to.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// GET or HEAD.
+    pub method: Method,
+    /// As received, byte for byte.
+    pub path_and_query: PathAndQuery,
+    /// End-to-end fields only. `Host` is added, in place of any that is there; nothing else is.
+    pub headers: HeaderMap,
+}
+
+impl Client {
+    /// A client without connections.
+    pub fn new(upstreams: Arc<Upstreams>) -> Self {
+        let pools = Pools::new(upstreams.limits(), upstreams.metrics().idle.clone());
+        Self { upstreams, pools }
+    }
+
+    /// Sends one request and returns the head of its answer, with the body still on its way.
+    ///
+    /// The turn for a connection and then the connection itself are waited for no longer than
+    /// `connect_timeout`, the head of the answer no longer than `first_byte_timeout`, and all of it ends at
+    /// `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
+    /// and unseen. Dropping the future closes the connection.
+    pub async fn send(
+        &self,
+        candidate: &Candidate,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let server = candidate.upstream.url();
+        let metrics = self.upstreams.metrics();
+        let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
+        let mut permit = self.pools.permit(server, connected_by).await?;
+        if let Some(connection) = permit.kept(connected_by).await {
+            metrics.reused.inc();
+            let lease = permit.lease(connection);
+            match self.exchange(lease, candidate, request.clone(), deadline).await {
+                Err(Broken { failure: Failure::Reset, lease }) if request.method.is_safe() => {
+                    metrics.repeated.inc();
+                    permit = lease.close();
+                }
+                result => return result.map_err(|broken| broken.failure),
+            }
+        }
+        let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
+        let connection = self.upstreams.connector().open(server, connected_by).await?;
+        metrics.opened.inc();
+        let lease = permit.lease(connection);
+        self.exchange(lease, candidate, request, deadline).await.map_err(|broken| broken.failure)
+    }
+
+    async fn exchange(
+        &self,
+        mut lease: Lease,
+        candidate: &Candidate,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response<UpstreamBody>, Broken> {
+        let limits = self.upstreams.limits();
+        let request = match compose(candidate, request) {
+            Ok(request) => request,
+            Err(failure) => return Err(Broken { failure, lease }),
+        };
+        let sent = Instant::now();
+        let by = deadline.min(sent + limits.first_byte_timeout);
+        let answer = match timeout_at(by, lease.connection.sender.send_request(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(Broken { failure: Failure::from_head(&error), lease }),
+            Err(_) => return Err(Broken { failure: Failure::FirstByteTimeout, lease }),
+        };
+        self.upstreams.metrics().first_byte.observe(sent.elapsed().as_secs_f64());
+        if let Err(failure) = check_framing(&answer) {
+            return Err(Broken { failure, lease });
+        }
+        let upstream = Arc::clone(&candidate.upstream);
+        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, limits.stall_timeout)))
+    }
+}
+
+/// An exchange without an answer; the connection is of no more use, its permit may be.
+struct Broken {
+    failure: Failure,
+    lease: Lease,
+}
+
+/// The request as the candidate wants it: origin-form to the server itself, absolute-form to a cache (RFC
+/// 9112 §3.2).
+fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Bytes>>, Failure> {
+    let Outgoing { method, path_and_query, mut headers } = request;
+    let target = candidate.target();
+    let authority = target.authority();
+    let unusable = |_| Failure::Dns { host: target.host.as_ref().into(), reason: "not a host name".into() };
+    let host = HeaderValue::try_from(authority.as_str()).map_err(|error| unusable(error.into()))?;
+    headers.insert(header::HOST, host);
+    let uri = match candidate.form {
+        Form::Origin => Uri::from(path_and_query),
+        Form::Absolute(_) => Uri::builder()
+            .scheme(target.scheme.as_str())
+            .authority(authority)
+            .path_and_query(path_and_query)
+            .build()
+            .map_err(unusable)?,
+    };
+    let mut composed = Request::new(Empty::new());
+    *composed.method_mut() = method;
+    *composed.uri_mut() = uri;
+    *composed.headers_mut() = headers;
+    Ok(composed)
+}
+
+/// Refuses answers whose end another reader could see elsewhere (RFC 9112 §6.3), and codings nobody asked
+/// for.
+fn check_framing<B>(answer: &Response<B>) -> Result<(), Failure> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::protocol("it switched protocols unasked"));
+    }
+    let headers = answer.headers();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Failure::protocol("it has both Content-Length and Transfer-Encoding"));
+    }
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Failure::protocol("it has a Transfer-Encoding other than chunked"));
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Server -> open connection: name, access rules, TCP, TLS, HTTP.
+//!
+//! Every address is put to the access rules right before it is connected to, so a name that resolves to
+//! something else by then gains nothing.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::Failure;
+use super::resolve::Resolver;
+use super::task::OwnedTask;
+use super::tls::Tls;
+use crate::access::{Access, Denial};
+use crate::config::{Scheme, ServerUrl};
+
+/// What hyper makes room for before it reads. It starts at 8 KiB and doubles while reads come back full, so
+/// that small answers do not pay for large buffers; growing the buffer may double this once more, hence body
+/// frames of at most 256 KiB.
+const READ_BUFFER: usize = 128 << 10;
+/// Longest head of an answer; strata send some 300 bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// When TCP looks after a silent peer, for connections that idle or wait for an answer.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// An open HTTP/1.1 connection, closed when dropped. Requests have no bodies.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Empty<Bytes>>,
+    _driver: OwnedTask,
+}
+
+/// Opens connections, for all workers.
+pub(super) struct Connector {
+    resolver: Resolver,
+    tls: Tls,
+    access: Arc<Access>,
+}
+
+impl Connector {
+    pub(super) fn new(resolver: Resolver, tls: Tls, access: Arc<Access>) -> Self {
+        Self { resolver, tls, access }
+    }
+
+    /// A connection to `server`, before `by`. Its task runs on the current worker.
+    pub(super) async fn open(&self, server: &ServerUrl, by: Instant) -> Result<Connection, Failure> {
+        let stream = self.open_tcp(server, by).await?;
+        match server.scheme {
+            Scheme::Http => handshake(stream).await,
+            Scheme::Https => {
+                let tls = timeout_at(by, self.tls.connect(&server.host, stream)).await;
+                handshake(tls.map_err(|_| Failure::ConnectTimeout)??).await
+            }
+        }
+    }
+
+    /// Tries the addresses one after the other. Each gets an even share of the time left, so that one that
+    /// leads nowhere does not keep the next from being tried.
+    async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
+        let addresses = self.permitted_addresses(server, by).await?;
+        let mut last = Failure::ConnectTimeout;
+        for (place, &ip) in addresses.iter().enumerate() {
+            let address = SocketAddr::new(ip, server.port);
+            let now = Instant::now();
+            let left = u32::try_from(addresses.len() - place).unwrap_or(u32::MAX);
+            let share = now + by.saturating_duration_since(now) / left;
+            match timeout_at(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    self.access.connected(server, local_ip(&stream, address)?, address)?;
+                    tune(&stream).map_err(|error| Failure::from_connect(address, &error))?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = Failure::from_connect(address, &error),
+                Err(_) => last = Failure::ConnectTimeout,
+            }
+        }
+        Err(last)
+    }
+
+    /// The addresses of `server` that the access rules permit; never empty.
+    async fn permitted_addresses(&self, server: &ServerUrl, by: Instant) -> Result<Vec<IpAddr>, Failure> {
+        let unresolved = |reason| Failure::Dns { host: server.host.as_ref().into(), reason };
+        let found = timeout_at(by, self.resolver.addresses(&server.host)).await;
+        let found = found.map_err(|_| unresolved("no answer in time".into()))?.map_err(unresolved)?;
+        let mut denial: Option<Denial> = None;
+        let mut permitted = Vec::with_capacity(found.len());
+        for &ip in found.iter() {
+            match self.access.may_connect(server, ip) {
+                Ok(()) => permitted.push(ip),
+                Err(why) => denial = Some(why),
+            }
+        }
+        match denial {
+            Some(denial) if permitted.is_empty() => Err(denial.into()),
+            _ => Ok(permitted),
+        }
+    }
+}
+
+fn local_ip(stream: &TcpStream, peer: SocketAddr) -> Result<IpAddr, Failure> {
+    stream.local_addr().map(|local| local.ip()).map_err(|error| Failure::from_connect(peer, &error))
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_BUFFER)
+        .max_header_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Failure::from_head(&error))?;
+    let driver = OwnedTask::spawn(async move {
+        // Whoever waits for the answer or its body is told the error too; of an idle connection nobody wants
+        // to know.
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "upstream connection ended");
+        }
+    });
+    Ok(Connection { sender, _driver: driver })
+}

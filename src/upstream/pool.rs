@@ -1,0 +1,261 @@
+//! The connections of one worker: at most so many to a server, the unused ones kept for a while.
+//!
+//! A permit stands for a connection that carries a request, and is taken before an idle connection is looked
+//! for; since a connection is opened only when none is idle, open connections never exceed the permits. A
+//! connection given back is idle before its permit is free, so whoever waits for the permit finds the
+//! connection. A sweep closes what has been idle for too long and forgets servers that are not in use; it
+//! runs only while there are any.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::Failure;
+use super::connect::Connection;
+use super::task::OwnedTask;
+use crate::config::{self, ServerUrl};
+
+/// Servers in the table before it is swept out of turn. Clients choose hosts where `hosts` allows it.
+const MANY_SERVERS: usize = 1024;
+
+/// The pools of one worker, by server.
+pub(super) struct Pools {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+struct State {
+    servers: HashMap<ServerUrl, Arc<Pool>>,
+    sweeper: Option<OwnedTask>,
+}
+
+#[derive(Clone)]
+struct Limits {
+    connections: usize,
+    idle: usize,
+    idle_timeout: Duration,
+    idle_gauge: IntGauge,
+}
+
+/// The connections to one server.
+pub(super) struct Pool {
+    limits: Limits,
+    permits: Arc<Semaphore>,
+    /// The last one given back is the first one taken, so that the others may grow old.
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    until: Instant,
+    _counted: Counted,
+}
+
+/// One more in a gauge for as long as this lives.
+struct Counted(IntGauge);
+
+/// The right to one connection to a server.
+pub(super) struct Permit {
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A connection in use. Dropped, it is closed; see [`Lease::give_back`].
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    permit: Permit,
+}
+
+impl Pools {
+    pub(super) fn new(config: &config::Upstream, idle_gauge: IntGauge) -> Arc<Self> {
+        Arc::new(Self {
+            limits: Limits {
+                connections: config.max_connections,
+                idle: config.idle_connections,
+                idle_timeout: config.idle_timeout,
+                idle_gauge,
+            },
+            state: Mutex::new(State { servers: HashMap::new(), sweeper: None }),
+        })
+    }
+
+    /// The right to a connection to `server`, waited for until `by`.
+    pub(super) async fn permit(self: &Arc<Self>, server: &ServerUrl, by: Instant) -> Result<Permit, Failure> {
+        let pool = self.pool(server);
+        let permit = timeout_at(by, Arc::clone(&pool.permits).acquire_owned()).await;
+        match permit {
+            Ok(Ok(permit)) => Ok(Permit { pool, _permit: permit }),
+            Ok(Err(_)) | Err(_) => Err(Failure::Busy),
+        }
+    }
+
+    fn pool(self: &Arc<Self>, server: &ServerUrl) -> Arc<Pool> {
+        let mut state = self.state.lock();
+        if let Some(pool) = state.servers.get(server) {
+            return Arc::clone(pool);
+        }
+        if state.servers.len() >= MANY_SERVERS {
+            state.sweep(Instant::now());
+        }
+        let pool = Arc::new(Pool {
+            limits: self.limits.clone(),
+            permits: Arc::new(Semaphore::new(self.limits.connections)),
+            idle: Mutex::new(Vec::new()),
+        });
+        state.servers.insert(server.clone(), Arc::clone(&pool));
+        if state.sweeper.as_ref().is_none_or(OwnedTask::is_finished) {
+            let every = self.limits.idle_timeout.max(Duration::from_millis(100));
+            state.sweeper = Some(OwnedTask::spawn(Self::sweep_every(Arc::downgrade(self), every)));
+        }
+        pool
+    }
+
+    async fn sweep_every(pools: Weak<Self>, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(pools) = pools.upgrade() else { return };
+            let mut state = pools.state.lock();
+            state.sweep(Instant::now());
+            if state.servers.is_empty() {
+                // Under the lock, so that the next server to come sees that nobody sweeps; the task is at its
+                // end, hence cutting it off is no loss.
+                state.sweeper = None;
+                return;
+            }
+        }
+    }
+}
+
+impl State {
+    fn sweep(&mut self, now: Instant) {
+        self.servers.retain(|_, pool| {
+            let mut idle = pool.idle.lock();
+            idle.retain(|idle| idle.is_usable(now));
+            !idle.is_empty() || Arc::strong_count(pool) > 1
+        });
+    }
+}
+
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        now < self.until && !self.connection.sender.is_closed()
+    }
+}
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Permit {
+    /// A kept-alive connection that is still good, as far as can be told.
+    pub(super) async fn kept(&self, by: Instant) -> Option<Connection> {
+        loop {
+            let mut connection = self.pool.take_idle(Instant::now())?;
+            // Right after an answer its task may not have finished with it, or have yet to see that it was
+            // closed.
+            if let Ok(Ok(())) = timeout_at(by, connection.sender.ready()).await {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Ties a connection to the permit it was obtained under.
+    pub(super) fn lease(self, connection: Connection) -> Lease {
+        Lease { connection, permit: self }
+    }
+}
+
+impl Lease {
+    /// Keeps the connection for the next request. Only after a complete answer.
+    pub(super) fn give_back(self) {
+        let Self { connection, permit } = self;
+        permit.pool.keep(connection);
+        drop(permit);
+    }
+
+    /// Closes the connection, keeps the permit.
+    pub(super) fn close(self) -> Permit {
+        self.permit
+    }
+}
+
+impl Pool {
+    fn take_idle(&self, now: Instant) -> Option<Connection> {
+        let mut idle = self.idle.lock();
+        while let Some(next) = idle.pop() {
+            if next.is_usable(now) {
+                return Some(next.connection);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        if idle.len() < self.limits.idle {
+            let until = Instant::now() + self.limits.idle_timeout;
+            idle.push(Idle { connection, until, _counted: Counted::new(&self.limits.idle_gauge) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools(connections: usize) -> Arc<Pools> {
+        let limits = Limits {
+            connections,
+            idle: 1,
+            idle_timeout: Duration::from_secs(4),
+            idle_gauge: IntGauge::new("idle", "idle").unwrap(),
+        };
+        Arc::new(Pools { limits, state: Mutex::new(State { servers: HashMap::new(), sweeper: None }) })
+    }
+
+    fn server(n: usize) -> ServerUrl {
+        format!("http://host-{n}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn servers_out_of_use_are_forgotten() {
+        let pools = pools(1);
+        let used = pools.permit(&server(0), Instant::now()).await.unwrap();
+        for n in 1..2 * MANY_SERVERS {
+            pools.permit(&server(n), Instant::now()).await.unwrap();
+        }
+        assert!(pools.state.lock().servers.len() <= MANY_SERVERS);
+        // The one in use is still the same: its only permit is taken.
+        assert!(matches!(pools.permit(&server(0), Instant::now()).await, Err(Failure::Busy)));
+        drop(used);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sweep_ends_with_the_last_server_and_begins_with_the_next() {
+        let pools = pools(1);
+        for n in 0..2 {
+            drop(pools.permit(&server(n), Instant::now()).await.unwrap());
+            assert!(pools.state.lock().sweeper.is_some());
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let state = pools.state.lock();
+            assert!(state.servers.is_empty() && state.sweeper.is_none());
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Host name -> addresses: the system's resolver behind a small, bounded memory shared by all workers.
+//!
+//! A name is looked up by one task at a time, however many ask. An answer is good for [`FRESH`]; after that
+//! it is still given out for [`STALE`] while a new one is being fetched, so that a slow or failing name
+//! server is felt by nobody whose name was known. A failed lookup is not repeated for [`NEGATIVE`]. The
+//! system resolver does not tell the records' own times to live, hence the fixed ones.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use super::task::OwnedTask;
+
+const FRESH: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_secs(600);
+const NEGATIVE: Duration = Duration::from_secs(2);
+/// Names remembered. Clients choose names where `hosts` allows it.
+const MAX_NAMES: usize = 1024;
+/// Lookups in progress; each occupies a thread for as long as the name server takes.
+const MAX_LOOKUPS: usize = 16;
+/// Addresses of one name that are ever tried.
+const MAX_ADDRESSES: usize = 16;
+
+type Answer = Result<Arc<[IpAddr]>, Arc<str>>;
+
+/// The memory and the way to ask.
+pub(super) struct Resolver(Arc<Names>);
+
+/// Where addresses come from: a test seam.
+pub(super) enum Source {
+    /// The system's resolver.
+    System,
+    /// A table, with a count of the lookups and a gate that holds them while it is closed.
+    #[cfg(test)]
+    Table(tests::Table),
+}
+
+struct Names {
+    source: Source,
+    table: Mutex<HashMap<Arc<str>, Name>>,
+    lookups: Semaphore,
+}
+
+#[derive(Default)]
+struct Name {
+    good: Option<Good>,
+    failed: Option<Failed>,
+    lookup: Option<Lookup>,
+}
+
+struct Good {
+    addresses: Arc<[IpAddr]>,
+    since: Instant,
+}
+
+struct Failed {
+    reason: Arc<str>,
+    since: Instant,
+}
+
+struct Lookup {
+    answer: watch::Receiver<Option<Answer>>,
+    task: OwnedTask,
+}
+
+impl Resolver {
+    pub(super) fn new(source: Source) -> Self {
+        Self(Arc::new(Names {
+            source,
+            table: Mutex::new(HashMap::new()),
+            lookups: Semaphore::new(MAX_LOOKUPS),
+        }))
+    }
+
+    /// The addresses of `host`, in the order to try them; never empty. Takes as long as the name server:
+    /// bound it.
+    pub(super) async fn addresses(&self, host: &str) -> Answer {
+        if let Ok(literal) = host.parse::<IpAddr>() {
+            return Ok(Arc::new([literal]));
+        }
+        let mut answer = match self.known_or_lookup(host) {
+            Ok(answer) => return answer,
+            Err(lookup) => lookup,
+        };
+        match answer.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(answer)) => answer.clone(),
+            // The worker whose task it was has stopped.
+            _ => Err("the lookup was given up".into()),
+        }
+    }
+
+    /// What is known, or the lookup to wait for. Starts one where what is known is missing or old.
+    fn known_or_lookup(&self, host: &str) -> Result<Answer, watch::Receiver<Option<Answer>>> {
+        let now = Instant::now();
+        let mut table = self.0.table.lock();
+        if !table.contains_key(host) {
+            make_room(&mut table, now);
+        }
+        let name = table.entry(host.into()).or_default();
+        if let Some(good) = name.good.as_ref().filter(|good| now < good.since + FRESH) {
+            return Ok(Ok(Arc::clone(&good.addresses)));
+        }
+        let stale = name.good.as_ref().filter(|good| now < good.since + STALE);
+        let stale = stale.map(|good| Arc::clone(&good.addresses));
+        if let Some(failed) = name.failed.as_ref().filter(|failed| now < failed.since + NEGATIVE) {
+            return Ok(stale.ok_or_else(|| Arc::clone(&failed.reason)));
+        }
+        let lookup = match name.lookup.take().filter(|lookup| !lookup.task.is_finished()) {
+            Some(lookup) => lookup,
+            None => Names::start(&self.0, host.into()),
+        };
+        let answer = lookup.answer.clone();
+        name.lookup = Some(lookup);
+        stale.map(Ok).ok_or(answer)
+    }
+}
+
+impl Names {
+    fn start(names: &Arc<Self>, host: Arc<str>) -> Lookup {
+        let (sender, answer) = watch::channel(None);
+        let names = Arc::downgrade(names);
+        let task = OwnedTask::spawn(async move {
+            let found = Self::look_up(&names, &host).await;
+            if let Some(names) = names.upgrade() {
+                names.remember(&host, &found);
+            }
+            sender.send_replace(Some(found));
+        });
+        Lookup { answer, task }
+    }
+
+    async fn look_up(names: &Weak<Self>, host: &str) -> Answer {
+        let Some(names) = names.upgrade() else { return Err("the resolver has stopped".into()) };
+        let _permit = names.lookups.acquire().await.map_err(|error| error.to_string())?;
+        let found = names.source.look_up(host).await.map_err(|error| error.to_string())?;
+        if found.is_empty() { Err("it has no addresses".into()) } else { Ok(interleave(&found)) }
+    }
+
+    fn remember(&self, host: &str, found: &Answer) {
+        let since = Instant::now();
+        let mut table = self.table.lock();
+        let Some(name) = table.get_mut(host) else { return };
+        match found {
+            Ok(addresses) => {
+                name.good = Some(Good { addresses: Arc::clone(addresses), since });
+                name.failed = None;
+            }
+            Err(reason) => name.failed = Some(Failed { reason: Arc::clone(reason), since }),
+        }
+    }
+}
+
+impl Source {
+    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        match self {
+            Self::System => {
+                // The port is added back by whoever connects.
+                let found = tokio::net::lookup_host((host, 0)).await?;
+                Ok(found.map(|address| address.ip()).collect())
+            }
+            #[cfg(test)]
+            Self::Table(table) => table.look_up(host).await,
+        }
+    }
+}
+
+/// Drops what is of no use any more; if everything is, drops what is not being looked up.
+fn make_room(table: &mut HashMap<Arc<str>, Name>, now: Instant) {
+    if table.len() < MAX_NAMES {
+        return;
+    }
+    let asked = |name: &Name| name.lookup.as_ref().is_some_and(|lookup| !lookup.task.is_finished());
+    table.retain(|_, name| asked(name) || name.good.as_ref().is_some_and(|good| now < good.since + FRESH));
+    if table.len() >= MAX_NAMES {
+        table.retain(|_, name| asked(name));
+    }
+}
+
+/// The families in turn, beginning with the first address: where one family leads nowhere, the second try is
+/// of the other (RFC 8305 §4).
+fn interleave(found: &[IpAddr]) -> Arc<[IpAddr]> {
+    let mut seen = Vec::with_capacity(found.len().min(MAX_ADDRESSES));
+    for ip in found.iter().map(IpAddr::to_canonical) {
+        if !seen.contains(&ip) && seen.len() < MAX_ADDRESSES {
+            seen.push(ip);
+        }
+    }
+    let first_is_v6 = seen.first().is_some_and(IpAddr::is_ipv6);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
+        seen.into_iter().partition(|ip| ip.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let (a, b) = (first.next(), second.next());
+        if a.is_none() && b.is_none() {
+            return mixed.into();
+        }
+        mixed.extend(a.into_iter().chain(b));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Names of a test.
+    #[derive(Clone)]
+    pub(in crate::upstream) struct Table(Arc<TableState>);
+
+    struct TableState {
+        names: Mutex<HashMap<String, Vec<IpAddr>>>,
+        lookups: AtomicUsize,
+        gate: Semaphore,
+    }
+
+    impl Table {
+        /// With an open gate.
+        pub(in crate::upstream) fn new(names: &[(&str, &[&str])]) -> Self {
+            let table = Self(Arc::new(TableState {
+                names: Mutex::new(HashMap::new()),
+                lookups: AtomicUsize::new(0),
+                gate: Semaphore::new(1),
+            }));
+            for (name, addresses) in names {
+                table.set(name, addresses);
+            }
+            table
+        }
+
+        fn set(&self, name: &str, addresses: &[&str]) {
+            let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+            self.0.names.lock().insert(name.to_owned(), addresses);
+        }
+
+        fn lookups(&self) -> usize {
+            self.0.lookups.load(Ordering::Relaxed)
+        }
+
+        pub(super) async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+            self.0.lookups.fetch_add(1, Ordering::Relaxed);
+            let _open = self.0.gate.acquire().await.unwrap();
+            self.0.names.lock().get(host).cloned().ok_or_else(|| io::Error::other("no such name"))
+        }
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let table: [(&[&str], &[&str]); 5] = [
+            (&["1.0.0.1", "1.0.0.2"], &["1.0.0.1", "1.0.0.2"]),
+            (&["::1", "::2", "1.0.0.1", "1.0.0.2"], &["::1", "1.0.0.1", "::2", "1.0.0.2"]),
+            (&["1.0.0.1", "::1", "::2", "::3"], &["1.0.0.1", "::1", "::2", "::3"]),
+            (&["1.0.0.1", "1.0.0.1", "::ffff:1.0.0.1"], &["1.0.0.1"]),
+            (&[], &[]),
+        ];
+        for (found, expected) in table {
+            assert_eq!(interleave(&ips(found)).to_vec(), ips(expected), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn literals_are_not_looked_up() {
+        let names = Table::new(&[]);
+        let resolver = Resolver::new(Source::Table(names.clone()));
+        for host in ["127.0.0.1", "::1"] {
+            assert_eq!(resolver.addresses(host).await.unwrap().to_vec(), ips(&[host]));
+        }
+        assert_eq!(names.lookups(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_system_knows_localhost() {
+        let found = Resolver::new(Source::System).addresses("localhost").await.unwrap();
+        assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_askers_cause_one_lookup() {
+        let names = Table::new(&[("a", &["1.0.0.1"])]);
+        let closed = names.0.gate.try_acquire().unwrap();
+        let resolver = Arc::new(Resolver::new(Source::Table(names.clone())));
+        let askers: Vec<_> = (0..10)
+            .map(|_| {
+                let resolver = Arc::clone(&resolver);
+                tokio::spawn(async move { resolver.addresses("a").await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(closed);
+        for asker in askers {
+            assert_eq!(asker.await.unwrap().unwrap().to_vec(), ips(&["1.0.0.1"]));
+        }
+        assert_eq!(names.lookups(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_answer_serves_while_the_new_one_is_fetched() {
+        let names = Table::new(&[("a", &["1.0.0.1"])]);
+        let resolver = Resolver::new(Source::Table(names.clone()));
+        resolver.addresses("a").await.unwrap();
+        names.set("a", &["1.0.0.2"]);
+        tokio::time::advance(FRESH - Duration::from_secs(1)).await;
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.1"]));
+        assert_eq!(names.lookups(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.1"]));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.2"]));
+        assert_eq!(names.lookups(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_remembered_for_a_moment() {
+        let names = Table::new(&[]);
+        let resolver = Resolver::new(Source::Table(names.clone()));
+        for _ in 0..3 {
+            assert_eq!(resolver.addresses("a").await, Err("no such name".into()));
+        }
+        assert_eq!(names.lookups(), 1);
+        names.set("a", &["1.0.0.1"]);
+        tokio::time::advance(NEGATIVE).await;
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.1"]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_are_bounded() {
+        let resolver = Resolver::new(Source::Table(Table::new(&[])));
+        for n in 0..2 * MAX_NAMES {
+            resolver.addresses(&format!("name-{n}")).await.unwrap_err();
+        }
+        assert!(resolver.0.table.lock().len() <= MAX_NAMES);
+    }
+}

@@ -1,0 +1,230 @@
+//! Which servers may serve a request, and in which order.
+//!
+//! Parents come first, then the strata. Objects are the same everywhere, so the mirrors are asked in the
+//! order of their group; a document is asked of the host that the client named first, since strata may differ
+//! by a revision.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::connect::Connector;
+use super::outcome::Counters;
+use super::resolve::{Resolver, Source};
+use super::tls::{Tls, TlsSetupError};
+use super::{Role, Upstream};
+use crate::access::Access;
+use crate::config::{self, Glob, MirrorGroup, Parent, Scheme, ServerUrl};
+use crate::metrics::UpstreamMetrics;
+
+/// The label of all servers that are not configured.
+const OTHER: &str = "other";
+
+/// The servers and the way to them; shared by all workers.
+pub struct Upstreams {
+    parents: Vec<Arc<Upstream>>,
+    groups: Vec<Group>,
+    /// Counters of servers that are not configured.
+    other: Arc<Counters>,
+    limits: config::Upstream,
+    metrics: UpstreamMetrics,
+    connector: Connector,
+}
+
+struct Group {
+    /// As configured, behind a mark that no URL has.
+    name: Arc<str>,
+    mirrors: Vec<Arc<Upstream>>,
+    serves: Vec<Glob>,
+}
+
+/// Why the upstream part cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamSetupError {
+    /// An https upstream is configured, but no certificate can be checked.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+}
+
+/// What is to be asked for, as far as it decides whom to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteQuery<'a> {
+    /// The server that an absolute-form request names; `None` for origin-form.
+    pub named: Option<&'a ServerUrl>,
+    /// The repository, where the path tells.
+    pub repository: Option<&'a str>,
+    /// Object or document.
+    pub kind: RouteKind,
+}
+
+/// Whether the answer is the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Named by its checksum.
+    Object,
+    /// Anything else.
+    Document,
+}
+
+/// A server that may serve a request, and how to put the request to it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Who is connected to.
+    pub upstream: Arc<Upstream>,
+    /// How the request is put.
+    pub form: Form,
+}
+
+/// The form of a request target (RFC 9112 §3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Path and query, to the server that has the answer.
+    Origin,
+    /// The whole URL, to a cache that gets the answer from this server.
+    Absolute(Arc<ServerUrl>),
+}
+
+impl Candidate {
+    /// Whom the request is for: what stands in `Host`.
+    pub fn target(&self) -> &ServerUrl {
+        match &self.form {
+            Form::Origin => &self.upstream.url,
+            Form::Absolute(target) => target,
+        }
+    }
+}
+
+impl Upstreams {
+    /// Takes the servers in. Reads the certificate authorities when one of them is an https server.
+    pub fn new(
+        mirrors: &[MirrorGroup],
+        parents: &[Parent],
+        config: &config::Upstream,
+        access: Arc<Access>,
+        metrics: UpstreamMetrics,
+    ) -> Result<Self, UpstreamSetupError> {
+        Self::with_source(mirrors, parents, config, access, metrics, Source::System)
+    }
+
+    pub(super) fn with_source(
+        mirrors: &[MirrorGroup],
+        parents: &[Parent],
+        config: &config::Upstream,
+        access: Arc<Access>,
+        metrics: UpstreamMetrics,
+        source: Source,
+    ) -> Result<Self, UpstreamSetupError> {
+        let mut configured =
+            mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let mut tls = Tls::new(config.ca_files.clone());
+        if configured.any(|url| url.scheme == Scheme::Https) {
+            tls = tls.load_now()?;
+        }
+        let upstream = |url: &ServerUrl, role| {
+            let label = url.to_string();
+            let counters = Arc::new(Counters::resolve(&metrics, &label));
+            Arc::new(Upstream { url: Arc::new(url.clone()), role, label: label.into(), counters })
+        };
+        // A server in several groups is one server: what is learnt about it holds for all of them.
+        let mut known: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
+        let mut mirror = |url| Arc::clone(known.entry(url).or_insert_with(|| upstream(url, Role::Mirror)));
+        Ok(Self {
+            groups: mirrors
+                .iter()
+                .map(|group| Group {
+                    name: format!("group {}", group.name).into(),
+                    mirrors: group.urls.iter().map(&mut mirror).collect(),
+                    serves: group.serves.clone(),
+                })
+                .collect(),
+            parents: parents.iter().map(|parent| upstream(&parent.url, Role::Parent)).collect(),
+            other: Arc::new(Counters::resolve(&metrics, OTHER)),
+            limits: config.clone(),
+            connector: Connector::new(Resolver::new(source), tls, access),
+            metrics,
+        })
+    }
+
+    /// The candidates for one request, best first. Empty only when nothing can serve it: an origin-form
+    /// request for a repository that no group serves.
+    pub fn route(&self, query: RouteQuery<'_>) -> Vec<Candidate> {
+        let strata = self.strata(query);
+        let target = match (query.named, strata.first()) {
+            (Some(named), _) => Arc::new(named.clone()),
+            (None, Some(first)) => Arc::clone(&first.url),
+            (None, None) => return Vec::new(),
+        };
+        let parents = self.parents.iter().map(|parent| Candidate {
+            upstream: Arc::clone(parent),
+            form: Form::Absolute(Arc::clone(&target)),
+        });
+        let direct = self.limits.direct || self.parents.is_empty();
+        let strata = strata.into_iter().filter(|_| direct);
+        parents.chain(strata.map(|upstream| Candidate { upstream, form: Form::Origin })).collect()
+    }
+
+    /// Which servers' documents may stand for one another: the members of one mirror group, or a host alone. Two requests
+    /// with equal scopes are for the same content, whichever server they name.
+    pub fn scope(&self, named: Option<&ServerUrl>, repository: Option<&str>) -> Arc<str> {
+        let group = match named {
+            Some(named) => self.group_of(named, repository),
+            None => self.groups.iter().find(|group| group.serves(repository)),
+        };
+        match (group, named) {
+            (Some(group), _) => Arc::clone(&group.name),
+            (None, Some(named)) => named.to_string().into(),
+            (None, None) => "".into(),
+        }
+    }
+
+    /// The strata that may serve the request, best first.
+    fn strata(&self, query: RouteQuery<'_>) -> Vec<Arc<Upstream>> {
+        let Some(named) = query.named else {
+            let group = self.groups.iter().find(|group| group.serves(query.repository));
+            return group.map(|group| group.mirrors.clone()).unwrap_or_default();
+        };
+        let Some(group) = self.group_of(named, query.repository) else {
+            return vec![self.unconfigured(named)];
+        };
+        let mut strata = group.mirrors.clone();
+        if query.kind == RouteKind::Document {
+            // Stable: behind the named host the group's order stays.
+            strata.sort_by_key(|mirror| mirror.url() != named);
+        }
+        strata
+    }
+
+    /// The group that `named` is in. Hosts may be in several, which then differ by what they serve.
+    fn group_of(&self, named: &ServerUrl, repository: Option<&str>) -> Option<&Group> {
+        let mut groups = self.groups.iter().filter(|group| group.mirrors.iter().any(|m| m.url() == named));
+        let first = groups.clone().next()?;
+        Some(groups.find(|group| group.serves(repository)).unwrap_or(first))
+    }
+
+    fn unconfigured(&self, named: &ServerUrl) -> Arc<Upstream> {
+        Arc::new(Upstream {
+            url: Arc::new(named.clone()),
+            role: Role::Named,
+            label: OTHER.into(),
+            counters: Arc::clone(&self.other),
+        })
+    }
+
+    pub(super) fn limits(&self) -> &config::Upstream {
+        &self.limits
+    }
+
+    pub(super) fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+}
+
+impl Group {
+    /// Whether the group is there for the repository; every group is for a request without one.
+    fn serves(&self, repository: Option<&str>) -> bool {
+        repository.is_none_or(|name| self.serves.iter().any(|glob| glob.matches(name)))
+    }
+}

@@ -1,0 +1,135 @@
+//! Many readers of one cold object: one transfer, each at its own pace, nobody harmed by another.
+
+use bytes::Bytes;
+
+use crate::support::client::{Ask, Client, ClientError};
+use crate::support::metric::metric;
+use crate::support::object::Object;
+use crate::support::origin::Origin;
+use crate::support::proxy::{Proxy, site};
+
+const MIB: usize = 1 << 20;
+
+/// Reads the rest of an answer piece by piece and compares it with `expected`, keeping nothing.
+async fn compare(client: &mut Client, expected: &Bytes) -> Result<(), ClientError> {
+    for piece in expected.chunks(256 << 10) {
+        assert!(client.take(piece.len()).await? == piece, "other bytes than published");
+    }
+    Ok(())
+}
+
+async fn ask_and_compare(mut client: Client, ask: Ask, expected: Bytes) -> Result<(), ClientError> {
+    client.send(&ask).await?;
+    let head = client.head().await?;
+    assert_eq!((head.status, head.content_length()), (200, Some(expected.len() as u64)));
+    compare(&mut client, &expected).await
+}
+
+#[tokio::test]
+async fn two_hundred_readers_cost_one_request() {
+    let object = Object::generate(1, 10 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(2 * MIB).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let readers: Vec<_> = std::iter::repeat_with(|| {
+        tokio::spawn(ask_and_compare(proxy.client(), ask.clone(), object.bytes.clone()))
+    })
+    .take(200)
+    .collect();
+    proxy.until(metric("substratum_fill_joins_total").at_least(199)).await;
+    stratum.release();
+    for reader in readers {
+        reader.await.unwrap().unwrap();
+    }
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn bytes_flow_while_the_rest_is_still_to_come() {
+    let object = Object::generate(2, 4 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(3 * MIB).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    for client in [&mut first, &mut second] {
+        client.send(&ask).await.unwrap();
+        assert_eq!(client.head().await.unwrap().status, 200);
+        assert!(client.take(2 * MIB).await.unwrap() == object.bytes[..2 * MIB]);
+    }
+    stratum.release();
+    for client in [&mut first, &mut second] {
+        compare(client, &object.bytes.slice(2 * MIB..)).await.unwrap();
+    }
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_delays_nobody_and_loses_nothing() {
+    let object = Object::generate(3, 10 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(MIB).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut stalling = Client::with_small_buffer(proxy.address());
+    stalling.send(&ask).await.unwrap();
+    stalling.head().await.unwrap();
+    let others = proxy.get_n(10, &ask);
+    proxy.until(metric("substratum_fill_joins_total").at_least(10)).await;
+    stratum.release();
+    for answer in others.all().await {
+        assert!(answer.unwrap().body == object.bytes);
+    }
+    compare(&mut stalling, &object.bytes).await.unwrap();
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn the_first_reader_may_leave() {
+    let object = Object::generate(4, 4 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(MIB).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut first = proxy.client();
+    first.send(&ask).await.unwrap();
+    stratum.until_requests(1).await;
+    let others = proxy.get_n(5, &ask);
+    proxy.until(metric("substratum_fill_joins_total").at_least(5)).await;
+    first.head().await.unwrap();
+    first.take(1_000).await.unwrap();
+    first.leave();
+    stratum.release();
+    for answer in others.all().await {
+        assert!(answer.unwrap().body == object.bytes);
+    }
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn what_everybody_left_is_finished_and_kept() {
+    let object = Object::generate(5, 4 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(MIB).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut only = proxy.client();
+    only.send(&ask).await.unwrap();
+    only.head().await.unwrap();
+    only.leave();
+    stratum.release();
+    proxy.until(metric("substratum_verified_objects_total").eq(1)).await;
+    assert!(proxy.get(&ask).await.body == object.bytes);
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn many_readers_of_many_small_objects() {
+    let objects: Vec<_> = (0..40).map(|seed| Object::generate(100 + seed, 2_000)).collect();
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let crowds: Vec<_> =
+        objects.iter().map(|object| (object, proxy.get_n(10, stratum.url(&object.path())))).collect();
+    for (object, crowd) in crowds {
+        for answer in crowd.all().await {
+            assert_eq!(answer.unwrap().body, object.bytes);
+        }
+    }
+    assert_eq!(stratum.requests(), objects.len());
+}

@@ -1,0 +1,99 @@
+//! The program as operators meet it: exit codes, and messages that say what is wrong and where.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use crate::support::binary::{Binary, command, config_text};
+
+/// Runs a command to its end.
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the program runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn a_bad_configuration_ends_with_2_and_says_where() {
+    let table = [
+        ("[memory]\ncapacty = \"1 GiB\"\n", vec!["capacty", "capacity", ":2"]),
+        ("[memory]\ncapacity = \"many\"\n", vec!["memory.capacity", "many"]),
+        ("[listen]\nproxy = \"not an address\"\n", vec!["proxy"]),
+        ("[memory\n", vec![":1"]),
+        ("[[mirrors]]\nname = \"a\"\nurls = [\"ftp://a.example.org\"]\n", vec!["urls", "http://"]),
+    ];
+    for (text, words) in table {
+        let file = file(text);
+        let path = file.path().to_str().unwrap();
+        for command in ["check", "serve"] {
+            let output = run(&[command, "--config", path]);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{command} {text}: {said}");
+            assert!(said.contains(path), "{command} does not name the file: {said}");
+            for word in &words {
+                assert!(said.contains(word), "{command} does not say {word}: {said}");
+            }
+            assert!(!said.contains("panicked"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_configuration_file_ends_with_2() {
+    let output = run(&["serve", "--config", "/nowhere/substratum.toml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("/nowhere/substratum.toml"), "{}", said(&output));
+}
+
+#[test]
+fn a_good_configuration_is_found_good() {
+    let file = file(&config_text(&[], None).replace("urls = []", "urls = [\"http://stratum.example.org\"]"));
+    let output = run(&["check", "--config", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
+fn arguments_that_are_none() {
+    let output = run(&["serve", "--no-such-option"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    for word in ["serve", "check", "--config"] {
+        assert!(said(&output).contains(word), "{}", said(&output));
+    }
+    assert_eq!(run(&["--version"]).status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    for key in ["proxy = [\"127.0.0.1:0\"]", "admin = \"127.0.0.1:0\""] {
+        let config = "[listen]\nproxy = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n";
+        let mut binary = Binary::spawn(&config.replace(key, &key.replace("127.0.0.1:0", &taken)));
+        let status = binary.exit().await;
+        assert!(!status.success() && status.code().is_some(), "{status}");
+        binary.until_said(&taken).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cache_folder_has_one_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        config_text(&[], Some(folder.path())).replace("urls = []", "urls = [\"http://stratum.example.org\"]");
+    let first = Binary::serve(&config).await;
+    let mut second = Binary::spawn(&config);
+    let status = second.exit().await;
+    assert!(!status.success() && status.code().is_some(), "{status}");
+    second.until_said(folder.path().to_str().unwrap()).await;
+    drop(first);
+    Binary::serve(&config).await;
+}

@@ -1,0 +1,69 @@
+//! What a stratum notes about each request.
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+
+/// The head of a request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The request target, in the form that was sent.
+    pub target: String,
+    /// Header fields in order, names as sent.
+    pub fields: Vec<(String, String)>,
+    /// Number of the connection, counted from 0.
+    pub connection: usize,
+}
+
+/// RFC 9112 §3.2: how the target was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `/path`
+    Origin,
+    /// `http://host/path`
+    Absolute,
+}
+
+impl Seen {
+    /// Path and query, without the authority of the absolute form.
+    pub fn path(&self) -> &str {
+        match self.target.strip_prefix("http://") {
+            Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+            None => &self.target,
+        }
+    }
+
+    /// How the target was written.
+    pub fn form(&self) -> Form {
+        if self.target.starts_with("http://") { Form::Absolute } else { Form::Origin }
+    }
+
+    /// The first field of this name, in any letter case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The next request on a connection; `None` when the peer is done with it.
+    pub(super) async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Self> {
+        let first = line(stream).await?;
+        let mut words = first.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let mut fields = Vec::new();
+        loop {
+            let line = line(stream).await?;
+            if line.is_empty() {
+                return Some(Self { method, target, fields, connection });
+            }
+            let (name, value) = line.split_once(':')?;
+            fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+}
+
+async fn line(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = Vec::new();
+    stream.read_until(b'\n', &mut line).await.ok()?;
+    let text = line.strip_suffix(b"\r\n")?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
