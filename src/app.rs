@@ -80,7 +80,8 @@ impl App {
                 worker.push(socket);
             }
         }
-        let admin_socket = config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
+        let admin_socket =
+            config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
@@ -162,10 +163,8 @@ impl App {
             };
             let admin = Arc::new(Admin { metrics, status: Arc::new(status) });
             let (stop, mut stopped) = watch::channel(false);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(2)
-                .build()?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
             let run = move || {
                 runtime.block_on(async {
                     match tokio::net::TcpListener::from_std(socket) {
@@ -309,9 +308,10 @@ impl StatusSource for Status {
             );
         }
         status.insert("fills".into(), json!({ "in_progress": fills, "readers": readers }));
-        let mirrors = self.config.mirrors.iter().map(|group| {
-            (group.name.clone(), list(group.urls.iter().map(ToString::to_string).collect()))
-        });
+        let mirrors =
+            self.config.mirrors.iter().map(|group| {
+                (group.name.clone(), list(group.urls.iter().map(ToString::to_string).collect()))
+            });
         status.insert("mirrors".into(), Value::Object(mirrors.collect()));
         status.insert(
             "parents".into(),

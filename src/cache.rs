@@ -43,6 +43,10 @@ pub struct Cache {
 }
 
 /// The answer to "where are the bytes of this name?".
+#[allow(
+    clippy::large_enum_variant,
+    reason = "returned once and taken apart at once; a box would cost every miss"
+)]
 pub enum Lookup {
     /// Here.
     Hit(Object),

@@ -209,7 +209,11 @@ impl Fetch {
     }
 
     /// The head of a document's answer, from the first source that has a usable one. Its body still streams.
-    pub async fn document(self, method: Method, headers: HeaderMap) -> Result<Response<UpstreamBody>, FillError> {
+    pub async fn document(
+        self,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<Response<UpstreamBody>, FillError> {
         let mut attempts = Attempts::default();
         let deadline = Instant::now() + self.head_deadline;
         let mut last_error = None;
@@ -327,7 +331,8 @@ fn read_head(
 fn content_range(value: &str) -> Option<(u64, u64)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last, total): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    let (first, last, total): (u64, u64, u64) =
+        (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
     (first <= last && last.checked_add(1)? == total).then_some((first, total))
 }
 

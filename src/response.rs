@@ -157,9 +157,7 @@ impl Heads {
     /// The answer to a request that is not served.
     pub fn refusal(&self, refusal: &Refusal) -> (Response<Bytes>, Outcome) {
         let (status, error, outcome) = match refusal {
-            Refusal::Malformed(_) => {
-                (StatusCode::BAD_REQUEST, "http_request_error", Outcome::BadRequest)
-            }
+            Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "http_request_error", Outcome::BadRequest),
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),

@@ -55,9 +55,9 @@ impl ConnectionLimit {
     }
 
     fn take(self: &Arc<Self>) -> Option<Place> {
-        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < self.max).then_some(open + 1)
-        });
+        let taken = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1));
         taken.ok().map(|_| Place(Arc::clone(self)))
     }
 }

@@ -68,6 +68,7 @@ pub struct Service {
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
+#[allow(clippy::large_enum_variant, reason = "the large variant is the frequent one, and must not allocate")]
 pub enum Answering {
     /// At hand.
     Ready(Option<Response<Body>>),
@@ -209,17 +210,17 @@ impl Worker {
         name: &ObjectName,
     ) -> Option<(Response<Body>, Outcome)> {
         if let Some(object) = self.cache.in_memory(name) {
-            return Some(self.from_memory(verb, headers, name, object, Outcome::MemoryHit));
+            return Some(self.answer_from_memory(verb, headers, name, object, Outcome::MemoryHit));
         }
         let object = self.cache.disk()?.get(name)?;
         match object.try_read(0, CHUNK) {
-            Ok(Some(first)) => Some(self.from_disk(verb, headers, name, object, first)),
+            Ok(Some(first)) => Some(self.answer_from_disk(verb, headers, name, object, first)),
             // Would block, or is bad: both are dealt with where waiting is allowed.
             Ok(None) | Err(_) => None,
         }
     }
 
-    fn from_memory(
+    fn answer_from_memory(
         &self,
         verb: Verb,
         headers: &HeaderMap,
@@ -239,7 +240,7 @@ impl Worker {
     }
 
     /// `first` are the object's first bytes; when they are all, the object moves up into memory.
-    fn from_disk(
+    fn answer_from_disk(
         self: &Arc<Self>,
         verb: Verb,
         headers: &HeaderMap,
@@ -254,7 +255,7 @@ impl Worker {
             if self.cache.memory_takes(len) {
                 self.cache.promote(*name, Arc::clone(&whole));
             }
-            return self.from_memory(verb, headers, name, whole, outcome);
+            return self.answer_from_memory(verb, headers, name, whole, outcome);
         }
         let age = age(object.stored_at());
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
@@ -311,7 +312,7 @@ impl Worker {
                 }
             };
             match reader.ready().await {
-                Ok(ready) => return self.from_fill(&request, reader, ready, outcome).await,
+                Ok(ready) => return self.answer_from_fill(&request, reader, ready, outcome).await,
                 // Another client's host may lack what ours has: a joined fill's failure is not our answer.
                 Err(error) if !leads && matches!(error.why, Why::NotFound | Why::Unavailable) => {
                     last = Some(error);
@@ -330,7 +331,7 @@ impl Worker {
     }
 
     /// The answer from a fill that has something to show.
-    async fn from_fill(
+    async fn answer_from_fill(
         self: &Arc<Self>,
         request: &ObjectRequest,
         mut reader: FillReader,
@@ -364,7 +365,7 @@ impl Worker {
     ) -> (Response<Body>, Outcome) {
         match object {
             Object::Memory(object) => {
-                self.from_memory(request.verb, &request.headers, &request.name, object, outcome)
+                self.answer_from_memory(request.verb, &request.headers, &request.name, object, outcome)
             }
             Object::Disk(object) => {
                 let len = object.len();
@@ -438,8 +439,7 @@ impl Worker {
     }
 
     fn fetch(&self, place: &Place, kind: RouteKind) -> Fetch {
-        let query =
-            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), kind };
+        let query = RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), kind };
         Fetch {
             client: self.client.clone(),
             candidates: self.upstreams.route(query),

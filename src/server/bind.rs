@@ -34,11 +34,7 @@ pub enum BindError {
 }
 
 /// Sockets for `workers` workers on `address`; all on one port, also where the kernel chooses it (port 0).
-pub fn shared(
-    address: SocketAddr,
-    workers: usize,
-    key: &'static str,
-) -> Result<Vec<TcpListener>, BindError> {
+pub fn shared(address: SocketAddr, workers: usize, key: &'static str) -> Result<Vec<TcpListener>, BindError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => BindError::Taken { address, key },
         _ => BindError::Other { address, key, error },

@@ -337,7 +337,9 @@ impl FillWriter {
         });
         match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(FillError::new(Why::Abandoned, "no reader is left and the object is not stored")),
+            Ok(false) => {
+                Err(FillError::new(Why::Abandoned, "no reader is left and the object is not stored"))
+            }
             Err(_) => {
                 let mut state = self.fill.state.lock();
                 state.writer = None;
