@@ -62,7 +62,6 @@ impl Attempts {
     fn answered(&mut self, candidate: &Candidate, outcome: Outcome, status: StatusCode) {
         match outcome {
             Outcome::NotFound => self.not_found += 1,
-            Outcome::OverLong => self.corrupt += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));
@@ -71,6 +70,11 @@ impl Attempts {
     fn corrupt(&mut self, candidate: &Candidate, error: &CommitError) {
         self.corrupt += 1;
         self.note(candidate, error);
+    }
+
+    fn other_length(&mut self, candidate: &Candidate) {
+        self.corrupt += 1;
+        self.note(candidate, "tells another length");
     }
 
     fn failed(&mut self, candidate: &Candidate, failure: &Failure) {
@@ -144,7 +148,18 @@ impl Fetch {
             };
             let (len, skip) = match read_head(&response, from, writer.len()) {
                 Ok(body) => body,
-                Err(outcome) => {
+                Err(Unusable::OtherLength) => {
+                    // Two sources disagree about the length, and readers have been told the first one's: this fill
+                    // cannot end well. The next one begins here.
+                    attempts.other_length(candidate);
+                    queue.push_front(turn);
+                    match writer.fail_and_restart(attempts.clone().verdict()) {
+                        Some(again) => writer = again,
+                        None => return,
+                    }
+                    continue;
+                }
+                Err(Unusable::Answer(outcome)) => {
                     candidate.upstream.record(outcome);
                     attempts.answered(candidate, outcome, response.status());
                     continue;
@@ -300,29 +315,39 @@ impl Turn {
     }
 }
 
+/// Why the answer about an object cannot be taken.
+enum Unusable {
+    /// It is an error, or no answer to the question.
+    Answer(Outcome),
+    /// It tells another length than the source whose bytes it was to continue; one of the two is wrong.
+    OtherLength,
+}
+
 /// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
 /// are known already; or what is wrong with it.
 fn read_head(
     response: &Response<UpstreamBody>,
     from: u64,
     expected: Option<u64>,
-) -> Result<(Option<u64>, u64), Outcome> {
+) -> Result<(Option<u64>, u64), Unusable> {
     let (len, skip) = match response.status() {
         StatusCode::OK => (response.body().content_length(), from),
         StatusCode::PARTIAL_CONTENT if from > 0 => {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
             match range.and_then(content_range) {
                 Some((first, total)) if first == from => (Some(total), 0),
-                _ => return Err(Outcome::Protocol),
+                _ => return Err(Unusable::Answer(Outcome::Protocol)),
             }
         }
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
-        status if status.is_server_error() => return Err(Outcome::ServerError),
-        _ => return Err(Outcome::ClientError),
+        // There is no byte `from`: it knows a shorter body.
+        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Unusable::OtherLength),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Unusable::Answer(Outcome::NotFound)),
+        status if status.is_server_error() => return Err(Unusable::Answer(Outcome::ServerError)),
+        _ => return Err(Unusable::Answer(Outcome::ClientError)),
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.
-        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::OverLong),
+        (1.., Some(expected), Some(len)) if expected != len => Err(Unusable::OtherLength),
         _ => Ok((len, skip)),
     }
 }
