@@ -117,20 +117,8 @@ impl Cache {
         }
         let (writer, reader) = FillWriter::new(Arc::clone(self), *name);
         fills.insert(*name, writer.shared());
-        self.metrics.led.inc();
+        self.count_led();
         Lookup::Lead(writer, reader)
-    }
-
-    /// A new fill for `name`, unless somebody leads one already.
-    fn lead_again(self: &Arc<Self>, name: ObjectName) -> Option<FillWriter> {
-        let mut fills = self.fills(&name).lock();
-        if fills.contains_key(&name) {
-            return None;
-        }
-        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), name);
-        fills.insert(name, writer.shared());
-        self.metrics.led.inc();
-        Some(writer)
     }
 
     /// Stores a verified object in every tier that takes it.
@@ -243,6 +231,10 @@ impl Cache {
 
     fn count_failure(&self, why: Why) {
         self.metrics.fill_failures[why as usize].inc();
+    }
+
+    fn count_led(&self) {
+        self.metrics.led.inc();
     }
 
     fn count_verified(&self) {

@@ -62,6 +62,7 @@ impl Attempts {
     fn answered(&mut self, candidate: &Candidate, outcome: Outcome, status: StatusCode) {
         match outcome {
             Outcome::NotFound => self.not_found += 1,
+            Outcome::BadLength => self.corrupt += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));
@@ -70,11 +71,6 @@ impl Attempts {
     fn corrupt(&mut self, candidate: &Candidate, error: &CommitError) {
         self.corrupt += 1;
         self.note(candidate, error);
-    }
-
-    fn other_length(&mut self, candidate: &Candidate) {
-        self.corrupt += 1;
-        self.note(candidate, "tells another length");
     }
 
     fn failed(&mut self, candidate: &Candidate, failure: &Failure) {
@@ -100,8 +96,7 @@ impl Attempts {
             Self { not_found: 1.., .. } => Why::NotFound,
             _ => Why::Unavailable,
         };
-        let story = if self.story.is_empty() { "no upstream serves this".to_owned() } else { self.story };
-        FillError::new(why, story)
+        FillError::new(why, self.story)
     }
 }
 
@@ -114,6 +109,13 @@ impl From<Failure> for FillError {
         };
         Self::new(why, failure.to_string())
     }
+}
+
+fn nobody_serves() -> FillError {
+    FillError::new(
+        Why::Forbidden,
+        "the request names no host, and no group of [[mirrors]] serves its repository",
+    )
 }
 
 /// How one answer's body ended.
@@ -129,11 +131,28 @@ enum Ended {
 impl Fetch {
     /// Brings the object into the fill; every end of it is reported through the fill.
     pub async fn object(self, mut writer: FillWriter) {
+        if self.candidates.is_empty() {
+            return writer.fail(nobody_serves());
+        }
         let mut attempts = Attempts::default();
         let mut deadline = Instant::now() + self.head_deadline;
         let show_by = Instant::now() + self.verify_first_patience;
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
-        while let Some(turn) = queue.pop_front() {
+        // Sources that announced another length than the one readers were told.
+        let mut dissenting = VecDeque::new();
+        loop {
+            let Some(turn) = queue.pop_front() else {
+                if dissenting.is_empty() || !writer.is_released() {
+                    return writer.fail(attempts.verdict());
+                }
+                // Nobody can finish what was begun: the one who began may have been wrong.
+                queue = std::mem::take(&mut dissenting);
+                match writer.fail_and_restart(attempts.clone().verdict()) {
+                    Some(again) => writer = again,
+                    None => return,
+                }
+                continue;
+            };
             let candidate = &self.candidates[turn.candidate];
             let from = writer.received();
             if from > 0 {
@@ -148,20 +167,12 @@ impl Fetch {
             };
             let (len, skip) = match read_head(&response, from, writer.len()) {
                 Ok(body) => body,
-                Err(Unusable::OtherLength) => {
-                    // Two sources disagree about the length, and readers have been told the first one's: this fill
-                    // cannot end well. The next one begins here.
-                    attempts.other_length(candidate);
-                    queue.push_front(turn);
-                    match writer.fail_and_restart(attempts.clone().verdict()) {
-                        Some(again) => writer = again,
-                        None => return,
-                    }
-                    continue;
-                }
-                Err(Unusable::Answer(outcome)) => {
+                Err(outcome) => {
                     candidate.upstream.record(outcome);
                     attempts.answered(candidate, outcome, response.status());
+                    if outcome == Outcome::BadLength {
+                        dissenting.extend(turn.again());
+                    }
                     continue;
                 }
             };
@@ -207,12 +218,11 @@ impl Fetch {
                 None => return,
             }
         }
-        writer.fail(attempts.verdict());
     }
 
     fn blame(&self, candidate: &Candidate, error: &CommitError) {
         candidate.upstream.record(match error {
-            CommitError::Length { .. } => Outcome::OverLong,
+            CommitError::Length { .. } => Outcome::BadLength,
             CommitError::Digest(_) => Outcome::BadDigest,
         });
         tracing::warn!(
@@ -229,6 +239,9 @@ impl Fetch {
         method: Method,
         headers: HeaderMap,
     ) -> Result<Response<UpstreamBody>, FillError> {
+        if self.candidates.is_empty() {
+            return Err(nobody_serves());
+        }
         let mut attempts = Attempts::default();
         let deadline = Instant::now() + self.head_deadline;
         let mut last_error = None;
@@ -315,39 +328,29 @@ impl Turn {
     }
 }
 
-/// Why the answer about an object cannot be taken.
-enum Unusable {
-    /// It is an error, or no answer to the question.
-    Answer(Outcome),
-    /// It tells another length than the source whose bytes it was to continue; one of the two is wrong.
-    OtherLength,
-}
-
 /// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
 /// are known already; or what is wrong with it.
 fn read_head(
     response: &Response<UpstreamBody>,
     from: u64,
     expected: Option<u64>,
-) -> Result<(Option<u64>, u64), Unusable> {
+) -> Result<(Option<u64>, u64), Outcome> {
     let (len, skip) = match response.status() {
         StatusCode::OK => (response.body().content_length(), from),
         StatusCode::PARTIAL_CONTENT if from > 0 => {
             let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
             match range.and_then(content_range) {
                 Some((first, total)) if first == from => (Some(total), 0),
-                _ => return Err(Unusable::Answer(Outcome::Protocol)),
+                _ => return Err(Outcome::Protocol),
             }
         }
-        // There is no byte `from`: it knows a shorter body.
-        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Unusable::OtherLength),
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Unusable::Answer(Outcome::NotFound)),
-        status if status.is_server_error() => return Err(Unusable::Answer(Outcome::ServerError)),
-        _ => return Err(Unusable::Answer(Outcome::ClientError)),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
+        status if status.is_server_error() => return Err(Outcome::ServerError),
+        _ => return Err(Outcome::ClientError),
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.
-        (1.., Some(expected), Some(len)) if expected != len => Err(Unusable::OtherLength),
+        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
         _ => Ok((len, skip)),
     }
 }

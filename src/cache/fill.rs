@@ -12,6 +12,8 @@
 //! Not here: where bytes come from, and any protocol.
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::VecDeque;
