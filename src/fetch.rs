@@ -344,6 +344,8 @@ fn read_head(
                 _ => return Err(Outcome::Protocol),
             }
         }
+        // There is no byte `from`: it knows a shorter body.
+        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Outcome::BadLength),
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
         status if status.is_server_error() => return Err(Outcome::ServerError),
         _ => return Err(Outcome::ClientError),
