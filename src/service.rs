@@ -20,7 +20,7 @@ use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, Cache, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
 use crate::config::{self, Scheme, ServerUrl};
 use crate::digest::ObjectName;
-use crate::document::{AnswerBody, DocumentKey, DocumentRequest, Documents, UpstreamRequest};
+use crate::document::{DocumentKey, DocumentRequest, Documents, UpstreamRequest};
 use crate::fetch::Fetch;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
@@ -424,10 +424,7 @@ impl Worker {
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {
-                let mut response = answer.response.map(|body| match body {
-                    AnswerBody::Complete(bytes) => Body::once(bytes),
-                    AnswerBody::Passing(body) => Body::upstream(body),
-                });
+                let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
                 (response, answer.outcome)
             }
