@@ -321,7 +321,7 @@ impl FillWriter {
         let fill = Arc::clone(&self.fill);
         let moved = std::future::poll_fn(|cx| {
             let mut state = fill.state.lock();
-            let Some(slowest) = state.readers.slowest() else {
+            let Some(slowest) = state.readers.slowest(state.base()) else {
                 return Poll::Ready(false);
             };
             while state.received - state.base() > window
