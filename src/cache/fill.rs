@@ -250,8 +250,9 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    fn slowest(&self) -> Option<u64> {
-        self.slots.iter().flatten().map(|slot| slot.position).min()
+    /// The position of the slowest reader that can still be served: bytes before `base` are gone.
+    fn slowest(&self, base: u64) -> Option<u64> {
+        self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
     }
 
     /// Takes the wakers out, to be called once the lock is released.
