@@ -251,10 +251,7 @@ impl Worker {
         let len = object.len();
         let outcome = Outcome::DiskHit;
         if first.len() as u64 == len {
-            let whole = Arc::new(MemoryObject::new(vec![first], object.stored_at()));
-            if self.cache.memory_takes(len) {
-                self.cache.promote(*name, Arc::clone(&whole));
-            }
+            let whole = self.cache.promote(*name, first, object.stored_at());
             return self.answer_from_memory(verb, headers, name, whole, outcome);
         }
         let age = age(object.stored_at());
@@ -397,11 +394,7 @@ impl Worker {
         let reading = object.clone();
         match tokio::task::spawn_blocking(move || reading.read(0, CHUNK)).await {
             Ok(Ok(first)) if first.len() as u64 == object.len() => {
-                let whole = Arc::new(MemoryObject::new(vec![first], object.stored_at()));
-                if self.cache.memory_takes(object.len()) {
-                    self.cache.promote(*name, Arc::clone(&whole));
-                }
-                Ok(Object::Memory(whole))
+                Ok(Object::Memory(self.cache.promote(*name, first, object.stored_at())))
             }
             Ok(Ok(_)) => Ok(Object::Disk(object)),
             Ok(Err(error)) => Err(error),

@@ -250,7 +250,7 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    /// The position of the slowest reader that can still be served: bytes before `base` are gone.
+    /// The slowest reader that can still go on: who stands before `base` was left behind, and is waited for no more.
     fn slowest(&self, base: u64) -> Option<u64> {
         self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
     }

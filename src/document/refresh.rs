@@ -272,8 +272,10 @@ impl Job {
     ) -> Document {
         let mut stored = Arc::new(stored);
         let mut standing = ManifestStanding::AsReceived;
-        if let Some(key) = self.mark_key()
+        // A mark is a kind of storing, too.
+        if matches!(kept, Ok(()) | Err(NotStored::NoUse))
             && stored.revision().is_some()
+            && let Some(key) = mark_key(&self.key, &self.scope)
             && let Standing::Older(newest) = shelf.watermarks.note(key, &stored, at.received)
         {
             shelf.metrics.manifest_rollbacks.inc();
@@ -287,10 +289,6 @@ impl Job {
             Err(_) => {}
         }
         Document { stored, answered, kept, standing }
-    }
-
-    fn mark_key(&self) -> Option<MarkKey> {
-        mark_key(&self.key, &self.scope)
     }
 
     fn passed<B, E>(

@@ -224,9 +224,12 @@ async fn a_reader_that_stalls_is_left_behind_by_a_fill_that_fits_nowhere() {
         writer.push(&pushed).await.unwrap();
         writer.commit().await.map_err(|(_, error)| error).unwrap();
     });
+    let begun = tokio::time::Instant::now();
     assert_eq!(read_all(&mut reader).await.unwrap(), bytes);
     writing.await.unwrap();
     assert_eq!(next(&mut stalled).await.unwrap().unwrap_err().why, Why::Overrun);
+    // It is waited for once, not at every chunk.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

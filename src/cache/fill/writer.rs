@@ -321,11 +321,9 @@ impl FillWriter {
         let fill = Arc::clone(&self.fill);
         let moved = std::future::poll_fn(|cx| {
             let mut state = fill.state.lock();
-            if state.readers.len() == 0 {
+            let Some(slowest) = state.readers.slowest(state.base()) else {
                 return Poll::Ready(false);
-            }
-            // Whoever was left behind once is not waited for again.
-            let slowest = state.readers.slowest(state.base()).unwrap_or(state.received);
+            };
             while state.received - state.base() > window
                 && state.chunks.front().is_some_and(|c| c.start + c.bytes.len() as u64 <= slowest)
             {
