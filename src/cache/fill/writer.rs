@@ -338,7 +338,7 @@ impl FillWriter {
         match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                Err(FillError::new(Why::Abandoned, "no reader is left and the object is not stored"))
+                Err(FillError::new(Why::Abandoned, "no reader kept up, and the object is not stored"))
             }
             Err(_) => {
                 let mut state = self.fill.state.lock();
