@@ -11,8 +11,12 @@ use crate::support::proxy::{Proxy, site};
 const MIB: usize = 1 << 20;
 
 async fn serving(object: &Object) -> (Stratum, Proxy) {
+    serving_idlers_for(Duration::from_secs(60), object).await
+}
+
+async fn serving_idlers_for(timeout: Duration, object: &Object) -> (Stratum, Proxy) {
     let stratum = Origin::new().object(object).run();
-    let setup = site(&[&stratum]).with(|config| config.listen.idle_timeout = Duration::from_secs(1));
+    let setup = site(&[&stratum]).with(|config| config.listen.idle_timeout = timeout);
     let proxy = Proxy::start(setup).await;
     (stratum, proxy)
 }
@@ -84,7 +88,7 @@ async fn nothing_interim_is_ever_sent() {
 #[tokio::test]
 async fn who_says_nothing_is_sent_away() {
     let object = Object::generate(6, 10_000);
-    let (stratum, proxy) = serving(&object).await;
+    let (stratum, proxy) = serving_idlers_for(Duration::from_secs(1), &object).await;
     let mut silent = proxy.client();
     silent.send_raw(b"").await.unwrap();
     let mut hesitant = proxy.client();
@@ -102,7 +106,7 @@ async fn who_says_nothing_is_sent_away() {
 #[tokio::test]
 async fn who_takes_nothing_is_sent_away() {
     let object = Object::generate(7, 12 * MIB);
-    let (stratum, proxy) = serving(&object).await;
+    let (stratum, proxy) = serving_idlers_for(Duration::from_secs(1), &object).await;
     let ask = Ask::get(stratum.url(&object.path()));
     let mut others = proxy.client();
     assert!(others.ask(&ask).await.unwrap().body == object.bytes);
