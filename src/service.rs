@@ -27,7 +27,7 @@ use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::{Body, DiskSource};
 use crate::response::{Heads, Selection, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Client, RouteKind, RouteQuery, Upstreams};
+use crate::upstream::{Client, RouteQuery, Upstreams, Wanted};
 
 /// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
 const LOOKUPS: usize = 3;
@@ -300,7 +300,7 @@ impl Worker {
                 },
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
-                    let fetch = self.fetch(&request.place, RouteKind::Object);
+                    let fetch = self.fetch(&request.place, Wanted::Object(&request.name));
                     if let Some(first) = fetch.candidates.first() {
                         tally.asked(first.upstream.role(), &first.upstream.url().authority());
                     }
@@ -413,7 +413,8 @@ impl Worker {
     async fn document(self: Arc<Self>, request: DocumentRequest, place: Place) -> (Response<Body>, Outcome) {
         let worker = Arc::clone(&self);
         let fetch = move |request: UpstreamRequest| async move {
-            worker.fetch(&place, RouteKind::Document).document(request.method, request.headers).await
+            let wanted = Wanted::Document(place.path.as_str());
+            worker.fetch(&place, wanted).document(request.method, request.headers).await
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {
@@ -428,8 +429,9 @@ impl Worker {
         }
     }
 
-    fn fetch(&self, place: &Place, kind: RouteKind) -> Fetch {
-        let query = RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), kind };
+    fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
+        let query =
+            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), wanted };
         Fetch {
             client: self.client.clone(),
             candidates: self.upstreams.route(query),

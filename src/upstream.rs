@@ -22,6 +22,7 @@ mod health;
 mod latency;
 mod outcome;
 mod pool;
+mod rendezvous;
 mod resolve;
 mod route;
 mod task;
@@ -33,7 +34,7 @@ pub use condition::UpstreamStatus;
 pub use failure::{Failure, Side};
 pub use health::Standing;
 pub use outcome::UpstreamOutcome;
-pub use route::{Candidate, Form, RouteKind, RouteQuery, UpstreamSetupError, Upstreams};
+pub use route::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
 pub use tls::TlsSetupError;
 
 use std::sync::Arc;

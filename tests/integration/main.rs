@@ -12,6 +12,7 @@ mod documents;
 mod fixture_tree;
 mod headers;
 mod health;
+mod hierarchy;
 mod mirrors;
 mod one_copy;
 mod operators;
