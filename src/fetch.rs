@@ -63,6 +63,9 @@ impl Attempts {
         match outcome {
             Outcome::NotFound => self.not_found += 1,
             Outcome::BadLength => self.corrupt += 1,
+            // A cache further up is to us what we are to clients: they should leave it as they leave us.
+            Outcome::CannotServe => self.ours += 1,
+            _ if status == StatusCode::GATEWAY_TIMEOUT => self.late += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));
@@ -165,7 +168,7 @@ impl Fetch {
                     continue;
                 }
             };
-            let (len, skip) = match read_head(&response, from, writer.len()) {
+            let (len, skip) = match read_head(candidate, &response, from, writer.len()) {
                 Ok(body) => body,
                 Err(outcome) => {
                     candidate.upstream.record(outcome);
@@ -250,19 +253,16 @@ impl Fetch {
             headers.append(VIA, self.via.clone());
             let outgoing = Outgoing { method: method.clone(), path_and_query: self.path.clone(), headers };
             match self.ask(candidate, outgoing, deadline).await {
-                Ok(response) if response.status().is_server_error() => {
-                    candidate.upstream.record(Outcome::ServerError);
-                    attempts.other += 1;
-                    attempts.note(candidate, format_args!("answered {}", response.status()));
-                    last_error = Some(response);
-                }
                 Ok(response) => {
-                    candidate.upstream.record(match response.status() {
-                        StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::NotFound,
-                        status if status.is_client_error() => Outcome::ClientError,
-                        _ => Outcome::Ok,
-                    });
-                    return Ok(response);
+                    let outcome = candidate.upstream.verdict(response.status(), response.headers());
+                    candidate.upstream.record(outcome);
+                    match outcome {
+                        Outcome::ServerError | Outcome::Behind | Outcome::CannotServe => {
+                            attempts.answered(candidate, outcome, response.status());
+                            last_error = Some(response);
+                        }
+                        _ => return Ok(response),
+                    }
                 }
                 Err(failure) => attempts.failed(candidate, &failure),
             }
@@ -331,6 +331,7 @@ impl Turn {
 /// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
 /// are known already; or what is wrong with it.
 fn read_head(
+    candidate: &Candidate,
     response: &Response<UpstreamBody>,
     from: u64,
     expected: Option<u64>,
@@ -346,9 +347,9 @@ fn read_head(
         }
         // There is no byte `from`: it knows a shorter body.
         StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Outcome::BadLength),
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
-        status if status.is_server_error() => return Err(Outcome::ServerError),
-        _ => return Err(Outcome::ClientError),
+        // Neither the whole object nor the part that was asked for.
+        status if status.is_success() => return Err(Outcome::Protocol),
+        status => return Err(candidate.upstream.verdict(status, response.headers())),
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.

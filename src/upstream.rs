@@ -27,6 +27,7 @@ mod resolve;
 mod route;
 mod task;
 mod tls;
+mod verdict;
 
 pub use body::UpstreamBody;
 pub use client::{Client, Outgoing};
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use condition::Condition;
+use http::{HeaderMap, StatusCode};
 use outcome::Counters;
 use tokio::time::Instant;
 
@@ -102,6 +104,11 @@ impl Upstream {
         if let Some(condition) = &self.condition {
             condition.record(&self.label, outcome);
         }
+    }
+
+    /// What the head of an answer says about it, if nothing is wrong with the body.
+    pub fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> UpstreamOutcome {
+        verdict::of_head(self.role, status, headers)
     }
 
     /// How it is doing. Servers that are not configured are always good.

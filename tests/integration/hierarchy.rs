@@ -4,8 +4,10 @@ use substratum::config::{Parent, ParentsChoice, Scheme, ServerUrl};
 
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Origin, Stratum};
-use crate::support::proxy::{Proxy, Setup, node, site};
+use crate::support::origin::{Fault, Origin, Page, Stratum};
+use crate::support::proxy::{Proxy, Setup, node, node_of, site};
+
+const DOCUMENT: &str = "/cvmfs/a.test.local/.cvmfs_document";
 
 /// A server of the configuration.
 fn url(proxy: &Proxy) -> ServerUrl {
@@ -74,4 +76,41 @@ async fn a_chain_whose_middle_is_dead_falls_back_to_the_stratum() {
     }
     assert_eq!(stratum.requests(), 20);
     last.until(metric("substratum_upstream_healthy").label("upstream", &middle_url.to_string()).eq(0)).await;
+}
+
+#[tokio::test]
+async fn a_parent_is_not_left_alone_for_the_trouble_behind_it() {
+    let object = Object::generate(1, 3_000);
+    let dead = Origin::new().fault(Fault::Status(500)).run();
+    let good = Origin::new().object(&object).run();
+    let parent = Proxy::start(site(&[&dead])).await;
+    let setup = node(&parent, &[&dead, &good]).no_memory();
+    let node = Proxy::start(setup.with(|config| config.upstream.direct = true)).await;
+    for _ in 0..10 {
+        assert_eq!(node.get(dead.url(&object.path())).await.body, object.bytes);
+    }
+    let parent_url = url(&parent).to_string();
+    let requests = metric("substratum_upstream_requests_total").label("upstream", &parent_url);
+    node.until(requests.label("outcome", "behind").eq(10)).await;
+    node.until(metric("substratum_upstream_healthy").label("upstream", &parent_url).eq(1)).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_cannot_serve_is_passed_over() {
+    let page = Page::new("text").field("Cache-Control", "no-store");
+    for status in [403, 407, 408, 421] {
+        let object = Object::generate(1, 3_000);
+        let parent = Origin::new().fault(Fault::Status(status)).run();
+        let stratum = Origin::new().object(&object).page(DOCUMENT, page.clone()).run();
+        let setup = || node_of(parent.address(), &[stratum.address()]).no_memory();
+        let may = Proxy::start(setup().with(|config| config.upstream.direct = true)).await;
+        for _ in 0..10 {
+            assert_eq!(may.get(stratum.url(&object.path())).await.body, object.bytes, "{status}");
+            assert_eq!(may.get(stratum.url(DOCUMENT)).await.body, "text", "{status}");
+        }
+        assert!(parent.requests() <= 6, "{status}: asked {} times", parent.requests());
+        let may_not = Proxy::start(setup()).await;
+        let refused = may_not.get(stratum.url(&object.path())).await;
+        assert_eq!(refused.status(), 421, "the client goes to its next proxy");
+    }
 }
