@@ -172,6 +172,9 @@ impl Fetch {
                 Ok(body) => body,
                 Err(outcome) => {
                     candidate.upstream.record(outcome);
+                    if outcome == Outcome::NotFound {
+                        candidate.upstream.note_absent(&writer.name());
+                    }
                     attempts.answered(candidate, outcome, response.status());
                     if outcome == Outcome::BadLength {
                         dissenting.extend(turn.again());

@@ -12,6 +12,7 @@
 //!
 //! Not here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
 
+mod absence;
 mod body;
 mod choice;
 mod client;
@@ -47,6 +48,7 @@ use outcome::Counters;
 use tokio::time::Instant;
 
 use crate::config::ServerUrl;
+use crate::digest::ObjectName;
 
 /// What a server is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,19 @@ impl Upstream {
     /// cases, but not within 50 ms, and at the latest after `budget`.
     pub fn hedge_after(&self, budget: Duration) -> Duration {
         self.condition.as_ref().map_or(budget, |condition| condition.hedge_after(budget))
+    }
+
+    /// Notes that it does not have an object: for some seconds, it is asked for it behind the other mirrors. Only mirrors
+    /// are: what a parent does not have, it has asked for already.
+    pub fn note_absent(&self, name: &ObjectName) {
+        if let Some(condition) = self.condition.as_ref().filter(|_| self.role == Role::Mirror) {
+            condition.note_absent(name);
+        }
+    }
+
+    /// Whether it said a moment ago that it does not have the object.
+    fn lacks(&self, name: &ObjectName, now: Instant) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.lacks(name, now))
     }
 
     /// Notes a wait that was given up without an answer.

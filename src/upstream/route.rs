@@ -2,7 +2,7 @@
 //!
 //! Parents come first, in the order written or by rendezvous, then the strata. Objects are the same everywhere, so the mirrors are asked in the
 //! order of their group; a document is asked of the host that the client named first, since strata may differ
-//! by a revision. Whoever is in trouble is asked behind all others.
+//! by a revision. Whoever is in trouble, or lacks the object, is asked behind the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl Upstreams {
         let strata = strata.into_iter().filter(|_| direct);
         let strata = strata.map(|upstream| Candidate { upstream, form: Form::Origin });
         let mut candidates: Vec<_> = parents.chain(strata).collect();
-        choice::by_health(&mut candidates, Instant::now());
+        choice::sort(&mut candidates, query.wanted, Instant::now());
         candidates
     }
 

@@ -93,3 +93,20 @@ async fn a_document_comes_from_another_mirror_while_the_named_one_is_in_trouble(
         assert!(start.elapsed() < PATIENCE);
     }
 }
+
+#[tokio::test]
+async fn a_mirror_without_an_object_is_not_asked_first_again_at_once() {
+    let (here, nowhere) = (Object::generate(1, 3_000), Object::generate(2, 3_000));
+    let behind = Origin::new().run();
+    let ahead = Origin::new().object(&here).run();
+    let proxy = Proxy::start(forgetful(&[&behind, &ahead])).await;
+    for _ in 0..10 {
+        assert_eq!(proxy.get(behind.url(&here.path())).await.body, here.bytes);
+    }
+    // Once for every five seconds that a slow machine takes for the ten.
+    assert!(behind.requests() <= 3, "asked {} times", behind.requests());
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.status(), 404);
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.status(), 404);
+    ahead.set_object(&nowhere);
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.body, nowhere.bytes, "as soon as it is there");
+}

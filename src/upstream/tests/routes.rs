@@ -222,3 +222,25 @@ async fn parents_share_the_names_out() {
     let paths = |n: usize| route(&tested, Some("a"), None, Wanted::Document(&format!("/{n}")));
     assert!((1..50).any(|n| paths(n)[..1] != paths(0)[..1]), "documents are shared out, too");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_without_the_object_is_asked_for_it_behind_the_others() {
+    let tested = network(&["http://p"], Direct::Allowed);
+    let (name, other) = (object_name(), ObjectName::of(Algorithm::Sha1, b"y"));
+    let object = |name| route(&tested, None, Some("x.cern.ch"), Wanted::Object(name));
+    let query = RouteQuery { named: None, repository: None, wanted: Wanted::Object(&name) };
+    let [parent, a, b, c] = &tested.upstreams.route(query)[..] else { panic!("four candidates") };
+    parent.upstream.note_absent(&name);
+    a.upstream.note_absent(&name);
+    assert_eq!(object(&name), "p(a) b c a");
+    assert_eq!(object(&other), "p(a) a b c");
+    assert_eq!(route(&tested, None, None, Wanted::Document("/x")), "p(a) a b c");
+    outcomes(&tested, "b", DOWN);
+    assert_eq!(object(&name), "p(a) c a b", "rather than one in trouble");
+    c.upstream.note_absent(&name);
+    b.upstream.record(UpstreamOutcome::Ok);
+    b.upstream.note_absent(&name);
+    assert_eq!(object(&name), "p(a) a b c", "all are still asked");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(object(&name), "p(a) a b c");
+}
