@@ -1,6 +1,6 @@
 //! Servers in trouble: asked last while they are, and again when they have recovered, without an operator.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::PATIENCE;
 use crate::support::metric::metric;
@@ -109,4 +109,36 @@ async fn a_mirror_without_an_object_is_not_asked_first_again_at_once() {
     assert_eq!(proxy.get(behind.url(&nowhere.path())).await.status(), 404);
     ahead.set_object(&nowhere);
     assert_eq!(proxy.get(behind.url(&nowhere.path())).await.body, nowhere.bytes, "as soon as it is there");
+}
+
+#[tokio::test]
+async fn too_few_connections_are_our_trouble_and_pass_by_themselves() {
+    let (first, second) = (Object::generate(1, 3_000), Object::generate(2, 3_000));
+    let stratum = Origin::new().object(&first).object(&second).fault(Fault::HoldHead.on(first.path())).run();
+    let setup = site(&[&stratum]).with(|config| {
+        config.listen.workers = 1;
+        config.upstream.connect_timeout = Duration::from_millis(300);
+        config.upstream.max_connections = 1;
+        config.upstream.idle_connections = 1;
+    });
+    let proxy = Proxy::start(setup).await;
+    let waiting = proxy.get_n(1, stratum.url(&first.path()));
+    stratum.until_requests(1).await;
+    let start = Instant::now();
+    let refused = proxy.get(stratum.url(&second.path())).await;
+    assert_eq!(refused.status(), 421, "the client goes to its next proxy");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "long before it would by itself: {:?}",
+        start.elapsed()
+    );
+    let busy = metric("substratum_upstream_requests_total").label("outcome", "busy");
+    proxy.until(busy.eq(1)).await;
+    proxy.until(metric("substratum_upstream_healthy").label("upstream", &stratum.base()).eq(1)).await;
+
+    stratum.release();
+    for answer in waiting.all().await {
+        assert_eq!(answer.unwrap().body, first.bytes);
+    }
+    assert_eq!(proxy.get(stratum.url(&second.path())).await.body, second.bytes);
 }
