@@ -214,6 +214,17 @@ pub struct MirrorGroup {
 pub struct Parent {
     /// `url`
     pub url: ServerUrl,
+    /// `user` and `password_file`: how to log in; default: not at all.
+    pub login: Option<Login>,
+}
+
+/// How to log in to a parent. The password itself never is part of the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    /// `user`: without a colon.
+    pub user: String,
+    /// `password_file`: holds the password, in one line.
+    pub password_file: PathBuf,
 }
 
 /// `[upstream]`: time and connections given to mirrors and parents.

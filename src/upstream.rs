@@ -21,6 +21,7 @@ mod connect;
 mod failure;
 mod health;
 mod latency;
+mod login;
 mod outcome;
 mod pool;
 mod rendezvous;
@@ -35,6 +36,7 @@ pub use client::{Client, Outgoing};
 pub use condition::UpstreamStatus;
 pub use failure::{Failure, Side};
 pub use health::Standing;
+pub use login::LoginError;
 pub use outcome::UpstreamOutcome;
 pub use route::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
 pub use tls::TlsSetupError;
@@ -43,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use condition::Condition;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use outcome::Counters;
 use tokio::time::Instant;
 
@@ -80,6 +82,8 @@ pub struct Upstream {
     role: Role,
     label: Box<str>,
     counters: Arc<Counters>,
+    /// What stands in `Proxy-Authorization` of requests to it. Sensitive.
+    authorization: Option<HeaderValue>,
     /// Of configured servers. Of the others, too little is known for too short a time.
     condition: Option<Condition>,
 }

@@ -23,7 +23,7 @@ fn access_with(own: &[&str]) -> Access {
         urls: vec![url("http://stratum.example:8000"), url("http://10.1.1.1:8000")],
         serves: globs(&["*"]),
     }];
-    let parents = [Parent { url: url("http://192.168.0.1:3128") }];
+    let parents = [Parent { url: url("http://192.168.0.1:3128"), login: None }];
     let own: Vec<SocketAddr> = own.iter().map(|address| address.parse().unwrap()).collect();
     Access::new(&rules(), &mirrors, &parents, &own)
 }

@@ -160,7 +160,7 @@ fn upstreams(config: &Config, found: &mut Findings) {
         }
     }
     for (i, parent) in config.parents.iter().enumerate() {
-        if config.parents[..i].contains(parent) {
+        if config.parents[..i].iter().any(|earlier| earlier.url == parent.url) {
             let place = Place::nth(&keys::parents::URL, i);
             found.at(place, format!("{} is the URL of an earlier parent", parent.url));
         }

@@ -285,6 +285,11 @@ table! { Many mirrors: "servers that hold the same repositories; an object may c
 table! { Many parents: "caches further up, asked before the servers themselves"
     URL "url", Accepts::Text(SERVER_WORDS), Absent::Required,
         "the parent, which is used as a proxy";
+    USER "user", Accepts::Text("a user name without a colon, such as \"node\""), Absent::Words("no login"),
+        "the name to log in with, where the parent asks for it (HTTP Basic); needs password_file";
+    PASSWORD_FILE "password_file", Accepts::Text("an absolute path, such as \"/etc/substratum/parent-password\""),
+        Absent::Words("no login"),
+        "a file with the password in its only line; nobody but this program should be able to read it";
 }
 
 table! { Once upstream: "time and connections given to mirrors and parents"

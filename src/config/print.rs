@@ -112,6 +112,16 @@ fn parents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     for parent in &config.parents {
         p.table(&key::TABLE)?;
         p.key(&key::URL, quoted(&parent.url))?;
+        match &parent.login {
+            Some(login) => {
+                p.key(&key::USER, quoted(&login.user))?;
+                p.key(&key::PASSWORD_FILE, path(&login.password_file))?;
+            }
+            None => {
+                p.no_key(&key::USER)?;
+                p.no_key(&key::PASSWORD_FILE)?;
+            }
+        }
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use toml::de::DeTable;
 
 use super::error::Fault;
 use super::{
-    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects, Parent,
-    ParentsChoice, TargetShape, Upstream, check, keys,
+    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Login, Memory, MirrorGroup, Objects,
+    Parent, ParentsChoice, TargetShape, Upstream, check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -144,7 +144,13 @@ fn mirror_group(section: &mut Section<'_, '_>) -> Option<MirrorGroup> {
 }
 
 fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {
-    section.text(&keys::parents::URL, text::server).map(|url| Parent { url })
+    use keys::parents as key;
+    let url = section.text(&key::URL, text::server);
+    let user = section.text(&key::USER, text::user_name);
+    let password_file = section.text(&key::PASSWORD_FILE, text::absolute_path);
+    section.refuse_lone(&key::USER, &key::PASSWORD_FILE);
+    let login = user.zip(password_file).map(|(user, password_file)| Login { user, password_file });
+    Some(Parent { url: url?, login })
 }
 
 fn upstream(section: &mut Section<'_, '_>) -> Upstream {

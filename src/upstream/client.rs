@@ -27,7 +27,8 @@ pub struct Outgoing {
     pub method: Method,
     /// As received, byte for byte.
     pub path_and_query: PathAndQuery,
-    /// End-to-end fields only. `Host` is added, in place of any that is there; nothing else is.
+    /// End-to-end fields only. `Host` is added, in place of any that is there, and `Proxy-Authorization` for a parent that
+    /// wants it; nothing else is.
     pub headers: HeaderMap,
 }
 
@@ -162,6 +163,9 @@ fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Byt
     let unusable = |_| Failure::Dns { host: target.host.as_ref().into(), reason: "not a host name".into() };
     let host = HeaderValue::try_from(authority.as_str()).map_err(|error| unusable(error.into()))?;
     headers.insert(header::HOST, host);
+    if let Some(authorization) = &candidate.upstream.authorization {
+        headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+    }
     let uri = match candidate.form {
         Form::Origin => Uri::from(path_and_query),
         Form::Absolute(_) => Uri::builder()

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::condition::{Condition, UpstreamStatus};
 use super::connect::Connector;
+use super::login::{self, LoginError};
 use super::outcome::Counters;
 use super::rendezvous::{self, Rendezvous};
 use super::resolve::{Resolver, Source};
@@ -50,6 +51,9 @@ pub enum UpstreamSetupError {
     /// An https upstream is configured, but no certificate can be checked.
     #[error(transparent)]
     Tls(#[from] TlsSetupError),
+    /// A parent's password cannot be used.
+    #[error(transparent)]
+    Login(#[from] LoginError),
 }
 
 /// What is to be asked for, as far as it decides whom to ask.
@@ -136,11 +140,12 @@ impl Upstreams {
         if configured.any(|url| url.scheme == Scheme::Https) {
             tls = tls.load_now()?;
         }
-        let upstream = |url: &ServerUrl, role| {
+        let upstream = |url: &ServerUrl, role, authorization| {
             let label = url.to_string();
             Arc::new(Upstream {
                 url: Arc::new(url.clone()),
                 role,
+                authorization,
                 counters: Arc::new(Counters::resolve(&metrics, &label)),
                 condition: Some(Condition::new(&metrics, &label)),
                 label: label.into(),
@@ -148,7 +153,8 @@ impl Upstreams {
         };
         // A server in several groups is one server: what is learnt about it holds for all of them.
         let mut known: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
-        let mut mirror = |url| Arc::clone(known.entry(url).or_insert_with(|| upstream(url, Role::Mirror)));
+        let mut mirror =
+            |url| Arc::clone(known.entry(url).or_insert_with(|| upstream(url, Role::Mirror, None)));
         Ok(Self {
             groups: mirrors
                 .iter()
@@ -164,7 +170,13 @@ impl Upstreams {
                     Some(Rendezvous::new(parents.iter().map(|parent| parent.url.to_string())))
                 }
             },
-            parents: parents.iter().map(|parent| upstream(&parent.url, Role::Parent)).collect(),
+            parents: parents
+                .iter()
+                .map(|parent| {
+                    let authorization = parent.login.as_ref().map(login::authorization).transpose()?;
+                    Ok(upstream(&parent.url, Role::Parent, authorization))
+                })
+                .collect::<Result<_, LoginError>>()?,
             other: Arc::new(Counters::resolve(&metrics, OTHER)),
             limits: config.clone(),
             connector: Connector::new(Resolver::new(source), tls, access),
@@ -274,6 +286,7 @@ impl Upstreams {
             role: Role::Named,
             label: OTHER.into(),
             counters: Arc::clone(&self.other),
+            authorization: None,
             condition: None,
         })
     }

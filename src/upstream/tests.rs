@@ -71,7 +71,7 @@ impl Setup {
     }
 
     fn parent(mut self, url: &str) -> Self {
-        self.parents.push(Parent { url: url.parse().unwrap() });
+        self.parents.push(Parent { url: url.parse().unwrap(), login: None });
         self
     }
 

@@ -25,7 +25,7 @@ fn asked(proxy: &Proxy, upstream: &ServerUrl) -> usize {
 fn below(parents: &[Proxy], stratum: &Stratum) -> Setup {
     site(&[stratum]).no_memory().with(|config| {
         config.listen.name = "node".to_owned();
-        config.parents = parents.iter().map(|parent| Parent { url: url(parent) }).collect();
+        config.parents = parents.iter().map(|parent| Parent { url: url(parent), login: None }).collect();
         config.upstream.parents_choice = ParentsChoice::Rendezvous;
         config.upstream.direct = false;
     })

@@ -12,8 +12,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::{
-    Access, AccessLogFormat, ByteSize, Disk, Documents, Glob, Listen, Log, Memory, MirrorGroup, Objects,
-    Parent, ParentsChoice, TargetShape, Upstream,
+    Access, AccessLogFormat, ByteSize, Disk, Documents, Glob, Listen, Log, Login, Memory, MirrorGroup,
+    Objects, Parent, ParentsChoice, TargetShape, Upstream,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -51,7 +51,7 @@ fn every_key_is_printed() {
     let config = Config {
         disk: Some(Disk::new(PathBuf::from("/c"), ByteSize::gib(1))),
         mirrors: vec![group("one"), group("two")],
-        parents: vec![Parent { url: "http://p:3128".parse().unwrap() }],
+        parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
         ..Config::default()
     };
@@ -144,6 +144,16 @@ fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
     })
 }
 
+fn login() -> Login {
+    Login { user: "node".to_owned(), password_file: PathBuf::from("/etc/password") }
+}
+
+fn parent() -> impl Strategy<Value = Parent> {
+    let login = ("[^:\\pC]{1,9}", file()).prop_map(|(user, password_file)| Login { user, password_file });
+    let url = "http://parent.example.org:3128";
+    option::of(login).prop_map(|login| Parent { url: url.parse().unwrap(), login })
+}
+
 fn upstream() -> impl Strategy<Value = Upstream> {
     (
         wait(60_000),
@@ -193,7 +203,7 @@ prop_compose! {
         objects in objects(),
         documents in size(1 << 40).prop_map(Documents::with_capacity),
         mirrors in mirrors(),
-        parents in option::of(Just(Parent { url: "http://parent.example.org:3128".parse().unwrap() })),
+        parents in option::of(parent()),
         upstream in upstream(),
         log in log(),
     ) -> Config {

@@ -242,6 +242,18 @@ impl<'d> Section<'d, '_> {
         (parsed.len() == elements.len()).then_some(parsed)
     }
 
+    /// Two keys of which neither is of use without the other.
+    pub(super) fn refuse_lone(&mut self, one: &'static Key, other: &'static Key) {
+        let Some(content) = self.content else { return };
+        let (key, start, missing) = match (entry(content, one.name), entry(content, other.name)) {
+            (Some((start, _)), None) => (one, start, other),
+            (None, Some((start, _))) => (other, start, one),
+            _ => return,
+        };
+        let message = format!("{}: needs {} beside it", Place::nth(key, self.index), missing.name);
+        self.reader.refuse(start, message);
+    }
+
     fn read<T>(
         &mut self,
         key: &'static Key,

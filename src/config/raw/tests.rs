@@ -40,6 +40,13 @@ fn unknown_keys_and_tables() {
             r#"site.toml:4:1: [[parents]] #2 urll: unknown key; did you mean "url"?"#,
         ],
     );
+    check(
+        "[[parents]]\nurl = \"http://a\"\nuser = \"u\"\n[[parents]]\nurl = \"http://b\"\npassword_file = \"/p\"\n",
+        &[
+            "site.toml:3:1: [[parents]] #1 user: needs password_file beside it",
+            "site.toml:6:1: [[parents]] #2 password_file: needs user beside it",
+        ],
+    );
     check("[acess]\n", &["site.toml:1:2: [acess]: unknown table; did you mean [access]?"]);
     check("[[mirror]]\n", &["site.toml:1:3: [mirror]: unknown table; did you mean [[mirrors]]?"]);
     check(

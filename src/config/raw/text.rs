@@ -93,6 +93,11 @@ fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
     }
 }
 
+/// The user of an HTTP login (RFC 7617 §2).
+pub(super) fn user_name(text: &str) -> Result<String, Why> {
+    name(text, |c| c != ':' && !c.is_control())
+}
+
 /// A pattern for host names or addresses, as they stand in a URL but without brackets.
 pub(super) fn host_pattern(text: &str) -> Result<Glob, Why> {
     if text.contains("://") {

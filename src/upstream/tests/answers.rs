@@ -112,3 +112,23 @@ async fn bytes_and_outcomes_are_counted_by_upstream() {
     assert_eq!(tested.metrics.first_byte.get_sample_count(), 1);
     assert_eq!(tested.candidate("http://unknown.example").upstream.label(), "other");
 }
+
+#[tokio::test]
+async fn a_parent_that_wants_a_login_gets_it_and_nobody_else_does() {
+    use std::io::Write as _;
+    let server = Server::play(&[&[Read, Write(HELLO)], &[Read, Write(HELLO)]]).await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"open sesame\n").unwrap();
+    let login = config::Login { user: "Aladdin".to_owned(), password_file: file.path().to_owned() };
+    let mut with_login = setup().parent(&server.url());
+    with_login.parents[0].login = Some(login);
+    let tested = with_login.client();
+    assert_eq!(tested.fetch("http://stratum.example").await.unwrap(), "hello");
+    let mirror = setup().mirror(&server.url()).client();
+    assert_eq!(mirror.fetch(&server.url()).await.unwrap(), "hello");
+    let [first, second] = &server.requests()[..] else { panic!("two requests") };
+    let field = "proxy-authorization: basic qwxhzgrpbjpvcgvuihnlc2ftzq==\r\n";
+    assert!(first.to_ascii_lowercase().contains(field), "{first}");
+    assert!(!second.to_ascii_lowercase().contains("proxy-authorization"), "{second}");
+    assert!(!format!("{:?}", tested.candidate("http://stratum.example")).contains("QWxh"));
+}

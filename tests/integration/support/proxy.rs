@@ -50,7 +50,7 @@ pub fn node(parent: &Proxy, strata: &[&Stratum]) -> Setup {
 pub fn node_of(parent: SocketAddr, strata: &[SocketAddr]) -> Setup {
     site_of(strata).with(|config| {
         config.listen.name = "node".to_owned();
-        config.parents.push(Parent { url: server(parent) });
+        config.parents.push(Parent { url: server(parent), login: None });
         config.upstream.direct = false;
     })
 }
