@@ -188,6 +188,20 @@ impl State {
         }
     }
 
+    /// Bytes in memory.
+    fn held(&self) -> u64 {
+        self.received - self.base()
+    }
+
+    /// Drops the oldest chunks that lie before `until`, as long as more than `window` bytes are held.
+    fn forget(&mut self, window: u64, until: u64) {
+        while self.held() > window
+            && self.chunks.front().is_some_and(|chunk| chunk.start + chunk.bytes.len() as u64 <= until)
+        {
+            self.chunks.pop_front();
+        }
+    }
+
     /// The bytes in memory from `offset`, up to the end of their chunk.
     fn at(&self, offset: u64) -> Bytes {
         let index = self.chunks.partition_point(|chunk| chunk.start <= offset);
@@ -201,6 +215,8 @@ impl State {
 /// The readers of a fill: where each stands, and how to wake it.
 #[derive(Default)]
 struct Slots {
+    /// Changes whenever a reader moves or leaves.
+    moves: u64,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
 }
@@ -228,6 +244,7 @@ impl Slots {
     fn remove(&mut self, index: usize) {
         if self.slots.get_mut(index).and_then(Option::take).is_some() {
             self.free.push(index);
+            self.moves += 1;
         }
     }
 
@@ -243,6 +260,7 @@ impl Slots {
     fn moved(&mut self, index: usize, position: u64) {
         if let Some(Some(slot)) = self.slots.get_mut(index) {
             slot.position = position;
+            self.moves += 1;
         }
     }
 
@@ -253,6 +271,11 @@ impl Slots {
     /// The slowest reader that can still go on: who stands before `base` was left behind, and is waited for no more.
     fn slowest(&self, base: u64) -> Option<u64> {
         self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
+    }
+
+    /// Whether a reader has read all up to `position`.
+    fn any_at(&self, position: u64) -> bool {
+        self.slots.iter().flatten().any(|slot| slot.position >= position)
     }
 
     /// Takes the wakers out, to be called once the lock is released.

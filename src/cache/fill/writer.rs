@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::{Chunk, Fill, FillError, FillReader, Phase, Why, wake};
 use crate::cache::Cache;
@@ -12,7 +13,7 @@ use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::digest::{Mismatch, ObjectName, Verifier};
 
-/// How long a fill that is stored nowhere waits for its slowest reader before it leaves it behind.
+/// How long, in all, readers of a fill that is stored nowhere wait for slower ones before those are left behind.
 const LAGGARD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why bytes could not be committed. The writer is still usable.
@@ -40,6 +41,8 @@ pub struct FillWriter {
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
+    /// What is left of [`LAGGARD_PATIENCE`].
+    patience: Duration,
     ended: bool,
 }
 
@@ -64,6 +67,7 @@ impl FillWriter {
             buffer: BytesMut::new(),
             taken: 0,
             spill: Spill::Window,
+            patience: LAGGARD_PATIENCE,
             ended: false,
         };
         (writer, reader)
@@ -303,9 +307,7 @@ impl FillWriter {
                     Err(_) => return Err(FillError::new(Why::Abandoned, "the process is stopping")),
                 }
                 let mut state = self.fill.state.lock();
-                while state.received - state.base() > window {
-                    state.chunks.pop_front();
-                }
+                state.forget(window, u64::MAX);
                 Ok(())
             }
             Spill::Window if self.taken <= window => {
@@ -316,37 +318,40 @@ impl FillWriter {
         }
     }
 
-    /// Keeps at most `window` bytes: waits for the slowest reader, in the end forgets what it has not read.
+    /// Keeps at most `window` bytes: waits for the slowest reader. When another one starves meanwhile, patience runs
+    /// out, and what the slowest has not read is forgotten.
     async fn let_window_move(&mut self, window: u64) -> Result<(), FillError> {
-        let fill = Arc::clone(&self.fill);
-        let moved = std::future::poll_fn(|cx| {
-            let mut state = fill.state.lock();
-            let Some(slowest) = state.readers.slowest(state.base()) else {
-                return Poll::Ready(false);
-            };
-            while state.received - state.base() > window
-                && state.chunks.front().is_some_and(|c| c.start + c.bytes.len() as u64 <= slowest)
-            {
-                state.chunks.pop_front();
-            }
-            if state.received - state.base() <= window {
-                return Poll::Ready(true);
-            }
-            state.writer = Some(cx.waker().clone());
-            Poll::Pending
-        });
-        match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(FillError::new(Why::Abandoned, "no reader kept up, and the object is not stored"))
-            }
-            Err(_) => {
+        loop {
+            let (starved, seen) = {
                 let mut state = self.fill.state.lock();
-                state.writer = None;
-                while state.received - state.base() > window {
-                    state.chunks.pop_front();
+                let Some(slowest) = state.readers.slowest(state.base()) else {
+                    return Err(FillError::new(
+                        Why::Abandoned,
+                        "no reader kept up, and the object is not stored",
+                    ));
+                };
+                let starved = state.readers.any_at(state.visible());
+                state.forget(window, if starved && self.patience.is_zero() { u64::MAX } else { slowest });
+                if state.held() <= window {
+                    return Ok(());
                 }
-                Ok(())
+                (starved, state.readers.moves)
+            };
+            let moved = std::future::poll_fn(|cx| {
+                let mut state = self.fill.state.lock();
+                if state.readers.moves != seen {
+                    return Poll::Ready(());
+                }
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            if starved {
+                let since = Instant::now();
+                // Over in any case: the patience that is left decides in the next round.
+                let _ = tokio::time::timeout(self.patience, moved).await;
+                self.patience = self.patience.saturating_sub(since.elapsed());
+            } else {
+                moved.await;
             }
         }
     }
