@@ -78,6 +78,7 @@ impl Cache {
         disk: Option<Disk>,
         metrics: CacheMetrics,
     ) -> Arc<Self> {
+        metrics.memory_capacity.set(i64::try_from(memory.capacity.bytes()).unwrap_or(i64::MAX));
         Arc::new(Self {
             memory: Memory::new(memory),
             disk,

@@ -1,3 +1,5 @@
+//! The four questions, as tables.
+
 use super::*;
 
 fn url(text: &str) -> ServerUrl {

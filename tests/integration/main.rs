@@ -19,4 +19,5 @@ mod repositories;
 mod restart;
 mod storage;
 mod support;
+mod tidy;
 mod verification;
