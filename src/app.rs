@@ -168,6 +168,7 @@ impl App {
                 proxy: app.proxy.clone(),
                 config,
                 cache,
+                upstreams,
                 metrics: metrics.clone(),
                 phase: phases,
             };

@@ -7,14 +7,19 @@
 //! were good.
 //!
 //! Invariants: every wait is bounded (name, connection, head, silence in a body); a connection goes back to
-//! the pool only after a complete answer, in every other case it is closed; nothing here knows of caches.
+//! the pool only after a complete answer, in every other case it is closed; a server in trouble is asked last,
+//! never left out, and comes back by itself; nothing here knows of caches.
 //!
 //! Not here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
 
 mod body;
+mod choice;
 mod client;
+mod condition;
 mod connect;
 mod failure;
+mod health;
+mod latency;
 mod outcome;
 mod pool;
 mod resolve;
@@ -24,14 +29,19 @@ mod tls;
 
 pub use body::UpstreamBody;
 pub use client::{Client, Outgoing};
+pub use condition::UpstreamStatus;
 pub use failure::{Failure, Side};
+pub use health::Standing;
 pub use outcome::UpstreamOutcome;
 pub use route::{Candidate, Form, RouteKind, RouteQuery, UpstreamSetupError, Upstreams};
 pub use tls::TlsSetupError;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use condition::Condition;
 use outcome::Counters;
+use tokio::time::Instant;
 
 use crate::config::ServerUrl;
 
@@ -46,6 +56,17 @@ pub enum Role {
     Named,
 }
 
+impl Role {
+    /// In one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parent => "parent",
+            Self::Mirror => "mirror",
+            Self::Named => "other",
+        }
+    }
+}
+
 /// A server that requests are sent to. One for each configured server, shared by all workers; one for each
 /// request where the server is not configured.
 #[derive(Debug)]
@@ -54,6 +75,8 @@ pub struct Upstream {
     role: Role,
     label: Box<str>,
     counters: Arc<Counters>,
+    /// Of configured servers. Of the others, too little is known for too short a time.
+    condition: Option<Condition>,
 }
 
 impl Upstream {
@@ -75,6 +98,39 @@ impl Upstream {
     /// Notes how a request to it ended. To be called once for each request, when the end is known.
     pub fn record(&self, outcome: UpstreamOutcome) {
         self.counters.count(outcome);
+        if let Some(condition) = &self.condition {
+            condition.record(&self.label, outcome);
+        }
+    }
+
+    /// How it is doing. Servers that are not configured are always good.
+    pub fn standing(&self, now: Instant) -> Standing {
+        self.condition.as_ref().map_or(Standing::Good, |condition| condition.standing(now))
+    }
+
+    /// Notes how long a request waited for the head of its answer, connection included.
+    pub fn observe_first_byte(&self, wait: Duration) {
+        if let Some(condition) = &self.condition {
+            condition.observe(wait);
+        }
+    }
+
+    /// When to put a request that it has not answered to another server as well: once it is slower than in 95 of 100
+    /// cases, but not within 50 ms, and at the latest after `budget`.
+    pub fn hedge_after(&self, budget: Duration) -> Duration {
+        self.condition.as_ref().map_or(budget, |condition| condition.hedge_after(budget))
+    }
+
+    /// Notes a wait that was given up without an answer.
+    fn observe_vain(&self, wait: Duration) {
+        if let Some(condition) = &self.condition {
+            condition.observe_vain(wait);
+        }
+    }
+
+    /// Takes the right to try a server that is due.
+    fn claim_probe(&self, now: Instant) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.claim_probe(now))
     }
 }
 

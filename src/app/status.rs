@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use crate::cache::disk::IndexState;
 use crate::config::{Config, ServerUrl};
 use crate::metrics::Metrics;
 use crate::server::Phase;
+use crate::upstream::{UpstreamStatus, Upstreams};
 
 /// The parts that know.
 pub struct Status {
@@ -23,6 +24,7 @@ pub struct Status {
     pub(super) proxy: Vec<SocketAddr>,
     pub(super) config: Config,
     pub(super) cache: Arc<Cache>,
+    pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -63,6 +65,7 @@ impl StatusSource for Status {
             fills: Fills { in_progress, readers },
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
+            upstreams: self.upstreams.status().into_iter().map(Server::from).collect(),
         };
         match serde_json::to_value(page) {
             Ok(Value::Object(map)) => map,
@@ -72,6 +75,7 @@ impl StatusSource for Status {
 
     fn sample(&self) {
         self.cache.sample();
+        self.upstreams.sample();
     }
 }
 
@@ -93,6 +97,7 @@ struct StatusPage<'a> {
     fills: Fills,
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
+    upstreams: Vec<Server>,
 }
 
 #[derive(Serialize)]
@@ -116,4 +121,33 @@ struct DiskTier<'a> {
 struct Fills {
     in_progress: usize,
     readers: usize,
+}
+
+/// A mirror or parent. Absent values are `null`, so that every row has every column.
+#[derive(Serialize)]
+struct Server {
+    url: String,
+    role: &'static str,
+    state: &'static str,
+    retry_in_seconds: Option<u64>,
+    first_byte_ms: Option<u64>,
+    first_byte_p95_ms: Option<u64>,
+    last_failure: Option<&'static str>,
+    last_failure_age_seconds: Option<u64>,
+}
+
+impl From<UpstreamStatus> for Server {
+    fn from(status: UpstreamStatus) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            url: status.url,
+            role: status.role.as_str(),
+            state: status.standing.as_str(),
+            retry_in_seconds: status.out_for.map(|time| time.as_secs()),
+            first_byte_ms: status.first_byte.map(ms),
+            first_byte_p95_ms: status.first_byte_p95.map(ms),
+            last_failure: status.last_failure.map(|(outcome, _)| outcome.words()),
+            last_failure_age_seconds: status.last_failure.map(|(_, ago)| ago.as_secs()),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Metrics of mirrors and parents. The label `upstream` is a configured URL, or `other` for every host that
 //! only requests name.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 /// From a mirror next door to the time after which CVMFS clients leave.
 const FIRST_BYTE_SECONDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.0];
@@ -21,6 +21,10 @@ pub struct UpstreamMetrics {
     pub repeated: IntCounter,
     /// Kept-alive connections without a request.
     pub idle: IntGauge,
+    /// Whether an `upstream` is asked in its place (1) or last (0).
+    pub healthy: IntGaugeVec,
+    /// How often an `upstream` was found to be in trouble.
+    pub circuit_opened: IntCounterVec,
     /// Seconds from a request sent to the head of its answer.
     pub first_byte: Histogram,
 }
@@ -61,6 +65,20 @@ impl UpstreamMetrics {
                 registry,
                 "substratum_upstream_idle_connections",
                 "Kept-alive connections without a request. A rise to the configured bound is normal under load.",
+            )?,
+            healthy: super::gauges(
+                registry,
+                "substratum_upstream_healthy",
+                "1 for a configured upstream that is asked in its place, 0 for one that is in trouble and asked last. A \
+                 rise means that it recovered; 0 for long means that somebody should look after it.",
+                &["upstream"],
+            )?,
+            circuit_opened: super::counters(
+                registry,
+                "substratum_upstream_circuit_opened_total",
+                "How often an upstream was found to be in trouble, failed retries included. A rise names one that is down, \
+                 slow or corrupt; the requests by outcome tell which.",
+                &["upstream"],
             )?,
             first_byte: super::histogram(
                 registry,

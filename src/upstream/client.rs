@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::{Lease, Pools};
-use super::{Candidate, Failure, Form, UpstreamBody, Upstreams};
+use super::{Candidate, Failure, Form, Upstream, UpstreamBody, Upstreams};
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
 /// [`Client::send`] is called on; clones share them.
@@ -45,6 +45,22 @@ impl Client {
     /// `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
     /// and unseen. Dropping the future closes the connection.
     pub async fn send(
+        &self,
+        candidate: &Candidate,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let waiting = Waiting::begin(&candidate.upstream);
+        let result = self.connect_and_send(candidate, request, deadline).await;
+        match &result {
+            Ok(_) => waiting.answered(),
+            Err(failure) if failure.is_timeout() => drop(waiting),
+            Err(_) => waiting.forget(),
+        }
+        result
+    }
+
+    async fn connect_and_send(
         &self,
         candidate: &Candidate,
         request: Outgoing,
@@ -97,6 +113,37 @@ impl Client {
         }
         let upstream = Arc::clone(&candidate.upstream);
         Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, limits.stall_timeout)))
+    }
+}
+
+/// A wait for the head of an answer. Dropped, it was in vain: time ran out, or somebody else was quicker.
+struct Waiting<'a> {
+    upstream: Option<&'a Upstream>,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(upstream: &'a Upstream) -> Self {
+        Self { upstream: Some(upstream), since: Instant::now() }
+    }
+
+    fn answered(mut self) {
+        if let Some(upstream) = self.upstream.take() {
+            upstream.observe_first_byte(self.since.elapsed());
+        }
+    }
+
+    /// It ended for a reason that says nothing about time.
+    fn forget(mut self) {
+        self.upstream = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(upstream) = self.upstream {
+            upstream.observe_vain(self.since.elapsed());
+        }
     }
 }
 

@@ -121,6 +121,45 @@ impl UpstreamOutcome {
             Self::Stalled => "stalled",
         }
     }
+
+    /// What it did, in an operator's words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ok => "it answered",
+            Self::NotModified => "it confirmed what we have",
+            Self::Redirect => "it pointed elsewhere",
+            Self::NotFound => "it does not have what was asked for",
+            Self::ClientError => "it answered with a 4xx status",
+            Self::ServerError => "it answered with a 5xx status",
+            Self::BadDigest => "it sent bytes that do not match their checksum",
+            Self::BadLength => "it sent a body of the wrong length",
+            Self::Cancelled => "its answer was no longer needed",
+            Self::Dns => "its name cannot be resolved",
+            Self::Forbidden => "the access rules forbid its address",
+            Self::Busy => "all connections to it were in use",
+            Self::Exhausted => "this machine could not open a connection",
+            Self::Refused => "it refused the connection",
+            Self::Connect => "it cannot be reached",
+            Self::ConnectTimeout => "it accepted no connection in time",
+            Self::Tls => "TLS failed",
+            Self::FirstByteTimeout => "it did not answer in time",
+            Self::Reset => "it broke the connection",
+            Self::Protocol => "its answer was malformed",
+            Self::Short => "its body ended too early",
+            Self::Stalled => "its body stalled",
+        }
+    }
+
+    /// Whether it speaks for the server: it was there, and did what could be expected.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Ok | Self::NotModified | Self::Redirect | Self::NotFound | Self::ClientError)
+    }
+
+    /// Whether it speaks against the server. What does neither was not the server's doing.
+    pub const fn is_failure(self) -> bool {
+        !self.is_success()
+            && !matches!(self, Self::Cancelled | Self::Forbidden | Self::Busy | Self::Exhausted)
+    }
 }
 
 impl From<&Failure> for UpstreamOutcome {

@@ -2,16 +2,19 @@
 //!
 //! Parents come first, then the strata. Objects are the same everywhere, so the mirrors are asked in the
 //! order of their group; a document is asked of the host that the client named first, since strata may differ
-//! by a revision.
+//! by a revision. Whoever is in trouble is asked behind all others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::condition::{Condition, UpstreamStatus};
 use super::connect::Connector;
 use super::outcome::Counters;
 use super::resolve::{Resolver, Source};
 use super::tls::{Tls, TlsSetupError};
-use super::{Role, Upstream};
+use super::{Role, Upstream, choice};
 use crate::access::Access;
 use crate::config::{self, Glob, MirrorGroup, Parent, Scheme, ServerUrl};
 use crate::metrics::UpstreamMetrics;
@@ -121,8 +124,13 @@ impl Upstreams {
         }
         let upstream = |url: &ServerUrl, role| {
             let label = url.to_string();
-            let counters = Arc::new(Counters::resolve(&metrics, &label));
-            Arc::new(Upstream { url: Arc::new(url.clone()), role, label: label.into(), counters })
+            Arc::new(Upstream {
+                url: Arc::new(url.clone()),
+                role,
+                counters: Arc::new(Counters::resolve(&metrics, &label)),
+                condition: Some(Condition::new(&metrics, &label)),
+                label: label.into(),
+            })
         };
         // A server in several groups is one server: what is learnt about it holds for all of them.
         let mut known: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
@@ -145,7 +153,8 @@ impl Upstreams {
     }
 
     /// The candidates for one request, best first. Empty only when nothing can serve it: an origin-form
-    /// request for a repository that no group serves.
+    /// request for a repository that no group serves. The first one is to be asked: it may be in trouble, and
+    /// this request the one by which its recovery is found out.
     pub fn route(&self, query: RouteQuery<'_>) -> Vec<Candidate> {
         let strata = self.strata(query);
         let target = match (query.named, strata.first()) {
@@ -159,7 +168,38 @@ impl Upstreams {
         });
         let direct = self.limits.direct || self.parents.is_empty();
         let strata = strata.into_iter().filter(|_| direct);
-        parents.chain(strata.map(|upstream| Candidate { upstream, form: Form::Origin })).collect()
+        let strata = strata.map(|upstream| Candidate { upstream, form: Form::Origin });
+        let mut candidates: Vec<_> = parents.chain(strata).collect();
+        choice::by_health(&mut candidates, Instant::now());
+        candidates
+    }
+
+    /// How each configured server is doing: parents, then mirrors, in the order written, each once.
+    pub fn status(&self) -> Vec<UpstreamStatus> {
+        let now = Instant::now();
+        let status = |upstream: &Upstream| {
+            let condition = upstream.condition.as_ref()?;
+            Some(condition.status(&upstream.label, upstream.role, now))
+        };
+        self.configured().into_iter().filter_map(|upstream| status(upstream)).collect()
+    }
+
+    /// Brings the gauges up to date that change by time alone. To be called before metrics are read.
+    pub fn sample(&self) {
+        let now = Instant::now();
+        for condition in self.configured().iter().filter_map(|upstream| upstream.condition.as_ref()) {
+            condition.sample(now);
+        }
+    }
+
+    fn configured(&self) -> Vec<&Arc<Upstream>> {
+        let mut found: Vec<&Arc<Upstream>> = Vec::new();
+        for upstream in self.parents.iter().chain(self.groups.iter().flat_map(|group| &group.mirrors)) {
+            if !found.iter().any(|known| Arc::ptr_eq(known, upstream)) {
+                found.push(upstream);
+            }
+        }
+        found
     }
 
     /// Which servers' documents may stand for one another: the members of one mirror group, or a host alone. Two requests
@@ -206,6 +246,7 @@ impl Upstreams {
             role: Role::Named,
             label: OTHER.into(),
             counters: Arc::clone(&self.other),
+            condition: None,
         })
     }
 

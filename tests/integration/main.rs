@@ -11,6 +11,7 @@ mod commands;
 mod documents;
 mod fixture_tree;
 mod headers;
+mod health;
 mod mirrors;
 mod one_copy;
 mod operators;

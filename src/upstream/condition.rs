@@ -1,0 +1,139 @@
+//! What all workers know about one configured server: its circuit, its speed, its last failure; and who is told when
+//! that changes: the log and the metrics.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntGauge};
+use tokio::time::Instant;
+
+use super::health::{Cause, Change, Circuit, Standing};
+use super::latency::Latency;
+use super::{Role, UpstreamOutcome};
+use crate::metrics::UpstreamMetrics;
+
+/// A second request is not sent earlier than this: less is within the noise of a busy machine.
+const SOONEST_HEDGE: Duration = Duration::from_millis(50);
+
+/// The condition of one server.
+#[derive(Debug)]
+pub(super) struct Condition {
+    state: Mutex<State>,
+    healthy: IntGauge,
+    opened: IntCounter,
+}
+
+#[derive(Debug)]
+struct State {
+    circuit: Circuit,
+    latency: Latency,
+    last_failure: Option<(UpstreamOutcome, Instant)>,
+}
+
+/// The condition of one server, for people.
+#[derive(Clone, Debug)]
+pub struct UpstreamStatus {
+    /// Its URL.
+    pub url: String,
+    /// What it is to us.
+    pub role: Role,
+    /// Whether it is asked in its place.
+    pub standing: Standing,
+    /// How long it will still be asked last; `None` unless it is out.
+    pub out_for: Option<Duration>,
+    /// Moving average of the time to the head of an answer; `None` before the first one.
+    pub first_byte: Option<Duration>,
+    /// What 95 of 100 such times stay within; `None` while too few are known.
+    pub first_byte_p95: Option<Duration>,
+    /// The last failure, and how long ago it was.
+    pub last_failure: Option<(UpstreamOutcome, Duration)>,
+}
+
+impl Condition {
+    pub(super) fn new(metrics: &UpstreamMetrics, label: &str) -> Self {
+        let state =
+            State { circuit: Circuit::new(fastrand::u64(..)), latency: Latency::new(), last_failure: None };
+        let healthy = metrics.healthy.with_label_values(&[label]);
+        healthy.set(1);
+        Self { state: Mutex::new(state), healthy, opened: metrics.circuit_opened.with_label_values(&[label]) }
+    }
+
+    pub(super) fn record(&self, label: &str, outcome: UpstreamOutcome) {
+        let now = Instant::now();
+        let change = {
+            let mut state = self.state.lock();
+            if outcome.is_failure() {
+                state.last_failure = Some((outcome, now));
+            }
+            state.circuit.record(outcome, now)
+        };
+        if let Some(change) = change {
+            self.tell(label, outcome, change);
+        }
+    }
+
+    fn tell(&self, upstream: &str, outcome: UpstreamOutcome, change: Change) {
+        match change {
+            Change::Opened(cause, time) => {
+                self.opened.inc();
+                self.healthy.set(0);
+                let seconds = time.as_secs_f64();
+                match cause {
+                    Cause::WrongBytes => tracing::error!(
+                        upstream,
+                        "{upstream} SERVES WRONG BYTES: an object from it does not match its checksum; it is asked \
+                         last for {seconds:.0} s. Tell its operators",
+                    ),
+                    Cause::Trouble => tracing::warn!(
+                        upstream,
+                        why = outcome.words(),
+                        "an upstream is in trouble, and asked last for {seconds:.1} s",
+                    ),
+                }
+            }
+            Change::Closed => {
+                self.healthy.set(1);
+                tracing::info!(upstream, "an upstream is well again");
+            }
+        }
+    }
+
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        self.state.lock().circuit.standing(now)
+    }
+
+    pub(super) fn claim_probe(&self, now: Instant) -> bool {
+        self.state.lock().circuit.claim_probe(now)
+    }
+
+    pub(super) fn observe(&self, wait: Duration) {
+        self.state.lock().latency.observe(wait);
+    }
+
+    pub(super) fn observe_vain(&self, wait: Duration) {
+        self.state.lock().latency.observe_vain(wait);
+    }
+
+    pub(super) fn hedge_after(&self, budget: Duration) -> Duration {
+        let p95 = self.state.lock().latency.p95();
+        p95.map_or(budget, |p95| p95.max(SOONEST_HEDGE).min(budget))
+    }
+
+    /// Brings the gauge up to date with the time that has passed.
+    pub(super) fn sample(&self, now: Instant) {
+        self.healthy.set(self.standing(now).is_in_place().into());
+    }
+
+    pub(super) fn status(&self, url: &str, role: Role, now: Instant) -> UpstreamStatus {
+        let state = self.state.lock();
+        UpstreamStatus {
+            url: url.to_owned(),
+            role,
+            standing: state.circuit.standing(now),
+            out_for: state.circuit.out_until(now).map(|until| until - now),
+            first_byte: state.latency.average(),
+            first_byte_p95: state.latency.p95(),
+            last_failure: state.last_failure.map(|(outcome, at)| (outcome, now - at)),
+        }
+    }
+}
