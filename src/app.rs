@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
 use crate::document::Documents;
+use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::bind::{self, BindError};
@@ -116,6 +117,7 @@ impl App {
             log: None,
         };
 
+        let hedges = Arc::new(HedgeBudget::default());
         let limit = ConnectionLimit::new(config.listen.max_connections);
         // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their
         // token.
@@ -137,6 +139,7 @@ impl App {
                 recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
                 objects: config.objects.clone(),
                 upstream: config.upstream.clone(),
+                hedges: Arc::clone(&hedges),
             };
             let server = Server::new(
                 Arc::new(worker),

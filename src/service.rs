@@ -21,7 +21,7 @@ use crate::cache::{CHUNK, Cache, FillError, FillReader, Lookup, MemoryObject, Ob
 use crate::config::{self, Scheme, ServerUrl};
 use crate::digest::ObjectName;
 use crate::document::{DocumentKey, DocumentRequest, Documents, UpstreamRequest};
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, HedgeBudget};
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::{Body, DiskSource};
@@ -55,6 +55,8 @@ pub struct Worker {
     pub objects: config::Objects,
     /// `[upstream]`
     pub upstream: config::Upstream,
+    /// Early second requests, of all workers.
+    pub hedges: Arc<HedgeBudget>,
 }
 
 /// The service of one client connection.
@@ -281,6 +283,9 @@ impl Worker {
                 Recheck::Absent => {}
             }
         }
+        if request.verb == Verb::Head && self.cache.find(&request.name).is_none() {
+            return self.object_head(&request).await;
+        }
         let mut last = None;
         for _ in 0..LOOKUPS {
             let lookup = match readable {
@@ -325,6 +330,22 @@ impl Worker {
         });
         let (response, outcome) = self.heads.failure(&error);
         (whole(response, Some(request.verb)), outcome)
+    }
+
+    /// HEAD for an object that is not here. Replicators ask for every object of a repository this way: their questions
+    /// are passed on, rather than fetching it all.
+    async fn object_head(&self, request: &ObjectRequest) -> (Response<Body>, Outcome) {
+        match self.fetch(&request.place, RouteKind::Object).object_head().await {
+            Ok(len) => {
+                let (verb, headers) = (request.verb, &request.headers);
+                let (head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);
+                (head.map(|()| Body::empty()), Outcome::Pass)
+            }
+            Err(error) => {
+                let (response, outcome) = self.heads.failure(&error);
+                (whole(response, Some(request.verb)), outcome)
+            }
+        }
     }
 
     /// The answer from a fill that has something to show.
@@ -435,7 +456,9 @@ impl Worker {
             candidates: self.upstreams.route(query),
             path: place.path.clone(),
             via: self.heads.request_via().clone(),
+            first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
+            hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,
         }
     }

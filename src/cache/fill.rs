@@ -19,6 +19,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -33,6 +34,9 @@ use crate::digest::ObjectName;
 /// Bytes at the end that readers get only after the digest matched: a corrupt body ends short, never complete.
 /// Few, since a client at its lower speed limit (1 kB/s over 5 s) must not starve while they arrive.
 pub const HELD_BACK: u64 = 4 << 10;
+
+/// How long, in all, the other readers of a fill that is stored nowhere starve for a slower one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a fill ended without the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,12 +227,15 @@ struct Slots {
 
 struct Slot {
     position: u64,
+    /// What is left of [`PATIENCE`].
+    patience: Duration,
+    waited_for: bool,
     waker: Option<Waker>,
 }
 
 impl Slots {
     fn add(&mut self) -> usize {
-        let slot = Some(Slot { position: 0, waker: None });
+        let slot = Some(Slot { position: 0, patience: PATIENCE, waited_for: true, waker: None });
         match self.free.pop() {
             Some(index) => {
                 self.slots[index] = slot;
@@ -268,9 +275,28 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    /// The slowest reader that can still go on: who stands before `base` was left behind, and is waited for no more.
-    fn slowest(&self, base: u64) -> Option<u64> {
-        self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
+    /// The slowest reader that is still waited for: who, where, and for how long yet.
+    fn slowest(&self) -> Option<(usize, u64, Duration)> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter_map(|(index, slot)| slot.as_ref().map(|slot| (index, slot)))
+            .filter(|(_, slot)| slot.waited_for)
+            .map(|(index, slot)| (index, slot.position, slot.patience))
+            .min_by_key(|&(_, position, _)| position)
+    }
+
+    /// Others starved for `wait` because of this reader.
+    fn charge(&mut self, index: usize, wait: Duration) {
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.patience = slot.patience.saturating_sub(wait);
+        }
+    }
+
+    /// From now on nobody waits for this reader.
+    fn leave_behind(&mut self, index: usize) {
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.waited_for = false;
+        }
     }
 
     /// Whether a reader has read all up to `position`.

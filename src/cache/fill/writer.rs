@@ -13,9 +13,6 @@ use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::digest::{Mismatch, ObjectName, Verifier};
 
-/// How long, in all, readers of a fill that is stored nowhere wait for slower ones before those are left behind.
-const LAGGARD_PATIENCE: Duration = Duration::from_secs(2);
-
 /// Why bytes could not be committed. The writer is still usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
@@ -41,8 +38,6 @@ pub struct FillWriter {
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
-    /// What is left of [`LAGGARD_PATIENCE`].
-    patience: Duration,
     ended: bool,
 }
 
@@ -67,7 +62,6 @@ impl FillWriter {
             buffer: BytesMut::new(),
             taken: 0,
             spill: Spill::Window,
-            patience: LAGGARD_PATIENCE,
             ended: false,
         };
         (writer, reader)
@@ -318,24 +312,29 @@ impl FillWriter {
         }
     }
 
-    /// Keeps at most `window` bytes: waits for the slowest reader. When another one starves meanwhile, patience runs
-    /// out, and what the slowest has not read is forgotten.
+    /// Keeps at most `window` bytes: waits for the slowest reader. While another one starves for it, the slowest one's
+    /// patience runs out, and in the end it is left behind.
     async fn let_window_move(&mut self, window: u64) -> Result<(), FillError> {
         loop {
-            let (starved, seen) = {
+            let (slowest, patience, seen) = {
                 let mut state = self.fill.state.lock();
-                let Some(slowest) = state.readers.slowest(state.base()) else {
+                let visible = state.visible();
+                let Some((slowest, position, patience)) = state.readers.slowest() else {
                     return Err(FillError::new(
                         Why::Abandoned,
                         "no reader kept up, and the object is not stored",
                     ));
                 };
-                let starved = state.readers.any_at(state.visible());
-                state.forget(window, if starved && self.patience.is_zero() { u64::MAX } else { slowest });
+                state.forget(window, position);
                 if state.held() <= window {
                     return Ok(());
                 }
-                (starved, state.readers.moves)
+                let patience = state.readers.any_at(visible).then_some(patience);
+                if patience == Some(Duration::ZERO) {
+                    state.readers.leave_behind(slowest);
+                    continue;
+                }
+                (slowest, patience, state.readers.moves)
             };
             let moved = std::future::poll_fn(|cx| {
                 let mut state = self.fill.state.lock();
@@ -345,14 +344,14 @@ impl FillWriter {
                 state.writer = Some(cx.waker().clone());
                 Poll::Pending
             });
-            if starved {
-                let since = Instant::now();
-                // Over in any case: the patience that is left decides in the next round.
-                let _ = tokio::time::timeout(self.patience, moved).await;
-                self.patience = self.patience.saturating_sub(since.elapsed());
-            } else {
+            let Some(patience) = patience else {
                 moved.await;
-            }
+                continue;
+            };
+            let since = Instant::now();
+            // Over in any case: what is left of the patience decides in the next round.
+            let _ = tokio::time::timeout(patience, moved).await;
+            self.fill.state.lock().readers.charge(slowest, since.elapsed());
         }
     }
 
