@@ -204,8 +204,9 @@ impl Fetch {
                     } else {
                         // Bytes of several sources were put together, and this one need not be the culprit:
                         // it alone is the best next try.
-                        queue.extend(turn.again());
-                        queue.rotate_right(1);
+                        if let Some(again) = turn.again() {
+                            queue.push_front(again);
+                        }
                     }
                 }
             }
