@@ -36,7 +36,7 @@ impl ServeError {
 
 /// Serves until told to stop.
 pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
-    diagnostics();
+    diagnostics("info");
     let config = match config {
         Some(path) => Config::load(path)?,
         None => Config::builtin(),
@@ -121,9 +121,9 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// Diagnostics go to standard error; `RUST_LOG` sets the filter.
-fn diagnostics() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Diagnostics go to standard error; `RUST_LOG` sets the filter, `default` holds without it.
+pub(super) fn diagnostics(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let terminal = io::stderr().is_terminal();
     // A second subscriber (as in a test process) is refused, and the first one stays.
     let _ = tracing_subscriber::fmt()

@@ -8,6 +8,7 @@ mod access;
 mod clients;
 mod collapsing;
 mod commands;
+mod demo;
 mod documents;
 mod fixture_tree;
 mod headers;

@@ -48,7 +48,8 @@ const MODULES: [(&str, &[&str]); 20] = [
             "upstream",
         ],
     ),
-    ("cli", &["app", "config"]),
+    // The demo brings strata and clients of its own, and reads what the tier counted.
+    ("cli", &["app", "config", "digest", "document", "outcome", "response", "upstream"]),
     ("lib", &[]),
 ];
 
