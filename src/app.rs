@@ -3,18 +3,20 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod status;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use status::Status;
 use tokio::sync::{Barrier, watch};
 
 use crate::access::Access;
 use crate::access_log::{self, AccessLog};
-use crate::admin::{self, Admin, Readiness, StatusSource};
+use crate::admin::{self, Admin};
 use crate::cache::Cache;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
@@ -26,6 +28,9 @@ use crate::server::{ConnectionLimit, Phase, Server};
 use crate::service::Worker;
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError, Upstreams};
+
+/// How long blocking calls of a worker that is done may take to return.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why the program cannot start. Each is one sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +151,8 @@ impl App {
                     }
                     drained.wait().await;
                 });
+                // A name that is being looked up, or a disk that hangs, must not keep the process.
+                runtime.shutdown_timeout(LAST_WORDS);
             };
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
@@ -153,7 +160,6 @@ impl App {
 
         if let Some(socket) = admin_socket {
             let status = Status {
-                name: config.listen.name.clone(),
                 started: Instant::now(),
                 proxy: app.proxy.clone(),
                 config,
@@ -255,72 +261,5 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.shut_down();
-    }
-}
-
-/// What the admin port shows.
-struct Status {
-    name: String,
-    started: Instant,
-    proxy: Vec<SocketAddr>,
-    config: Config,
-    cache: Arc<Cache>,
-    metrics: Metrics,
-    phase: watch::Receiver<Phase>,
-}
-
-impl StatusSource for Status {
-    fn ready(&self) -> Readiness {
-        match *self.phase.borrow() {
-            Phase::Serving => Readiness::Ready,
-            Phase::Draining => Readiness::Draining,
-        }
-    }
-
-    fn status(&self) -> Map<String, Value> {
-        let list = |items: Vec<String>| Value::from(items);
-        let (fills, readers) = self.cache.fills_in_progress();
-        let mut status = Map::new();
-        status.insert("name".into(), json!(self.name));
-        status.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
-        status.insert("uptime_seconds".into(), json!(self.started.elapsed().as_secs()));
-        status.insert("listen".into(), list(self.proxy.iter().map(ToString::to_string).collect()));
-        status.insert("connections".into(), json!(self.metrics.server.open()));
-        status.insert(
-            "memory".into(),
-            json!({
-                "objects": self.metrics.cache.memory_objects.get(),
-                "used_bytes": self.metrics.cache.memory_bytes.get(),
-                "capacity_bytes": self.config.memory.capacity.bytes(),
-            }),
-        );
-        if let (Some(disk), Some(config)) = (self.cache.disk(), &self.config.disk) {
-            let usage = disk.usage();
-            status.insert(
-                "disk".into(),
-                json!({
-                    "path": config.path,
-                    "objects": usage.objects,
-                    "stored_bytes": usage.stored,
-                    "reserved_bytes": usage.reserved,
-                    "capacity_bytes": usage.capacity,
-                }),
-            );
-        }
-        status.insert("fills".into(), json!({ "in_progress": fills, "readers": readers }));
-        let mirrors =
-            self.config.mirrors.iter().map(|group| {
-                (group.name.clone(), list(group.urls.iter().map(ToString::to_string).collect()))
-            });
-        status.insert("mirrors".into(), Value::Object(mirrors.collect()));
-        status.insert(
-            "parents".into(),
-            list(self.config.parents.iter().map(|parent| parent.url.to_string()).collect()),
-        );
-        status
-    }
-
-    fn sample(&self) {
-        self.cache.sample();
     }
 }

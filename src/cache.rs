@@ -17,6 +17,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use disk::{Disk, NotAdmitted, ReadError, RemoveReason};
 use fill::FillHandle;
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
@@ -30,6 +31,9 @@ use crate::metrics::CacheMetrics;
 
 /// Tables of fills are split, so that workers rarely meet at one lock.
 const FILL_SHARDS: usize = 16;
+
+/// Frames up to this many bytes are allocated in their size by the disk tier.
+const UNPOOLED: usize = 128 << 10;
 
 type Fills = Mutex<HashMap<ObjectName, FillHandle, BuildHasherDefault<NameHasher>>>;
 
@@ -117,20 +121,8 @@ impl Cache {
         }
         let (writer, reader) = FillWriter::new(Arc::clone(self), *name);
         fills.insert(*name, writer.shared());
-        self.metrics.led.inc();
+        self.count_led();
         Lookup::Lead(writer, reader)
-    }
-
-    /// A new fill for `name`, unless somebody leads one already.
-    fn lead_again(self: &Arc<Self>, name: ObjectName) -> Option<FillWriter> {
-        let mut fills = self.fills(&name).lock();
-        if fills.contains_key(&name) {
-            return None;
-        }
-        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), name);
-        fills.insert(name, writer.shared());
-        self.metrics.led.inc();
-        Some(writer)
     }
 
     /// Stores a verified object in every tier that takes it.
@@ -144,14 +136,17 @@ impl Cache {
         self.memory.insert(name, object);
     }
 
-    /// Puts an object that was read from disk into memory too. The caller vouches for its integrity.
-    pub fn promote(&self, name: ObjectName, object: Arc<MemoryObject>) {
-        self.memory.insert(name, object);
-    }
-
-    /// Whether the memory tier takes objects of `len` bytes.
-    pub fn memory_takes(&self, len: u64) -> bool {
-        self.memory.takes(len)
+    /// An object that was read from disk in one piece, put into memory if the tier takes it. The caller vouches for its
+    /// integrity.
+    pub fn promote(&self, name: ObjectName, bytes: Bytes, stored_at: u32) -> Arc<MemoryObject> {
+        let kept = self.memory.takes(bytes.len() as u64);
+        // Larger frames come from a pool: keeping one would keep more than its bytes from being used again.
+        let bytes = if kept && bytes.len() > UNPOOLED { Bytes::copy_from_slice(&bytes) } else { bytes };
+        let object = Arc::new(MemoryObject::new(vec![bytes], stored_at));
+        if kept {
+            self.memory.insert(name, Arc::clone(&object));
+        }
+        object
     }
 
     /// Drops whatever is stored under `name`, since its bytes proved bad.
@@ -243,6 +238,10 @@ impl Cache {
 
     fn count_failure(&self, why: Why) {
         self.metrics.fill_failures[why as usize].inc();
+    }
+
+    fn count_led(&self) {
+        self.metrics.led.inc();
     }
 
     fn count_verified(&self) {

@@ -11,10 +11,14 @@
 //! Invariants: only complete bodies are stored; a manifest never goes back in time while its mark counts; a refresh
 //! is its own task, so that a leader that goes away harms nobody.
 
+mod asking;
 mod body;
+mod budget;
 pub mod cache_control;
+mod clock;
 mod failure;
 mod flight;
+mod flow;
 pub mod freshness;
 pub mod hop;
 mod key;
@@ -24,6 +28,7 @@ mod refresh;
 mod reply;
 pub mod reuse;
 mod shelf;
+mod slow;
 pub mod storable;
 mod store;
 mod stored;
@@ -39,27 +44,29 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 
+use self::asking::Asking;
 pub use self::body::{AnswerBody, PassBody};
-use self::cache_control::RequestDirectives;
 pub use self::failure::Failure;
 use self::flight::{Flight, FlightLimits, Flights, Join};
+use self::flow::Flow;
 pub use self::key::{DocumentKey, Kind};
 pub use self::policy::Policy;
 pub use self::refresh::UpstreamRequest;
-use self::refresh::{Clock, Document, Job, ManifestStanding, Refreshed, mark_key, passed_on};
+use self::refresh::{Document, Job, Refreshed, mark_key};
 use self::reuse::Reuse;
 use self::shelf::Shelf;
+use self::storable::NotStored;
 use self::store::Lookup;
 use self::stored::Stored;
 use self::watermark::Standing;
 use crate::config;
 use crate::metrics::DocumentMetrics;
 use crate::outcome::Outcome;
-use crate::response::cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use crate::response::cache_status::{CacheStatus, Forward, Sharing};
 
 /// The cache of documents. Cheap to clone; one for all workers. `E` is the upstream's error, shared by all who wait.
 pub struct Documents<E> {
@@ -88,10 +95,9 @@ pub struct DocumentRequest {
 }
 
 /// An answer: end-to-end fields with `Date`, `Age` and `Content-Length` where due.
-#[derive(Debug)]
-pub struct Answer<B> {
+pub struct Answer<B, E> {
     /// The response.
-    pub response: Response<AnswerBody<B>>,
+    pub response: Response<AnswerBody<B, E>>,
     /// For metrics and the access log.
     pub outcome: Outcome,
     /// For the client.
@@ -102,16 +108,11 @@ pub struct Answer<B> {
 #[derive(Clone)]
 enum Landed<E> {
     Document(Document),
+    /// A response that still arrives.
+    Flowing(Arc<Stored>, Flow<E>),
     /// Nothing that could be shared: everybody fetches for themselves.
     Nothing,
     Failed(Failure<E>),
-}
-
-/// A request while it is being answered.
-struct Asking {
-    request: DocumentRequest,
-    directives: RequestDirectives,
-    clock: Clock,
 }
 
 impl<E> Documents<E>
@@ -139,15 +140,14 @@ where
         request: DocumentRequest,
         fetch: F,
         now: SystemTime,
-    ) -> Result<Answer<B>, Failure<E>>
+    ) -> Result<Answer<B, E>, Failure<E>>
     where
         F: FnOnce(UpstreamRequest) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<E> + Send,
     {
-        let directives = RequestDirectives::read(&request.headers);
-        let asking = Asking { request, directives, clock: Clock::starting_at(now) };
+        let asking = Asking::new(request, now);
         if validation::is_for_the_origin(&asking.request.headers) {
             return asking.pass(fetch, Forward::Request, Outcome::Pass).await;
         }
@@ -167,7 +167,7 @@ where
         self.refreshed(asking, stored, reason, fetch).await
     }
 
-    fn look_up<B>(&self, asking: &Asking) -> Found<B> {
+    fn look_up<B>(&self, asking: &Asking) -> Found<B, E> {
         let stored = match self.shelf.store.find(&asking.request.key, &asking.request.headers) {
             Lookup::Nothing => return Found::Ask(None, Forward::UriMiss),
             Lookup::OtherVariants => return Found::Ask(None, Forward::VaryMiss),
@@ -191,7 +191,7 @@ where
         stored: Option<Arc<Stored>>,
         reason: Forward,
         fetch: F,
-    ) -> Result<Answer<B>, Failure<E>>
+    ) -> Result<Answer<B, E>, Failure<E>>
     where
         F: FnOnce(UpstreamRequest) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
@@ -213,36 +213,40 @@ where
                 let landed = waiter.landed().await;
                 drop(waiting);
                 match landed {
+                    Some(Landed::Flowing(head, flow)) if asking.may_share(&head) => {
+                        return Ok(asking.flowing(&head, &flow, reason, Sharing::Collapsed));
+                    }
                     Some(Landed::Document(document)) if asking.may_share(&document.stored) => {
                         return Ok(asking.document(&document, reason, Sharing::Collapsed));
                     }
                     // An answer that only the leader could replace by a stored one is fetched again.
                     Some(Landed::Failed(failure)) if job.stand_in.is_some() || !failure.has_answer() => {
-                        Refreshed::Failed(failure)
+                        Ended::Failed(failure)
                     }
-                    Some(_) => job.run(&self.shelf, fetch).await,
+                    Some(_) => self.alone(job, fetch).await,
                     None => match self.look_up(&asking) {
                         Found::Answer(answer) => return Ok(answer),
-                        Found::Ask(..) => job.run(&self.shelf, fetch).await,
+                        Found::Ask(..) => self.alone(job, fetch).await,
                     },
                 }
             }
-            Join::Full => job.run(&self.shelf, fetch).await,
+            Join::Full => self.alone(job, fetch).await,
             Join::Crowded => return Err(Failure::Overload),
         };
         match refreshed {
-            Refreshed::Document(document) => Ok(asking.document(&document, reason, Sharing::Alone)),
-            Refreshed::Passed { response, reason: why } => Ok(asking.passed(response, reason, why.as_str())),
-            Refreshed::Failed(failure) => match stored {
+            Ended::Flowing(head, flow) => Ok(asking.flowing(&head, &flow, reason, Sharing::Alone)),
+            Ended::Document(document) => Ok(asking.document(&document, reason, Sharing::Alone)),
+            Ended::Passed(response, why) => Ok(asking.passed(response, reason, why)),
+            Ended::Failed(failure) => match stored {
                 Some(stored) if self.may_stand_in(&asking, &stored) => Ok(self.stale(&asking, &stored)),
                 _ => Err(failure),
             },
         }
     }
 
-    /// Runs the refresh in a task of its own, which ends by itself: the upstream bounds the time to the head, and
-    /// [`Policy::patience`] the time for the body.
-    async fn lead<F, Fut, B>(&self, flight: Flight<Landed<E>>, job: Job, fetch: F) -> Refreshed<B, E>
+    /// Runs the refresh in a task of its own, which ends by itself: the upstream bounds the time to the head,
+    /// [`Policy`] the time for the body.
+    async fn lead<F, Fut, B>(&self, flight: Flight<Landed<E>>, job: Job, fetch: F) -> Ended<B, E>
     where
         F: FnOnce(UpstreamRequest) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
@@ -252,12 +256,35 @@ where
         let shelf = self.shelf.clone();
         let (sender, receiver) = oneshot::channel();
         tokio::spawn(async move {
+            // In all cases the leader may have gone; what was meant for it alone then ends here.
             let refreshed = job.run(&shelf, fetch).await;
-            flight.land(Landed::of(&refreshed));
-            // The leader may have gone; a response that was to be passed on to it ends here.
-            let _ = sender.send(refreshed);
+            let Refreshed::Slow(slow) = refreshed else {
+                let ended = Ended::of(refreshed);
+                flight.land(Landed::of(&ended));
+                let _ = sender.send(ended);
+                return;
+            };
+            let announce = |head: Arc<Stored>, flow: Flow<E>| {
+                flight.announce(Landed::Flowing(head.clone(), flow.clone()));
+                let _ = sender.send(Ended::Flowing(head, flow));
+            };
+            let finished = slow.finish(&job, &shelf, announce).await;
+            // Over before anybody hears of its end, as every flight.
+            drop(flight);
+            finished.tell();
         });
-        receiver.await.unwrap_or(Refreshed::Failed(Failure::Interrupted))
+        receiver.await.unwrap_or(Ended::Failed(Failure::Interrupted))
+    }
+
+    /// Runs the refresh for one request alone, and only as long as that lives.
+    async fn alone<F, Fut, B>(&self, job: Job, fetch: F) -> Ended<B, E>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<E>,
+    {
+        Ended::of(job.run(&self.shelf, fetch).await)
     }
 
     fn may_stand_in(&self, asking: &Asking, stored: &Stored) -> bool {
@@ -274,7 +301,7 @@ where
         }
     }
 
-    fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B> {
+    fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         self.shelf.metrics.stale.inc();
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
         answer.cache_status.detail = Some("stale-if-error");
@@ -283,107 +310,42 @@ where
 }
 
 /// What a look-up says.
-enum Found<B> {
-    Answer(Answer<B>),
+enum Found<B, E> {
+    Answer(Answer<B, E>),
     Ask(Option<Arc<Stored>>, Forward),
 }
 
-impl<E: Clone> Landed<E> {
-    fn of<B>(refreshed: &Refreshed<B, E>) -> Self {
+/// How a refresh ended for the one who caused it.
+enum Ended<B, E> {
+    Document(Document),
+    Flowing(Arc<Stored>, Flow<E>),
+    Passed(Response<PassBody<B>>, NotStored),
+    Failed(Failure<E>),
+}
+
+impl<B, E> Ended<B, E> {
+    fn of(refreshed: Refreshed<B, E>) -> Self {
         match refreshed {
-            Refreshed::Document(document) if is_shareable(document) => Self::Document(document.clone()),
-            Refreshed::Document(_) | Refreshed::Passed { .. } => Self::Nothing,
-            Refreshed::Failed(failure) => Self::Failed(failure.clone()),
+            Refreshed::Document(document) => Self::Document(document),
+            Refreshed::Slow(slow) => Self::Passed(slow.passed_on(), NotStored::TooSlow),
+            Refreshed::Passed { response, reason } => Self::Passed(response, reason),
+            Refreshed::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl<E: Clone> Landed<E> {
+    fn of<B>(ended: &Ended<B, E>) -> Self {
+        match ended {
+            Ended::Document(document) if is_shareable(document) => Self::Document(document.clone()),
+            Ended::Flowing(head, flow) => Self::Flowing(head.clone(), flow.clone()),
+            Ended::Document(_) | Ended::Passed(..) => Self::Nothing,
+            Ended::Failed(failure) => Self::Failed(failure.clone()),
         }
     }
 }
 
 /// What is not kept for want of use may be shared all the same; what may not be kept may not.
 fn is_shareable(document: &Document) -> bool {
-    matches!(document.kept, Ok(()) | Err(storable::NotStored::NoUse))
-}
-
-impl Asking {
-    fn job(&self, stored: Option<Arc<Stored>>, stand_in: Option<Arc<Stored>>) -> Job {
-        Job {
-            key: self.request.key.clone(),
-            scope: self.request.scope.clone(),
-            headers: self.request.headers.clone(),
-            directives: self.directives,
-            stored,
-            stand_in,
-            clock: self.clock,
-        }
-    }
-
-    /// Not those who demand a reload: they must not get what was asked for before they came. Nor those whose answer
-    /// could hardly be shared.
-    fn shares_refreshes(&self) -> bool {
-        let personal = self.directives.no_store || self.request.headers.contains_key(header::AUTHORIZATION);
-        !self.directives.demands_reload() && !personal
-    }
-
-    fn may_share(&self, stored: &Stored) -> bool {
-        stored.selection().matches(&self.request.headers)
-            && reuse::may_share(stored.facts(&self.directives, self.clock.now()))
-    }
-
-    fn reply<B>(&self, stored: &Stored) -> Response<AnswerBody<B>> {
-        reply::reply(stored, &self.request.method, &self.request.headers, self.clock.now())
-            .map(AnswerBody::Complete)
-    }
-
-    fn ttl(&self, stored: &Stored) -> i64 {
-        stored.freshness().remaining(self.clock.now()).ttl()
-    }
-
-    fn hit<B>(&self, stored: &Stored, outcome: Outcome) -> Answer<B> {
-        Answer { response: self.reply(stored), outcome, cache_status: CacheStatus::hit(self.ttl(stored)) }
-    }
-
-    fn document<B>(&self, document: &Document, reason: Forward, sharing: Sharing) -> Answer<B> {
-        let outcome = match (sharing, document.answered) {
-            (Sharing::Collapsed, _) => Outcome::DocumentCollapsed,
-            (Sharing::Alone, StatusCode::NOT_MODIFIED) => Outcome::DocumentRevalidated,
-            (Sharing::Alone, _) => Outcome::DocumentMiss,
-        };
-        let kept = if document.kept.is_ok() { Kept::Stored } else { Kept::NotStored };
-        let forwarded = Forwarded { reason, status: Some(document.answered), kept, sharing };
-        let detail = match (document.standing, document.kept) {
-            (ManifestStanding::Replaced, _) => Some("older-manifest"),
-            (ManifestStanding::AsReceived, Err(reason)) => Some(reason.as_str()),
-            (ManifestStanding::AsReceived, Ok(())) => None,
-        };
-        let ttl = Some(self.ttl(&document.stored));
-        let cache_status = CacheStatus { handling: Handling::Forwarded(forwarded), ttl, detail };
-        Answer { response: self.reply(&document.stored), outcome, cache_status }
-    }
-
-    fn passed<B>(&self, response: Response<PassBody<B>>, reason: Forward, detail: &'static str) -> Answer<B> {
-        let cache_status = CacheStatus::forwarded(reason, Some(response.status()));
-        Answer {
-            response: response.map(AnswerBody::Passing),
-            outcome: Outcome::DocumentMiss,
-            cache_status: CacheStatus { detail: Some(detail), ..cache_status },
-        }
-    }
-
-    /// Sends the client's own request on, and its answer back, touching nothing.
-    async fn pass<F, Fut, B, E>(
-        self,
-        fetch: F,
-        reason: Forward,
-        outcome: Outcome,
-    ) -> Result<Answer<B>, Failure<E>>
-    where
-        F: FnOnce(UpstreamRequest) -> Fut,
-        Fut: Future<Output = Result<Response<B>, E>>,
-    {
-        let headers = hop::forwardable_request(self.request.headers);
-        let request = UpstreamRequest { method: self.request.method, headers };
-        let (head, body) = fetch(request).await.map_err(Failure::Upstream)?.into_parts();
-        let cache_status = CacheStatus::forwarded(reason, Some(head.status));
-        let response = passed_on(head, PassBody::new(body), self.clock.now());
-        Ok(Answer { response: response.map(AnswerBody::Passing), outcome, cache_status })
-    }
+    matches!(document.kept, Ok(()) | Err(NotStored::NoUse))
 }

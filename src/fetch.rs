@@ -62,7 +62,7 @@ impl Attempts {
     fn answered(&mut self, candidate: &Candidate, outcome: Outcome, status: StatusCode) {
         match outcome {
             Outcome::NotFound => self.not_found += 1,
-            Outcome::OverLong => self.corrupt += 1,
+            Outcome::BadLength => self.corrupt += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));
@@ -96,8 +96,7 @@ impl Attempts {
             Self { not_found: 1.., .. } => Why::NotFound,
             _ => Why::Unavailable,
         };
-        let story = if self.story.is_empty() { "no upstream serves this".to_owned() } else { self.story };
-        FillError::new(why, story)
+        FillError::new(why, self.story)
     }
 }
 
@@ -110,6 +109,13 @@ impl From<Failure> for FillError {
         };
         Self::new(why, failure.to_string())
     }
+}
+
+fn nobody_serves() -> FillError {
+    FillError::new(
+        Why::Forbidden,
+        "the request names no host, and no group of [[mirrors]] serves its repository",
+    )
 }
 
 /// How one answer's body ended.
@@ -125,11 +131,28 @@ enum Ended {
 impl Fetch {
     /// Brings the object into the fill; every end of it is reported through the fill.
     pub async fn object(self, mut writer: FillWriter) {
+        if self.candidates.is_empty() {
+            return writer.fail(nobody_serves());
+        }
         let mut attempts = Attempts::default();
         let mut deadline = Instant::now() + self.head_deadline;
         let show_by = Instant::now() + self.verify_first_patience;
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
-        while let Some(turn) = queue.pop_front() {
+        // Sources that announced another length than the one readers were told.
+        let mut dissenting = VecDeque::new();
+        loop {
+            let Some(turn) = queue.pop_front() else {
+                if dissenting.is_empty() || !writer.is_released() {
+                    return writer.fail(attempts.verdict());
+                }
+                // Nobody can finish what was begun: the one who began may have been wrong.
+                queue = std::mem::take(&mut dissenting);
+                match writer.fail_and_restart(attempts.clone().verdict()) {
+                    Some(again) => writer = again,
+                    None => return,
+                }
+                continue;
+            };
             let candidate = &self.candidates[turn.candidate];
             let from = writer.received();
             if from > 0 {
@@ -147,6 +170,9 @@ impl Fetch {
                 Err(outcome) => {
                     candidate.upstream.record(outcome);
                     attempts.answered(candidate, outcome, response.status());
+                    if outcome == Outcome::BadLength {
+                        dissenting.extend(turn.again());
+                    }
                     continue;
                 }
             };
@@ -192,12 +218,11 @@ impl Fetch {
                 None => return,
             }
         }
-        writer.fail(attempts.verdict());
     }
 
     fn blame(&self, candidate: &Candidate, error: &CommitError) {
         candidate.upstream.record(match error {
-            CommitError::Length { .. } => Outcome::OverLong,
+            CommitError::Length { .. } => Outcome::BadLength,
             CommitError::Digest(_) => Outcome::BadDigest,
         });
         tracing::warn!(
@@ -214,6 +239,9 @@ impl Fetch {
         method: Method,
         headers: HeaderMap,
     ) -> Result<Response<UpstreamBody>, FillError> {
+        if self.candidates.is_empty() {
+            return Err(nobody_serves());
+        }
         let mut attempts = Attempts::default();
         let deadline = Instant::now() + self.head_deadline;
         let mut last_error = None;
@@ -316,13 +344,15 @@ fn read_head(
                 _ => return Err(Outcome::Protocol),
             }
         }
+        // There is no byte `from`: it knows a shorter body.
+        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Outcome::BadLength),
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
         status if status.is_server_error() => return Err(Outcome::ServerError),
         _ => return Err(Outcome::ClientError),
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.
-        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::OverLong),
+        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
         _ => Ok((len, skip)),
     }
 }

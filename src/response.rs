@@ -207,6 +207,7 @@ impl Heads {
             Failure::ForeignNotModified | Failure::BadManifest => {
                 (StatusCode::BAD_GATEWAY, "http_protocol_error")
             }
+            Failure::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
             Failure::OnlyIfCached => (StatusCode::GATEWAY_TIMEOUT, "http_request_error"),
             Failure::Overload | Failure::Interrupted => {
                 (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")

@@ -20,7 +20,7 @@ use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, Cache, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
 use crate::config::{self, Scheme, ServerUrl};
 use crate::digest::ObjectName;
-use crate::document::{AnswerBody, DocumentKey, DocumentRequest, Documents, UpstreamRequest};
+use crate::document::{DocumentKey, DocumentRequest, Documents, UpstreamRequest};
 use crate::fetch::Fetch;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
@@ -251,10 +251,7 @@ impl Worker {
         let len = object.len();
         let outcome = Outcome::DiskHit;
         if first.len() as u64 == len {
-            let whole = Arc::new(MemoryObject::new(vec![first], object.stored_at()));
-            if self.cache.memory_takes(len) {
-                self.cache.promote(*name, Arc::clone(&whole));
-            }
+            let whole = self.cache.promote(*name, first, object.stored_at());
             return self.answer_from_memory(verb, headers, name, whole, outcome);
         }
         let age = age(object.stored_at());
@@ -397,11 +394,7 @@ impl Worker {
         let reading = object.clone();
         match tokio::task::spawn_blocking(move || reading.read(0, CHUNK)).await {
             Ok(Ok(first)) if first.len() as u64 == object.len() => {
-                let whole = Arc::new(MemoryObject::new(vec![first], object.stored_at()));
-                if self.cache.memory_takes(object.len()) {
-                    self.cache.promote(*name, Arc::clone(&whole));
-                }
-                Ok(Object::Memory(whole))
+                Ok(Object::Memory(self.cache.promote(*name, first, object.stored_at())))
             }
             Ok(Ok(_)) => Ok(Object::Disk(object)),
             Ok(Err(error)) => Err(error),
@@ -424,10 +417,7 @@ impl Worker {
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {
-                let mut response = answer.response.map(|body| match body {
-                    AnswerBody::Complete(bytes) => Body::once(bytes),
-                    AnswerBody::Passing(body) => Body::upstream(body),
-                });
+                let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
                 (response, answer.outcome)
             }

@@ -12,6 +12,7 @@ mod bell;
 mod blocks;
 mod clock;
 mod entry;
+mod extent;
 mod file;
 mod flusher;
 mod folder;
@@ -53,13 +54,12 @@ pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
-use file::Faults;
+use file::{Faults, Medium};
 use folder::Folder;
-use frames::Frames;
 use ghost::Ghost;
 use health::Health;
 use index::Index;
-use ledger::{Charge, Ledger, Purpose};
+use ledger::{Charge, Ledger, Purpose, blocks};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
@@ -148,6 +148,7 @@ struct Running {
     maintenance: JoinHandle<()>,
     // Of the index file.
     snapshot: Option<Charge>,
+    _format: Charge,
 }
 
 impl Disk {
@@ -164,13 +165,18 @@ impl Disk {
         }
         let segment =
             config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(capacity / MIN_SEGMENTS);
+        // Whole blocks, so that what is reserved is also enough for them.
+        let segment = segment / 4096 * 4096;
         let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
         let folder = Folder::open(&config.path)?;
         let ledger = Ledger::new(capacity, segment);
         let found = folder.files(&ledger)?;
         let snapshot = folder.snapshot_charge(&ledger);
+        let format = folder.format_charge(&ledger);
         let next_number = found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1);
-        let context = Context { folder: folder.segments_path(), frames: Arc::new(Frames::default()), faults };
+        let failed = |source| OpenError::Io { path: config.path.clone(), source };
+        let medium = Medium::of(&config.path).map_err(failed)?;
+        let context = Context { folder: folder.segments_path(), frames: Arc::default(), medium, faults };
         metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
@@ -185,7 +191,6 @@ impl Disk {
             loaded: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let failed = |source| OpenError::Io { path: config.path.clone(), source };
         let maintenance =
             spawn("disk-reclaim", &shared, move |shared| reclaim::run(shared, found)).map_err(failed)?;
         let handle = Handle { shared: Arc::clone(&shared), running: Mutex::new(None) };
@@ -193,7 +198,7 @@ impl Disk {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
-        *handle.running.lock() = Some(Running { writer, maintenance, snapshot });
+        *handle.running.lock() = Some(Running { writer, maintenance, snapshot, _format: format });
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -270,6 +275,10 @@ impl Disk {
         let Some(running) = running.take() else { return };
         let shared = self.shared();
         shared.closed.store(true, Ordering::Release);
+        if !shared.is_loaded() {
+            // Nobody makes room before everything is loaded: what needs room now is given up.
+            shared.segments.bell.stop();
+        }
         shared.queue.flush();
         let snapshot = running.stop(shared);
         for segment in shared.segments.shut() {
@@ -345,7 +354,7 @@ fn save_index(shared: &Shared, old: Option<Charge>) -> io::Result<()> {
         drop(old);
     }
     let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| segment.is_sealed()).collect();
-    let size = snapshot::size(segments.len(), shared.index.len());
+    let size = blocks(snapshot::size(segments.len(), shared.index.len()));
     let Some(_charge) = shared.segments.ledger.reserve(size, Purpose::Reclaim) else {
         return Err(io::ErrorKind::StorageFull.into());
     };

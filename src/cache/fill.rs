@@ -12,6 +12,8 @@
 //! Not here: where bytes come from, and any protocol.
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::VecDeque;
@@ -248,8 +250,9 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    fn slowest(&self) -> Option<u64> {
-        self.slots.iter().flatten().map(|slot| slot.position).min()
+    /// The slowest reader that can still go on: who stands before `base` was left behind, and is waited for no more.
+    fn slowest(&self, base: u64) -> Option<u64> {
+        self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
     }
 
     /// Takes the wakers out, to be called once the lock is released.

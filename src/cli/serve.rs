@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +45,7 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
         eprintln!("warning: {warning}");
     }
     let summary = summary(&config);
+    raise_file_limit(&config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Signals first: one that arrives while the parts start must not be lost.
     let (mut terminate, mut interrupt, mut rotate) = runtime.block_on(async {
@@ -74,6 +76,29 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
     app.stop();
     eprintln!("stopped");
     Ok(())
+}
+
+/// Connections, segments and upstreams each take a descriptor. The soft limit is a leftover of `select`; going up to the
+/// hard limit is free.
+fn raise_file_limit(config: &Config) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        eprintln!("warning: cannot raise the limit of open files: {error}");
+    }
+    let segments = config.disk.as_ref().map_or(0, |disk| disk.capacity.bytes() / disk.segment.bytes().max(1));
+    // A client may need one connection up, and a few are needed for everything else.
+    let wanted = 2 * config.listen.max_connections as u64 + segments + 64;
+    if let Some(open) = getrlimit(Resource::Nofile).current
+        && open < wanted
+    {
+        eprintln!(
+            "warning: at most {open} files may be open, but `max_connections` = {} may need {wanted}; \
+             raise the limit (LimitNOFILE= of the service) or lower the key",
+            config.listen.max_connections
+        );
+    }
 }
 
 /// What is cached, how much of it, and from where, in a few lines.

@@ -3,20 +3,23 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
+use super::budget::{NoRoom, Reservation};
+use super::failure::Failure;
+use super::flow::FlowBody;
+
 /// How much of a body is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Appetite {
     /// Bytes; a longer body is passed through.
     pub size: u64,
-    /// Time for all of it; a slower body is passed through, since its client waits for the first byte.
-    pub patience: Duration,
+    /// Until when; of what comes later, the beginning should be on its way to the client already.
+    pub until: Instant,
 }
 
 /// How reading ended.
@@ -25,8 +28,10 @@ pub enum Collected<B: Body> {
     Whole(Bytes),
     /// Longer than wanted.
     TooLarge(PassBody<B>),
-    /// Slower than wanted.
+    /// Not all there in time.
     TooSlow(PassBody<B>),
+    /// No memory for it.
+    NoRoom(PassBody<B>),
     /// It broke off.
     Broken(B::Error),
     /// It ended cleanly but not where it was announced to.
@@ -39,39 +44,61 @@ pub enum Collected<B: Body> {
 }
 
 /// Reads `body`, whose head announced `expected` bytes if it announced any. Trailers are dropped.
-pub async fn collect<B>(mut body: B, expected: Option<u64>, appetite: Appetite) -> Collected<B>
+pub async fn collect<B>(
+    body: B,
+    expected: Option<u64>,
+    appetite: Appetite,
+    reservation: &mut Reservation,
+) -> Collected<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut prefix = VecDeque::new();
+    let mut read = PassBody::new(body);
     let mut received = 0u64;
     if expected.is_some_and(|expected| expected > appetite.size) {
-        return Collected::TooLarge(PassBody { prefix, rest: body });
+        return Collected::TooLarge(read);
     }
-    let deadline = Instant::now() + appetite.patience;
     loop {
-        match timeout_at(deadline, body.frame()).await {
-            Err(_) => return Collected::TooSlow(PassBody { prefix, rest: body }),
+        let data = match timeout_at(appetite.until, next_data(&mut read.rest)).await {
+            Err(_) => return Collected::TooSlow(read),
             Ok(None) => break,
             Ok(Some(Err(error))) => return Collected::Broken(error),
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
-                received += data.len() as u64;
-                prefix.push_back(data);
-                if received > appetite.size {
-                    return Collected::TooLarge(PassBody { prefix, rest: body });
-                }
-            }
+            Ok(Some(Ok(data))) => data,
+        };
+        let length = data.len() as u64;
+        received += length;
+        read.prefix.push_back(data);
+        if received > appetite.size {
+            return Collected::TooLarge(read);
+        }
+        if reservation.grow(length) == Err(NoRoom) {
+            return Collected::NoRoom(read);
         }
     }
-    if let Some(expected) = expected.filter(|expected| *expected != received) {
-        return Collected::Length { expected, received };
+    match expected.filter(|expected| *expected != received) {
+        Some(expected) => Collected::Length { expected, received },
+        None => Collected::Whole(joined(read.prefix, received)),
     }
-    Collected::Whole(joined(prefix, received))
+}
+
+/// The next data of a body; `None` at its end.
+pub async fn next_data<B>(body: &mut B) -> Option<Result<Bytes, B::Error>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        match body.frame().await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => return Some(Ok(data)),
+                Err(_trailers) => {}
+            },
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 /// One piece of exactly the right size: a stored slice of a read buffer would keep the whole buffer alive.
-fn joined(pieces: VecDeque<Bytes>, length: u64) -> Bytes {
+pub fn joined(pieces: impl IntoIterator<Item = Bytes>, length: u64) -> Bytes {
     let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
     for piece in pieces {
         whole.extend_from_slice(&piece);
@@ -90,6 +117,11 @@ impl<B> PassBody<B> {
     /// A body of which nothing was read.
     pub fn new(body: B) -> Self {
         Self { prefix: VecDeque::new(), rest: body }
+    }
+
+    /// What was read, and the rest.
+    pub fn into_parts(self) -> (VecDeque<Bytes>, B) {
+        (self.prefix, self.rest)
     }
 }
 
@@ -124,26 +156,35 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PassBody<B> {
 }
 
 /// The body of an answer.
-#[derive(Debug)]
-pub enum AnswerBody<B> {
+pub enum AnswerBody<B, E> {
     /// All of it, from the store or just collected; empty where the message has no body.
     Complete(Bytes),
-    /// As it arrives.
+    /// As it arrives, for this client alone.
     Passing(PassBody<B>),
+    /// As it arrives, with others.
+    Flowing(FlowBody<E>),
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
+impl<B, E> Body for AnswerBody<B, E>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<E>,
+    E: Clone,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Failure<E>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure<E>>>> {
         match &mut *self {
             Self::Complete(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Complete(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Passing(body) => Pin::new(body).poll_frame(cx),
+            Self::Passing(body) => {
+                Pin::new(body).poll_frame(cx).map_err(|error| Failure::Upstream(error.into()))
+            }
+            Self::Flowing(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -151,6 +192,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
         match self {
             Self::Complete(bytes) => bytes.is_empty(),
             Self::Passing(body) => body.is_end_stream(),
+            Self::Flowing(body) => body.is_end_stream(),
         }
     }
 
@@ -158,12 +200,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
         match self {
             Self::Complete(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Passing(body) => body.size_hint(),
+            Self::Flowing(body) => body.size_hint(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::budget::Budget;
     use super::*;
 
     #[derive(Clone, Copy)]
@@ -194,12 +240,15 @@ mod tests {
     }
 
     async fn check(data: &[&'static str], end: End, announced: Option<u64>, expected: &str) {
-        let appetite = Appetite { size: 6, patience: Duration::from_secs(1) };
-        let collected = collect(Pieces(data.iter().copied().collect(), end), announced, appetite).await;
+        let appetite = Appetite { size: 6, until: Instant::now() + Duration::from_secs(1) };
+        let mut reservation = Budget::new(7).reservation();
+        let body = Pieces(data.iter().copied().collect(), end);
+        let collected = collect(body, announced, appetite, &mut reservation).await;
         let (name, prefix) = match collected {
             Collected::Whole(bytes) => ("whole", vec![bytes]),
             Collected::TooLarge(body) => ("too large", body.prefix.into()),
             Collected::TooSlow(body) => ("too slow", body.prefix.into()),
+            Collected::NoRoom(body) => ("no room", body.prefix.into()),
             Collected::Broken(error) => (error, vec![]),
             Collected::Length { .. } => ("length", vec![]),
         };
@@ -218,6 +267,17 @@ mod tests {
         check(&["abcdefg"], End::Clean, Some(7), "too large: ").await;
         check(&["ab"], End::Broken, None, "broken: ").await;
         check(&["ab"], End::Silent, None, "too slow: ab").await;
+    }
+
+    #[tokio::test]
+    async fn without_room() {
+        let budget = Budget::new(3);
+        let appetite = Appetite { size: 6, until: Instant::now() + Duration::from_secs(1) };
+        let body = Pieces(["ab", "cd", "ef"].into(), End::Clean);
+        match collect(body, None, appetite, &mut budget.reservation()).await {
+            Collected::NoRoom(body) => assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdef"),
+            _ => panic!("there was no room"),
+        }
     }
 
     #[tokio::test]

@@ -102,10 +102,11 @@ impl ResponseDirectives {
             b"no-store" => found.no_store = true,
             b"no-cache" => found.no_cache = true,
             b"private" => found.private = true,
-            b"public" => found.public = true,
+            // These two permit; with an argument that nobody defined, they do not.
+            b"public" => found.public |= argument.is_none(),
             b"must-revalidate" => found.must_revalidate = true,
             b"proxy-revalidate" => found.proxy_revalidate = true,
-            b"must-understand" => found.must_understand = true,
+            b"must-understand" => found.must_understand |= argument.is_none(),
             _ => {}
         });
         found
@@ -347,6 +348,8 @@ mod tests {
         let found = ResponseDirectives::read(&headers(&[all]));
         assert!(found.private && found.no_cache && found.public && found.must_revalidate);
         assert!(found.proxy_revalidate && found.must_understand && found.forbids_stale());
+        let found = ResponseDirectives::read(&headers(&["public=no, must-understand=x"]));
+        assert!(!found.public && !found.must_understand);
         assert!(ResponseDirectives::read(&headers(&["s-maxage=1"])).forbids_stale());
         assert!(!ResponseDirectives::read(&headers(&["max-age=1"])).forbids_stale());
     }

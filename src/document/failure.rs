@@ -25,6 +25,9 @@ pub enum Failure<E> {
     /// A manifest that is damaged or none, with a stored one at hand.
     #[error("upstream sent a damaged manifest")]
     BadManifest,
+    /// A manifest did not arrive whole in time, or a body took longer than [`super::Policy::longest_fetch`].
+    #[error("upstream sent the body too slowly")]
+    TooSlow,
     /// The request said `only-if-cached`: 504 (RFC 9111 §5.2.1.7), and nobody's fault.
     #[error("not stored, and the request forbids to fetch it")]
     OnlyIfCached,
@@ -50,6 +53,7 @@ impl<E> Failure<E> {
             Self::Status(_) => "status",
             Self::ForeignNotModified => "foreign-not-modified",
             Self::BadManifest => "bad-manifest",
+            Self::TooSlow => "too-slow",
             Self::OnlyIfCached => "only-if-cached",
             Self::Overload => "overload",
             Self::Interrupted => "interrupted",

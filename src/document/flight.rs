@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! join -> Lead(Flight)   -> land(result)   everyone who waited gets it
+//!                        -> announce       so does everyone who joins until the flight ends
 //!                        -> dropped        they get nothing, and help themselves
 //!      -> Wait(Waiter)
 //!      -> Full                             fetch without sharing: collapsing is an optimisation, never a lock
@@ -93,6 +94,11 @@ impl<T> Flight<T> {
     /// Ends the flight with a result for all who waited.
     pub fn land(self, result: T) {
         self.leave();
+        self.sender.send_replace(Some(result));
+    }
+
+    /// Tells all who wait, and all who join from now on, without ending the flight.
+    pub fn announce(&self, result: T) {
         self.sender.send_replace(Some(result));
     }
 

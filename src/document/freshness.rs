@@ -157,6 +157,8 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(DATE_SECONDS + offset)
     }
 
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
     /// A response generated, sent and received at offset 0, unless its fields say otherwise.
     fn freshness(status: u16, fields: &[(&str, &str)], delay: u64) -> Freshness {
         let mut headers = HeaderMap::new();
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn ages() {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let table: [(&[(&str, &str)], u64, u64); 12] = [
+        let table: [(Fields<'_>, u64, u64); 12] = [
             (&[date], 0, 0),
             (&[date], 3, 3),
             (&[], 3, 3),

@@ -11,8 +11,13 @@ pub struct Policy {
     pub rest_after_failure: Duration,
     /// How long the newest manifest seen is preferred to older ones without any upstream sending it again.
     pub manifest_hold: Duration,
-    /// Time for a whole body; slower ones are passed through. Clients wait 5 s for their first byte.
+    /// From the request to the end of the body: what takes longer, and has a known length, is sent on as it arrives.
     pub patience: Duration,
+    /// The same where sending on loses more: a manifest, which must be judged whole, and a body of unknown length,
+    /// which cannot be shared while it arrives. Clients of CVMFS wait 5 s for their first byte.
+    pub utmost_patience: Duration,
+    /// Time for a body that is read for many while it arrives.
+    pub longest_fetch: Duration,
     /// Documents fetched at the same time with others waiting for them.
     pub max_flights: usize,
     /// Requests that may wait for one document.
@@ -25,7 +30,9 @@ impl Default for Policy {
             stale_if_error: Duration::from_secs(24 * 3600),
             rest_after_failure: Duration::from_secs(5),
             manifest_hold: Duration::from_secs(3600),
-            patience: Duration::from_secs(2),
+            patience: Duration::from_millis(1000),
+            utmost_patience: Duration::from_millis(4250),
+            longest_fetch: Duration::from_secs(600),
             max_flights: 4096,
             max_waiters: 16_384,
         }

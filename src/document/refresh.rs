@@ -5,7 +5,8 @@
 //!       -> 304 about what is stored       Document (validated)
 //!       -> 5xx, and a copy can stand in   Failed
 //!       -> may not be stored              Passed, as it arrives
-//!       -> too large, too slow            Passed, from where reading stopped
+//!       -> too large, no room             Passed, from where reading stopped
+//!       -> too slow                       Slow: for all who wait, while it goes on (slow.rs)
 //!       -> broken, wrong length           Failed
 //!       -> complete                       Document (stored, if that is of any use)
 //! ```
@@ -18,16 +19,17 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Method, Response, StatusCode, response};
 use http_body::Body;
-use tokio::time::Instant;
 
 use super::body::{Appetite, Collected, PassBody, collect};
 use super::cache_control::{RequestDirectives, ResponseDirectives};
+use super::clock::Clock;
 use super::failure::Failure;
 use super::freshness::{Exchange, Remaining};
 use super::hop;
 use super::key::{DocumentKey, Kind};
 use super::manifest;
 use super::shelf::Shelf;
+use super::slow::Slow;
 use super::storable::{Asked, NotStored, storable};
 use super::stored::{Stored, date_if_missing};
 use super::validation;
@@ -41,25 +43,6 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// End-to-end fields of the client, with our own conditions in place of its; no `Host`.
     pub headers: HeaderMap,
-}
-
-/// The wall clock of one request: read once, then moved on by the monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    start: SystemTime,
-    started: Instant,
-}
-
-impl Clock {
-    /// A clock that now shows `now`.
-    pub fn starting_at(now: SystemTime) -> Self {
-        Self { start: now, started: Instant::now() }
-    }
-
-    /// The time.
-    pub fn now(&self) -> SystemTime {
-        self.start + self.started.elapsed()
-    }
 }
 
 /// What to refresh, and on whose behalf.
@@ -85,6 +68,8 @@ pub struct Job {
 pub enum Refreshed<B, E> {
     /// A complete response.
     Document(Document),
+    /// A response that may be kept, and of which not everything has come yet.
+    Slow(Slow<B>),
     /// A response that is not kept, to be passed on to the one who asked.
     Passed {
         /// With end-to-end fields only.
@@ -120,7 +105,7 @@ pub enum ManifestStanding {
 
 impl Job {
     /// Runs it. `fetch` is called once.
-    pub async fn run<F, Fut, B, E>(self, shelf: &Shelf, fetch: F) -> Refreshed<B, E>
+    pub async fn run<F, Fut, B, E>(&self, shelf: &Shelf, fetch: F) -> Refreshed<B, E>
     where
         F: FnOnce(UpstreamRequest) -> Fut,
         Fut: Future<Output = Result<Response<B>, E>>,
@@ -165,14 +150,32 @@ impl Job {
             Ok(selection) => selection,
             Err(reason) => return self.passed(shelf, head, PassBody::new(body), at, reason),
         };
-        let appetite = Appetite { size: shelf.max_size, patience: shelf.policy.patience };
-        match collect(body, announced_length(&head.headers), appetite).await {
+        let announced = announced_length(&head.headers);
+        let patience = match (self.key.kind(), announced) {
+            (Kind::Cvmfs | Kind::Other, Some(_)) => shelf.policy.patience,
+            (Kind::Manifest { .. }, _) | (_, None) => shelf.policy.utmost_patience,
+        };
+        let appetite = Appetite { size: shelf.max_size, until: self.clock.instant(patience) };
+        let mut reservation = shelf.budget.reservation();
+        match collect(body, announced, appetite, &mut reservation).await {
             Collected::Whole(body) => {
                 let stored = Stored::new(head.status, head.headers, body, selection, at);
                 self.judged(shelf, stored, at)
             }
+            // What is not whole cannot be told from an older one.
+            Collected::TooSlow(_) if matches!(self.key.kind(), Kind::Manifest { .. }) => {
+                Refreshed::Failed(Failure::TooSlow)
+            }
+            Collected::TooSlow(body) => match announced {
+                Some(length) if reservation.grow_to(length).is_ok() => {
+                    let head = Arc::new(Stored::new(head.status, head.headers, Bytes::new(), selection, at));
+                    Refreshed::Slow(Slow { head, length, body, reservation })
+                }
+                Some(_) => self.passed(shelf, head, body, at, NotStored::NoRoom),
+                None => self.passed(shelf, head, body, at, NotStored::TooSlow),
+            },
             Collected::TooLarge(body) => self.passed(shelf, head, body, at, NotStored::TooLarge),
-            Collected::TooSlow(body) => self.passed(shelf, head, body, at, NotStored::TooSlow),
+            Collected::NoRoom(body) => self.passed(shelf, head, body, at, NotStored::NoRoom),
             Collected::Broken(error) => Refreshed::Failed(Failure::Upstream(error.into())),
             Collected::Length { expected, received } => {
                 Refreshed::Failed(Failure::Length { expected, received })
@@ -244,7 +247,12 @@ impl Job {
     }
 
     /// Whether a storable response can ever be of use: now, after validation, or when the upstream fails.
-    fn worth_keeping(&self, shelf: &Shelf, stored: &Stored, now: SystemTime) -> Result<(), NotStored> {
+    pub(super) fn worth_keeping(
+        &self,
+        shelf: &Shelf,
+        stored: &Stored,
+        now: SystemTime,
+    ) -> Result<(), NotStored> {
         let fresh = matches!(stored.freshness().remaining(now), Remaining::Fresh(_));
         let lasting =
             validation::has_validator(stored.headers()) || !shelf.stand_in_bound(&self.key).is_zero();
@@ -264,8 +272,10 @@ impl Job {
     ) -> Document {
         let mut stored = Arc::new(stored);
         let mut standing = ManifestStanding::AsReceived;
-        if let Some(key) = self.mark_key()
+        // A mark is a kind of storing, too.
+        if matches!(kept, Ok(()) | Err(NotStored::NoUse))
             && stored.revision().is_some()
+            && let Some(key) = mark_key(&self.key, &self.scope)
             && let Standing::Older(newest) = shelf.watermarks.note(key, &stored, at.received)
         {
             shelf.metrics.manifest_rollbacks.inc();
@@ -279,10 +289,6 @@ impl Job {
             Err(_) => {}
         }
         Document { stored, answered, kept, standing }
-    }
-
-    fn mark_key(&self) -> Option<MarkKey> {
-        mark_key(&self.key, &self.scope)
     }
 
     fn passed<B, E>(

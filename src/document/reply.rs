@@ -13,56 +13,86 @@ use crate::response::range::{self, IfRangeValidators, Portion};
 /// Answers a GET or HEAD from a complete stored response. The body is empty for HEAD, while `Content-Length` says
 /// what GET would bring.
 pub fn reply(stored: &Stored, method: &Method, request: &HeaderMap, now: SystemTime) -> Response<Bytes> {
-    let mut headers = stored.headers().clone();
+    let body = stored.body();
+    let (selected, mut headers) = select(stored, method, request, body.len() as u64);
     headers.insert(header::AGE, HeaderValue::from(stored.freshness().age(now).as_secs()));
-    let (status, body) = if stored.status() == StatusCode::OK {
-        select(stored, method, request, &mut headers)
-    } else {
-        (stored.status(), stored.body().clone())
+    let (status, body) = match selected {
+        Selected::NotModified => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        Selected::Portion(Portion::Whole) => (stored.status(), body.clone()),
+        // Within the body, whose length is a usize.
+        Selected::Portion(Portion::Part(part)) => {
+            (StatusCode::PARTIAL_CONTENT, body.slice(part.start as usize..part.end as usize))
+        }
+        Selected::Portion(Portion::Unsatisfiable) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()),
     };
     // RFC 9110 §8.6: no length with 204; in a 304 it would be that of the 200, which helps nobody.
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    let mut response = Response::new(if *method == Method::HEAD { Bytes::new() } else { body });
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+    assembled(status, headers, if *method == Method::HEAD { Bytes::new() } else { body })
 }
 
-/// Conditionals come before ranges (RFC 9110 §13.2.2), and ranges are for GET alone (§14.2).
-fn select(
-    stored: &Stored,
+/// Answers from a response whose `length` bytes are still arriving: ranges are ignored. `None` stands for no body.
+pub fn reply_flowing<T>(
+    head: &Stored,
     method: &Method,
     request: &HeaderMap,
-    headers: &mut HeaderMap,
-) -> (StatusCode, Bytes) {
-    let body = stored.body();
+    now: SystemTime,
+    length: u64,
+    body: impl FnOnce() -> T,
+) -> Response<Option<T>> {
+    let (selected, mut headers) = select(head, &Method::HEAD, request, length);
+    headers.insert(header::AGE, HeaderValue::from(head.freshness().age(now).as_secs()));
+    if selected == Selected::NotModified {
+        return assembled(StatusCode::NOT_MODIFIED, headers, None);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    assembled(head.status(), headers, (*method == Method::GET).then(body))
+}
+
+#[derive(Debug, PartialEq)]
+enum Selected {
+    NotModified,
+    Portion(Portion),
+}
+
+/// What to send, and the fields that go with it. Conditionals come before ranges (RFC 9110 §13.2.2), and ranges are
+/// for GET alone (§14.2); both only for a 200.
+fn select(stored: &Stored, method: &Method, request: &HeaderMap, length: u64) -> (Selected, HeaderMap) {
+    let mut headers = stored.headers().clone();
+    if stored.status() != StatusCode::OK {
+        return (Selected::Portion(Portion::Whole), headers);
+    }
     let validators =
         Validators { tag: stored.tag(), modified: Some(stored.modified().unwrap_or(stored.date())) };
     if conditional::evaluate(request, validators) == Condition::NotModified {
-        conditional::strip_for_not_modified(headers);
-        return (StatusCode::NOT_MODIFIED, Bytes::new());
+        conditional::strip_for_not_modified(&mut headers);
+        return (Selected::NotModified, headers);
     }
     if *method != Method::GET {
-        return (StatusCode::OK, body.clone());
+        return (Selected::Portion(Portion::Whole), headers);
     }
-    let length = body.len() as u64;
     let held =
         IfRangeValidators { tag: stored.tag(), modified: stored.modified(), date: Some(stored.date()) };
-    match range::portion(request, length, held) {
-        Portion::Whole => (StatusCode::OK, body.clone()),
+    let portion = range::portion(request, length, held);
+    match &portion {
+        Portion::Whole => {}
         Portion::Part(part) => {
-            headers.insert(header::CONTENT_RANGE, range::content_range(&part, length));
-            // Within the body, whose length is a usize.
-            (StatusCode::PARTIAL_CONTENT, body.slice(part.start as usize..part.end as usize))
+            headers.insert(header::CONTENT_RANGE, range::content_range(part, length));
         }
         Portion::Unsatisfiable => {
             headers.insert(header::CONTENT_RANGE, range::unsatisfied_range(length));
             headers.remove(header::CONTENT_TYPE);
-            (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
         }
     }
+    (Selected::Portion(portion), headers)
+}
+
+fn assembled<T>(status: StatusCode, headers: HeaderMap, body: T) -> Response<T> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 #[cfg(test)]

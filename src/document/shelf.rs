@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
+use super::budget::Budget;
 use super::key::{DocumentKey, Kind};
 use super::policy::Policy;
 use super::refresh::Refreshed;
@@ -16,19 +17,24 @@ use crate::metrics::DocumentMetrics;
 /// One part in eight of the capacity remembers the newest manifests, which mostly share their bytes with the store.
 const WATERMARK_SHARE: u64 = 8;
 
+/// Beside the store, half as much again may be held by bodies that are being read.
+const READING_SHARE: u64 = 2;
+
 /// Shared by all workers.
 pub struct Shelf {
     /// The documents.
     pub store: Store,
     /// The newest manifests.
     pub watermarks: Watermarks,
+    /// Memory of bodies that are being read.
+    pub budget: Budget,
     /// Bounds and times.
     pub policy: Policy,
     /// Larger bodies are passed through, in bytes.
     pub max_size: u64,
     /// Metrics.
     pub metrics: DocumentMetrics,
-    results: [IntCounter; 4],
+    results: [IntCounter; 5],
     reasons: [IntCounter; NotStored::ALL.len()],
 }
 
@@ -42,9 +48,10 @@ impl Shelf {
         Self {
             store: Store::new(capacity - marks, move || evictions.inc()),
             watermarks: Watermarks::new(marks, policy.manifest_hold),
+            budget: Budget::new(capacity / READING_SHARE),
             policy,
             max_size: config.max_size.bytes(),
-            results: ["fetched", "validated", "passed", "failed"].map(result),
+            results: ["fetched", "validated", "flowing", "passed", "failed"].map(result),
             reasons: NotStored::ALL.map(|reason| metrics.not_stored.with_label_values(&[reason.as_str()])),
             metrics,
         }
@@ -60,12 +67,13 @@ impl Shelf {
 
     /// Counts the end of a refresh.
     pub fn count<B, E>(&self, refreshed: &Refreshed<B, E>) {
-        let [fetched, validated, passed, failed] = &self.results;
+        let [fetched, validated, flowing, passed, failed] = &self.results;
         let (result, reason) = match refreshed {
             Refreshed::Document(document) if document.answered == http::StatusCode::NOT_MODIFIED => {
                 (validated, document.kept.err())
             }
             Refreshed::Document(document) => (fetched, document.kept.err()),
+            Refreshed::Slow(_) => (flowing, None),
             Refreshed::Passed { reason, .. } => (passed, Some(*reason)),
             Refreshed::Failed(_) => (failed, None),
         };

@@ -32,15 +32,17 @@ pub enum NotStored {
     Vary,
     /// The body is larger than `[documents] max_size`.
     TooLarge,
-    /// The body took too long to be kept waiting for.
+    /// The body took too long to be waited for, and could not be shared while it arrived.
     TooSlow,
+    /// Too many bodies were being read at the same time.
+    NoRoom,
     /// A manifest that is damaged or is none.
     BadManifest,
 }
 
 impl NotStored {
     /// Every reason, for tables of metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Method,
         Self::Request,
         Self::RequestNoStore,
@@ -53,6 +55,7 @@ impl NotStored {
         Self::Vary,
         Self::TooLarge,
         Self::TooSlow,
+        Self::NoRoom,
         Self::BadManifest,
     ];
 
@@ -71,6 +74,7 @@ impl NotStored {
             Self::Vary => "vary",
             Self::TooLarge => "too-large",
             Self::TooSlow => "too-slow",
+            Self::NoRoom => "no-room",
             Self::BadManifest => "bad-manifest",
         }
     }

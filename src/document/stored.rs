@@ -72,6 +72,11 @@ impl Stored {
         }
     }
 
+    /// The same, with this body.
+    pub fn with_body(&self, body: Bytes) -> Self {
+        Self { body, ..self.clone() }
+    }
+
     /// The same, known to be a manifest of this revision.
     pub fn with_revision(self, revision: Revision) -> Self {
         Self { revision: Some(revision), ..self }

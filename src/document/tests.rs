@@ -4,6 +4,7 @@ mod collapsing;
 mod manifests;
 mod passing;
 mod reusing;
+mod slow;
 mod standing_in;
 
 use std::collections::VecDeque;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::StatusCode;
 use http::header::HeaderName;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::config::ByteSize;
@@ -51,23 +53,31 @@ struct Pieces {
     end: End,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum End {
     Clean,
     Broken,
-    Silent,
+    /// More comes when the sender sends it, and the end when the sender goes.
+    Later(mpsc::UnboundedReceiver<&'static str>),
 }
 
 impl Body for Pieces {
     type Data = Bytes;
     type Error = Gone;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Gone>>> {
-        match (self.pieces.pop_front(), self.end) {
-            (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            (None, End::Clean) => Poll::Ready(None),
-            (None, End::Broken) => Poll::Ready(Some(Err(Gone("broken")))),
-            (None, End::Silent) => Poll::Pending,
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Gone>>> {
+        if let Some(piece) = self.pieces.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match &mut self.end {
+            End::Clean => Poll::Ready(None),
+            End::Broken => Poll::Ready(Some(Err(Gone("broken")))),
+            End::Later(more) => more
+                .poll_recv(cx)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))))),
         }
     }
 }
@@ -108,7 +118,7 @@ struct Play {
 #[derive(Debug, PartialEq)]
 struct Got {
     status: u16,
-    body: Result<String, Gone>,
+    body: Result<String, Failure<Gone>>,
     headers: HeaderMap,
     outcome: Outcome,
     cache_status: String,
@@ -200,7 +210,7 @@ struct Held {
     release: oneshot::Sender<Upstream>,
 }
 
-async fn got<B>(answer: Result<Answer<B>, Failure<Gone>>) -> Result<Got, Failure<Gone>>
+async fn got<B>(answer: Result<Answer<B, Gone>, Failure<Gone>>) -> Result<Got, Failure<Gone>>
 where
     B: Body<Data = Bytes, Error = Gone> + Unpin,
 {

@@ -16,9 +16,9 @@ use crate::access_log::Ending;
 use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, Cache, FillError, FillReader, MemoryObject};
 use crate::digest::ObjectName;
-use crate::document::PassBody;
+use crate::document::{self, AnswerBody};
 use crate::tally::Tally;
-use crate::upstream::{Failure, UpstreamBody};
+use crate::upstream::UpstreamBody;
 
 /// Why a body could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +29,9 @@ pub enum BodyError {
     /// The disk failed, or its bytes went bad.
     #[error("reading from disk: {0}")]
     Disk(#[from] ReadError),
-    /// The upstream of a passed-through answer failed.
-    #[error("the upstream failed: {0}")]
-    Upstream(#[from] Failure),
+    /// A document that was passed on while it arrived broke off.
+    #[error(transparent)]
+    Document(#[from] document::Failure<FillError>),
     /// The process is stopping.
     #[error("the process is stopping")]
     Stopping,
@@ -51,7 +51,7 @@ enum Source {
     Memory { object: Arc<MemoryObject>, offset: u64 },
     Disk(DiskSource),
     Fill(Box<FillReader>),
-    Upstream(Box<PassBody<UpstreamBody>>),
+    Document(Box<AnswerBody<UpstreamBody, FillError>>),
 }
 
 /// A stored object being read.
@@ -139,10 +139,16 @@ impl Body {
         Self::of(Source::Fill(Box::new(reader)), len)
     }
 
-    /// An upstream's body, passed on.
-    pub fn upstream(body: PassBody<UpstreamBody>) -> Self {
-        let left = body.size_hint().exact();
-        Self::of(Source::Upstream(Box::new(body)), left)
+    /// A document, at hand or as it arrives.
+    pub fn document(body: AnswerBody<UpstreamBody, FillError>) -> Self {
+        match body {
+            // Cut into frames of the usual size.
+            AnswerBody::Complete(bytes) => Self::once(bytes),
+            arriving => {
+                let left = arriving.size_hint().exact();
+                Self::of(Source::Document(Box::new(arriving)), left)
+            }
+        }
     }
 
     fn of(source: Source, left: Option<u64>) -> Self {
@@ -179,7 +185,7 @@ impl Body {
                     .map_err(Into::into)
                 })
             }),
-            Source::Upstream(body) => {
+            Source::Document(body) => {
                 loop {
                     let Some(frame) = ready!(Pin::new(&mut **body).poll_frame(cx)) else {
                         return Poll::Ready(None);

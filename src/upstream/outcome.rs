@@ -23,8 +23,8 @@ pub enum UpstreamOutcome {
     ServerError,
     /// The bytes do not deserve the name they were asked for by.
     BadDigest,
-    /// More bytes than announced or allowed.
-    OverLong,
+    /// The body has another length than announced, here or by another upstream.
+    BadLength,
     /// Given up by us: nobody wanted the answer any more, or another upstream was quicker.
     Cancelled,
     /// [`Failure::Dns`].
@@ -65,7 +65,7 @@ impl UpstreamOutcome {
         Self::ClientError,
         Self::ServerError,
         Self::BadDigest,
-        Self::OverLong,
+        Self::BadLength,
         Self::Cancelled,
         Self::Dns,
         Self::Forbidden,
@@ -104,7 +104,7 @@ impl UpstreamOutcome {
             Self::ClientError => "http_4xx",
             Self::ServerError => "http_5xx",
             Self::BadDigest => "bad_digest",
-            Self::OverLong => "over_long",
+            Self::BadLength => "bad_length",
             Self::Cancelled => "cancelled",
             Self::Dns => "dns",
             Self::Forbidden => "forbidden",

@@ -124,7 +124,8 @@ async fn the_defaults_are_no_open_proxy() {
     for url in ["http://example.invalid/", "http://example.invalid/wp-login.php", "http://93.184.216.34/"] {
         assert_eq!(proxy.get(url).await.status(), 403, "{url}");
     }
-    assert!(matches!(proxy.get(DOCUMENT).await.status(), 403 | 404), "no mirror serves this repository");
+    let answer = proxy.get(DOCUMENT).await;
+    assert!(matches!(answer.status(), 403 | 404 | 502), "no mirror is configured: {}", answer.status());
     assert_eq!(stratum.connections(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! Many readers of one cold object: one transfer, each at its own pace, nobody harmed by another.
 
 use bytes::Bytes;
+use substratum::config::{ByteSize, Memory};
 
 use crate::support::client::{Ask, Client, ClientError};
 use crate::support::metric::metric;
@@ -132,4 +133,52 @@ async fn many_readers_of_many_small_objects() {
         }
     }
     assert_eq!(stratum.requests(), objects.len());
+}
+
+#[tokio::test]
+async fn what_exceeds_the_window_is_read_back_from_disk() {
+    let object = Object::generate(6, 6 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(2 * MIB).run();
+    let setup = site(&[&stratum]).disk(ByteSize::mib(64)).no_memory();
+    let proxy = Proxy::start(setup.with(|config| config.objects.window = ByteSize::mib(1))).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut stalling = Client::with_small_buffer(proxy.address());
+    stalling.send(&ask).await.unwrap();
+    stalling.head().await.unwrap();
+    let early = proxy.get_n(3, &ask);
+    proxy.until(metric("substratum_fill_joins_total").at_least(3)).await;
+    stratum.release();
+    for answer in early.all().await {
+        assert!(answer.unwrap().body == object.bytes);
+    }
+    let part = proxy.get(Ask::get(stratum.url(&object.path())).range(5_000_000, 5_000_099)).await;
+    assert!(part.body == object.bytes[5_000_000..5_000_100]);
+    compare(&mut stalling, &object.bytes).await.unwrap();
+    assert!(proxy.get(&ask).await.body == object.bytes);
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn where_nothing_is_kept_a_stalled_reader_is_left_behind() {
+    let object = Object::generate(7, 12 * MIB);
+    let stratum = Origin::new().object(&object).hold_after(MIB / 2).run();
+    let proxy = Proxy::start(site(&[&stratum]).with(|config| {
+        config.memory = Memory::with_capacity(ByteSize::mib(8));
+        config.objects.window = ByteSize::mib(1);
+    }))
+    .await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut stalling = Client::with_small_buffer(proxy.address());
+    stalling.send(&ask).await.unwrap();
+    stalling.head().await.unwrap();
+    let others = proxy.get_n(3, &ask);
+    proxy.until(metric("substratum_fill_joins_total").at_least(3)).await;
+    stratum.release();
+    for answer in others.all().await {
+        assert!(answer.unwrap().body == object.bytes);
+    }
+    match compare(&mut stalling, &object.bytes).await {
+        Ok(()) | Err(ClientError::Short { .. } | ClientError::Io(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -24,7 +24,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 fn a_bad_configuration_ends_with_2_and_says_where() {
     let table = [
         ("[memory]\ncapacty = \"1 GiB\"\n", vec!["capacty", "capacity", ":2"]),
-        ("[memory]\ncapacity = \"many\"\n", vec!["memory.capacity", "many"]),
+        ("[memory]\ncapacity = \"many\"\n", vec!["[memory] capacity", "many", ":2"]),
         ("[listen]\nproxy = \"not an address\"\n", vec!["proxy"]),
         ("[memory\n", vec![":1"]),
         ("[[mirrors]]\nname = \"a\"\nurls = [\"ftp://a.example.org\"]\n", vec!["urls", "http://"]),

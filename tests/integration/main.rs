@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a play that cannot go on has failed")]
 
 mod access;
+mod clients;
 mod collapsing;
 mod commands;
 mod documents;
@@ -16,5 +17,6 @@ mod operators;
 mod peers;
 mod repositories;
 mod restart;
+mod storage;
 mod support;
 mod verification;

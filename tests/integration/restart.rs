@@ -12,8 +12,9 @@ use crate::support::origin::{Origin, Stratum};
 
 /// Objects of all sizes: below and above the sizes that are verified first and kept in memory.
 fn objects() -> Vec<Object> {
-    let sizes = [0, 1, 100, 4_096, 60_000, 300_000, 2_000_000];
-    (0..60).map(|seed| Object::generate(seed, sizes[seed as usize % sizes.len()])).collect()
+    let sizes = [10, 100, 4_096, 60_000, 300_000, 2_000_000];
+    let others = (1..60).map(|seed| Object::generate(seed, sizes[seed as usize % sizes.len()]));
+    [Object::generate(0, 0)].into_iter().chain(others).collect()
 }
 
 async fn read_all(binary: &Binary, stratum: &Stratum, objects: &[Object]) {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::path::Path;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
@@ -48,23 +49,45 @@ impl Faults {
     }
 }
 
+/// What the folder lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A disk: reads may have to wait for it.
+    Disk,
+    /// Memory: reads never wait, and need not (on tmpfs cannot) ask not to.
+    Memory,
+}
+
+impl Medium {
+    /// Of the file system that `path` is on.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        // Linux, include/uapi/linux/magic.h.
+        const TMPFS_MAGIC: u64 = 0x0102_1994;
+        const RAMFS_MAGIC: u64 = 0x8584_58f6;
+        // The type of the field differs between architectures.
+        let kind = rustix::fs::statfs(path)?.f_type as u64;
+        Ok(if matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC) { Self::Memory } else { Self::Disk })
+    }
+}
+
 /// An open segment file.
 pub struct SegmentFile {
     file: File,
+    medium: Medium,
     faults: Faults,
 }
 
 impl SegmentFile {
     /// Wraps an open file.
-    pub fn new(file: File, faults: Faults) -> Self {
-        Self { file, faults }
+    pub fn new(file: File, medium: Medium, faults: Faults) -> Self {
+        Self { file, medium, faults }
     }
 
     /// Fills `buf` from `offset`. Its contents are undefined unless the answer is [`Filled::Whole`].
     pub fn read(&self, buf: &mut [u8], offset: u64, patience: Patience) -> io::Result<Filled> {
-        match patience {
-            Patience::CachedOnly => self.read_cached(buf, offset),
-            Patience::Wait => self.read_waiting(buf, offset),
+        match (patience, self.medium) {
+            (Patience::CachedOnly, Medium::Disk) => self.read_cached(buf, offset),
+            (Patience::CachedOnly, Medium::Memory) | (Patience::Wait, _) => self.read_waiting(buf, offset),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The writer thread: takes objects from the write-behind queue and appends them.
 
 use super::NotAdmitted;
+use super::extent::Extent;
 use super::ledger::Purpose;
 use super::queue::{Job, Store};
-use super::segments::{Extent, NoExtent};
+use super::record::RecordHeader;
+use super::segments::NoExtent;
 use super::shared::{Presence, Shared};
 use super::writer::{blot, write_whole};
 
@@ -43,7 +45,7 @@ fn append(shared: &Shared, store: &Store) -> Result<(), NotAdmitted> {
     Ok(())
 }
 
-fn extent_for(shared: &Shared, header: &super::record::RecordHeader) -> Result<Extent, NotAdmitted> {
+fn extent_for(shared: &Shared, header: &RecordHeader) -> Result<Extent, NotAdmitted> {
     let (queue, len) = (shared.queue_for(&header.name), header.shape().extent());
     for _ in 0..ATTEMPTS {
         match shared.segments.allocate(len, queue, Purpose::Admit) {

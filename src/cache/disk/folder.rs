@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::format::VERSION;
-use super::ledger::{Charge, Ledger};
+use super::ledger::{Charge, Ledger, blocks};
 use super::segment::number_in;
 use crate::config::ByteSize;
 
@@ -162,7 +162,7 @@ impl Folder {
             match number_in(Path::new(&file.file_name())) {
                 Some(number) => {
                     let bytes = file.metadata().map_err(failed)?.len();
-                    files.push(FoundFile { number, charge: ledger.found(bytes) });
+                    files.push(FoundFile { number, charge: ledger.found(blocks(bytes)) });
                 }
                 None => {
                     let removed = fs::remove_file(file.path()).is_ok();
@@ -173,9 +173,14 @@ impl Folder {
         Ok(files)
     }
 
+    /// Enters the format file.
+    pub fn format_charge(&self, ledger: &Arc<Ledger>) -> Charge {
+        ledger.found(blocks(MAGIC.len() as u64))
+    }
+
     /// Enters the index file, if there is one.
     pub fn snapshot_charge(&self, ledger: &Arc<Ledger>) -> Option<Charge> {
-        Some(ledger.found(fs::metadata(self.snapshot_path()).ok()?.len()))
+        Some(ledger.found(blocks(fs::metadata(self.snapshot_path()).ok()?.len())))
     }
 
     /// Lets another process use the folder.

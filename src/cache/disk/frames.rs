@@ -11,8 +11,8 @@ use super::record::{BLOCK, HEADER};
 pub const MAX_FRAME: usize = 256 << 10;
 // A read that does not start with a block covers one block more; a first one brings header and table with it.
 const BUFFER: usize = MAX_FRAME + BLOCK as usize + 4096 + HEADER;
-// Smaller reads are cheaper without the pool.
-const POOLED_FROM: usize = 64 << 10;
+// Whoever keeps the bytes keeps the whole buffer: smaller reads would waste too much of it.
+const POOLED_FROM: usize = 192 << 10;
 // At rest the pool holds at most about 20 MiB.
 const KEPT: usize = 64;
 

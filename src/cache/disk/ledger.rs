@@ -9,6 +9,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+/// What a file of `bytes` takes on the disk: file systems give out blocks of 4 KiB.
+pub const fn blocks(bytes: u64) -> u64 {
+    bytes.next_multiple_of(4096)
+}
+
 /// Who asks for space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::bell::Call;
-use super::blocks::Record;
-use super::entry::Entry;
+use super::blocks::{Read, Record};
+use super::entry::{Entry, Packed};
 use super::file::Patience;
 use super::folder::FoundFile;
 use super::frames::MAX_FRAME;
@@ -100,7 +100,7 @@ fn reclaim<'a>(
 fn objects(shared: &Shared, segment: &Segment) -> Vec<Entry> {
     // A damaged table only means that its objects are dropped.
     let table = segment.table().ok().flatten().unwrap_or_default();
-    let current = |packed: super::entry::Packed| {
+    let current = |packed: Packed| {
         shared
             .index
             .peek(packed.fingerprint())
@@ -121,8 +121,7 @@ fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
     }
     let Ok(extent) = shared.segments.allocate(entry.extent(), Queue::Main, Purpose::Reclaim) else { return };
     if header.len <= MAX_FRAME as u64 {
-        let Ok(super::blocks::Read::Bytes(bytes)) =
-            record.read(&header.name, header.len, 0, MAX_FRAME, Patience::Wait)
+        let Ok(Read::Bytes(bytes)) = record.read(&header.name, header.len, 0, MAX_FRAME, Patience::Wait)
         else {
             shared.metrics.corrupt_records.inc();
             return;
@@ -149,7 +148,7 @@ fn copy_pieces(
     let mut at = 0;
     while at < header.len {
         let bytes = object.read(at, MAX_FRAME).ok()?;
-        writer.write_at(at, &bytes).ok()?;
+        writer.append(at, &bytes).ok()?;
         at += bytes.len() as u64;
     }
     Some(())

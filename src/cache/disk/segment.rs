@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::entry::{ENTRY, Entry, Packed};
-use super::file::{Faults, Filled, Patience, SegmentFile};
+use super::file::{Faults, Filled, Medium, Patience, SegmentFile};
 use super::format::{
     Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, encode_footer, footer_len,
 };
 use super::frames::Frames;
-use super::ledger::{Charge, NoRoom};
+use super::ledger::{Charge, NoRoom, blocks};
 use super::record::Seal;
 use super::replacement::Queue;
 
@@ -104,6 +104,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Buffers for reads.
     pub frames: Arc<Frames>,
+    /// What the folder lies on.
+    pub medium: Medium,
     /// Test seam.
     pub faults: Faults,
 }
@@ -148,7 +150,7 @@ impl Segment {
             kind: header.kind,
             created_at: header.created_at,
             charge,
-            file: SegmentFile::new(file, context.faults.clone()),
+            file: SegmentFile::new(file, context.medium, context.faults.clone()),
             frames: Arc::clone(&context.frames),
             path,
             order: AtomicU64::new(header.order),
@@ -212,7 +214,7 @@ impl Segment {
         // An abandoned extent at the end may have left bytes beyond the trailer.
         let len = self.file.len().unwrap_or(append.limit).min(append.limit);
         // Shrinking cannot fail.
-        let _ = self.charge.close_at(len);
+        let _ = self.charge.close_at(blocks(len));
         *tail = Tail::Sealed;
         result
     }
@@ -221,7 +223,7 @@ impl Segment {
     pub fn seal_recovered(&self, end: u64, entries: &[Packed]) -> io::Result<()> {
         let end = end.max(SEGMENT_HEADER as u64);
         self.charge
-            .close_at(end + footer_len(entries.len()))
+            .close_at(blocks(end + footer_len(entries.len())))
             .map_err(|NoRoom| io::Error::from(io::ErrorKind::StorageFull))?;
         self.write_footer(end, entries)
     }

@@ -1,7 +1,6 @@
 //! All segments of the folder: the table of slots, the two queues, and the append points.
 //!
-//! An [`Extent`] is space for one record: dropped without [`Extent::complete`] it is given back. Lock order: a shard of
-//! the index, then the queues, then the slots, then one segment; nobody goes back.
+//! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
 
 use std::collections::VecDeque;
@@ -12,9 +11,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::bell::Bell;
 use super::clock;
-use super::entry::{Entry, MAX_SLOTS, Place};
+use super::entry::{MAX_SLOTS, Place};
+use super::extent::Extent;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
-use super::ledger::{Charge, Ledger, Purpose};
+use super::ledger::{Charge, Ledger, Purpose, blocks};
 use super::record::Seal;
 use super::replacement::{self, Holding, Queue};
 use super::segment::{Context, Left, OpenFile, Ready, Segment, file_name};
@@ -199,6 +199,17 @@ impl Segments {
         Ok(())
     }
 
+    /// A closed segment lost its last writer, who left nothing or a record.
+    pub fn released(&self, segment: &Arc<Segment>, left: Left) {
+        match (segment.kind, left) {
+            (Kind::Single, Left::Nothing) => self.remove(segment),
+            _ => {
+                self.queues.lock().sealable.push(Arc::clone(segment));
+                self.bell.ring(0);
+            }
+        }
+    }
+
     /// Segments that wait for [`Segment::seal`].
     pub fn take_sealable(&self) -> Vec<Arc<Segment>> {
         std::mem::take(&mut self.queues.lock().sealable)
@@ -259,7 +270,7 @@ impl Segments {
         queue: Queue,
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
-        let size = SEGMENT_HEADER as u64 + extent + footer_len(1);
+        let size = blocks(SEGMENT_HEADER as u64 + extent + footer_len(1));
         let segment = self.create(&mut self.queues.lock(), Kind::Single, queue, size, purpose)?;
         let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
         segment.shut();
@@ -382,51 +393,5 @@ impl Line {
             bytes: sum.bytes + segment.charge.books().total(),
             sealed: sum.sealed + usize::from(segment.is_sealed()),
         })
-    }
-}
-
-/// Space for one record.
-pub struct Extent {
-    segments: Arc<Segments>,
-    segment: Arc<Segment>,
-    offset: u64,
-    len: u64,
-    left: Left,
-}
-
-impl Extent {
-    fn new(segments: &Arc<Segments>, segment: Arc<Segment>, offset: u64, len: u64) -> Self {
-        Self { segments: Arc::clone(segments), segment, offset, len, left: Left::Nothing }
-    }
-
-    /// The segment it lies in.
-    pub fn segment(&self) -> &Arc<Segment> {
-        &self.segment
-    }
-
-    /// Where it lies.
-    pub fn place(&self) -> Place {
-        Place { slot: self.segment.slot, offset: self.offset }
-    }
-
-    /// It holds the record of `entry`, which is in the index already: a segment can be reclaimed as soon as its
-    /// last writer has left, and must not be before the entry is there to be moved.
-    pub fn complete(mut self, entry: Entry) {
-        self.left = Left::Record(entry);
-    }
-}
-
-impl Drop for Extent {
-    fn drop(&mut self) {
-        if self.segment.leave(self.offset, self.len, self.left) == Ready::NotYet {
-            return;
-        }
-        match (self.segment.kind, self.left) {
-            (Kind::Single, Left::Nothing) => self.segments.remove(&self.segment),
-            _ => {
-                self.segments.queues.lock().sealable.push(Arc::clone(&self.segment));
-                self.segments.bell.ring(0);
-            }
-        }
     }
 }

@@ -8,8 +8,9 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::NotAdmitted;
-use super::blocks::Record;
+use super::blocks::{ReadError, Record};
 use super::entry::Place;
+use super::extent::Extent;
 use super::folder::Folder;
 use super::ghost::Ghost;
 use super::health::{Change, Health};
@@ -18,7 +19,7 @@ use super::object::DiskObject;
 use super::queue::WriteQueue;
 use super::record::RecordHeader;
 use super::replacement::Queue;
-use super::segments::{Extent, Segments};
+use super::segments::Segments;
 use super::writer::{blot, entry_of};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
@@ -55,8 +56,8 @@ impl Shared {
         let Some(segment) = self.segments.get(entry.place.slot) else { return Ok(Presence::Absent) };
         match (Record { segment: &segment, offset: entry.place.offset }).header() {
             Ok(header) if header.name == *name => Ok(Presence::Present),
-            Ok(_) | Err(super::ReadError::Corrupt { .. } | super::ReadError::Foreign) => Ok(Presence::Absent),
-            Err(super::ReadError::Io(error)) => Err(error),
+            Ok(_) | Err(ReadError::Corrupt { .. } | ReadError::Foreign) => Ok(Presence::Absent),
+            Err(ReadError::Io(error)) => Err(error),
         }
     }
 

@@ -127,6 +127,7 @@ fn found(disk: &Disk, objects: &[Object]) -> usize {
         .count()
 }
 
+/// Bytes of all files, in blocks.
 fn folder_size(path: &Path) -> u64 {
     fs::read_dir(path)
         .unwrap()
@@ -134,7 +135,11 @@ fn folder_size(path: &Path) -> u64 {
         .filter_map(|file| {
             let file = file.ok()?;
             let metadata = file.metadata().ok()?;
-            Some(if metadata.is_dir() { folder_size(&file.path()) } else { metadata.len() })
+            Some(if metadata.is_dir() {
+                folder_size(&file.path())
+            } else {
+                super::ledger::blocks(metadata.len())
+            })
         })
         .sum()
 }
@@ -155,10 +160,11 @@ fn objects_of_every_size_come_back() {
         for (offset, max) in [(0, 10), (7, 1), (65_530, 20), (70_000, 100_000), (3_000_001, 256 << 10)] {
             let expected =
                 object.body.slice(object.body.len().min(offset)..object.body.len().min(offset + max));
-            let cached = stored.try_read(offset as u64, max).unwrap().expect("just written, hence cached");
-            assert!(expected.starts_with(&cached), "{} {offset} {max}", stored.len());
-            assert_eq!(cached.is_empty(), expected.is_empty());
-            assert_eq!(stored.read(offset as u64, max).unwrap(), cached);
+            let read = stored.read(offset as u64, max).unwrap();
+            assert!(expected.starts_with(&read), "{} {offset} {max}", stored.len());
+            assert_eq!(read.is_empty(), expected.is_empty());
+            // Memory may be short enough that it is not cached.
+            assert!(stored.try_read(offset as u64, max).unwrap().is_none_or(|cached| cached == read));
         }
     }
     assert!(disk.get(&Object::new(999, 5).name).is_none());
@@ -235,12 +241,27 @@ fn everything_is_found_after_a_clean_stop_and_after_a_kill() {
             let disk = place.open();
             assert_eq!(found(&disk, &objects), objects.len(), "{stop}");
             assert_eq!(disk.usage().objects, objects.len());
-            assert_eq!(
-                disk.usage().stored,
-                folder_size(&place.config.path) - "substratum disk cache, format 1\n".len() as u64
-            );
+            assert_eq!(disk.usage().stored, folder_size(&place.config.path));
         }
     }
+}
+
+#[test]
+fn a_stop_before_everything_is_loaded_loses_nothing() {
+    let place = Place::new(64 * MIB, MIB);
+    let objects = Object::many(300, 20_000);
+    let disk = place.open();
+    objects.iter().for_each(|object| disk.put(object));
+    drop(disk);
+    for round in 0..20 {
+        let disk = Disk::open(&place.config, place.metrics.clone()).unwrap();
+        let object = Object::new(5_000 + round, 100);
+        disk.store(object.name, object.chunks()).unwrap();
+        if round % 2 == 0 {
+            disk.close();
+        }
+    }
+    assert_eq!(found(&place.open(), &objects), objects.len());
 }
 
 #[test]
@@ -444,8 +465,7 @@ fn the_capacity_holds_at_every_instant_under_concurrent_use() {
             let mut looks = 0u64;
             while !done.load(Ordering::Relaxed) {
                 let size = folder_size(&place.config.path);
-                // The format file is not counted.
-                assert!(size <= capacity + 64, "{size}");
+                assert!(size <= capacity, "{size}");
                 looks += 1;
             }
             looks
@@ -549,7 +569,7 @@ fn a_lowered_capacity_is_kept_from_the_start() {
     drop(disk);
     place.config.capacity = ByteSize(2 * MIB);
     let disk = place.open();
-    assert!(folder_size(&place.config.path) <= 2 * MIB + 64);
+    assert!(folder_size(&place.config.path) <= 2 * MIB);
     assert!(found(&disk, &objects[560..]) == 40);
     disk.put(&Object::new(9999, 12_000));
     assert!(disk.contains(&Object::new(9999, 12_000).name));

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::blocks::{ReadError, Record, Written};
-use super::entry::Entry;
+use super::entry::{Entry, Place};
+use super::extent::Extent;
+use super::frames::MAX_FRAME;
 use super::record::{BLOCK, HEADER, RecordHeader, Shape, block_seed};
 use super::segment::Segment;
-use super::segments::Extent;
 use super::shared::Shared;
 
 /// Why an object that was reserved for did not get stored.
@@ -62,20 +63,10 @@ impl DiskWriter {
 
     /// Writes the next bytes. `offset` must be where the last call ended: checksums are made on the way.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let end = offset.saturating_add(bytes.len() as u64);
-        if offset != self.progress.lock().written || end > self.header.len {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "written out of order or beyond the end",
-            ));
-        }
         if self.shared.is_closed() {
             return Err(io::Error::other(DiskError::Closed));
         }
-        let at = self.extent.place().offset + self.header.shape().body_at() + offset;
-        self.shared.wrote(self.extent.segment().file.write(&mut [IoSlice::new(bytes)], at))?;
-        self.progress.lock().add(bytes);
-        Ok(())
+        self.append(offset, bytes)
     }
 
     /// What was written so far; for readers that fell behind. May be called while another thread writes.
@@ -95,16 +86,31 @@ impl DiskWriter {
 
     /// Makes the object findable. The caller has verified that the bytes deserve their name.
     pub fn commit(self) -> Result<(), DiskError> {
+        if self.shared.is_closed() {
+            return Err(DiskError::Closed);
+        }
         self.finish()?;
         self.shared.enter(self.extent, self.header);
         Ok(())
     }
 
+    /// [`Self::write_at`] for the maintenance thread, which finishes its copies while the tier is being closed.
+    pub(super) fn append(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        if offset != self.progress.lock().written || end > self.header.len {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "written out of order or beyond the end",
+            ));
+        }
+        let at = self.extent.place().offset + self.header.shape().body_at() + offset;
+        self.shared.wrote(self.extent.segment().file.write(&mut [IoSlice::new(bytes)], at))?;
+        self.progress.lock().add(bytes);
+        Ok(())
+    }
+
     /// Writes header and table; the caller enters the record into the index.
     pub(super) fn finish(&self) -> Result<(), DiskError> {
-        if self.shared.is_closed() {
-            return Err(DiskError::Closed);
-        }
         let table = {
             let progress = self.progress.lock();
             if progress.written != self.header.len {
@@ -185,7 +191,7 @@ pub(super) fn blot(segment: &Segment, offset: u64) -> io::Result<()> {
 }
 
 /// The index entry of a record at `place`.
-pub(super) fn entry_of(header: &RecordHeader, place: super::entry::Place, hits: u8) -> Entry {
+pub(super) fn entry_of(header: &RecordHeader, place: Place, hits: u8) -> Entry {
     let RecordHeader { name, len, stored_at } = *header;
     Entry { fingerprint: name.hash64(), place, len, stored_at, hits }
 }
@@ -231,7 +237,7 @@ impl Progress {
     }
 
     fn part(&self, offset: u64, max: usize) -> Written {
-        let frame = Shape { len: self.written }.frame(offset, max.min(super::frames::MAX_FRAME));
+        let frame = Shape { len: self.written }.frame(offset, max.min(MAX_FRAME));
         let whole = frame.blocks.end.min(self.written / BLOCK);
         let start = frame.blocks.start.min(whole);
         let mut table = self.whole[4 * start as usize..4 * whole as usize].to_vec();

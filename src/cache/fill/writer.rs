@@ -240,13 +240,13 @@ impl FillWriter {
         self.clear();
     }
 
-    /// Fails this fill and starts another under the same name, which later requests will join. `None` when the
-    /// cache has a newer fill already.
+    /// Fails this fill and starts another under the same name, which later requests will join. `None` when there is
+    /// a newer fill already.
     pub fn fail_and_restart(mut self, error: FillError) -> Option<Self> {
-        let cache = Arc::clone(&self.cache);
-        let name = self.fill.name;
+        // The new one first: between the two a request would lead a third, and meet the same bad source again.
+        let again = self.cache.replace(&self.fill);
         self.end(Phase::Failed(error));
-        cache.lead_again(name)
+        again
     }
 
     fn clear(&mut self) {
@@ -321,7 +321,7 @@ impl FillWriter {
         let fill = Arc::clone(&self.fill);
         let moved = std::future::poll_fn(|cx| {
             let mut state = fill.state.lock();
-            let Some(slowest) = state.readers.slowest() else {
+            let Some(slowest) = state.readers.slowest(state.base()) else {
                 return Poll::Ready(false);
             };
             while state.received - state.base() > window
@@ -338,7 +338,7 @@ impl FillWriter {
         match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                Err(FillError::new(Why::Abandoned, "no reader is left and the object is not stored"))
+                Err(FillError::new(Why::Abandoned, "no reader kept up, and the object is not stored"))
             }
             Err(_) => {
                 let mut state = self.fill.state.lock();
@@ -394,6 +394,18 @@ impl FillHandle {
 }
 
 impl Cache {
+    /// Puts a new fill into the place of `fill`, unless another one has taken it.
+    fn replace(self: &Arc<Self>, fill: &Arc<Fill>) -> Option<FillWriter> {
+        let mut fills = self.fills(&fill.name).lock();
+        if !fills.get(&fill.name).is_some_and(|handle| handle.is(fill)) {
+            return None;
+        }
+        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.name);
+        fills.insert(fill.name, writer.shared());
+        self.count_led();
+        Some(writer)
+    }
+
     /// Removes `fill` from the table, unless a newer one took its place.
     fn forget(&self, name: &ObjectName, fill: &Arc<Fill>) {
         let mut fills = self.fills(name).lock();

@@ -107,10 +107,10 @@ impl Setup {
     /// With time limits that run out within a test.
     pub fn hasty(self) -> Self {
         self.with(|config| {
-            config.upstream.connect_timeout = Duration::from_millis(500);
-            config.upstream.first_byte_timeout = Duration::from_millis(400);
-            config.upstream.head_deadline = Duration::from_millis(1500);
-            config.upstream.stall_timeout = Duration::from_millis(400);
+            config.upstream.connect_timeout = Duration::from_millis(700);
+            config.upstream.first_byte_timeout = Duration::from_millis(700);
+            config.upstream.head_deadline = Duration::from_secs(3);
+            config.upstream.stall_timeout = Duration::from_millis(700);
         })
     }
 

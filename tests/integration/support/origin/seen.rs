@@ -44,6 +44,11 @@ impl Seen {
         self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
+    /// All fields of this name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
     /// The next request on a connection; `None` when the peer is done with it.
     pub(super) async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Self> {
         let first = line(stream).await?;

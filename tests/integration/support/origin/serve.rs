@@ -251,8 +251,9 @@ impl Wire {
 
     async fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PIECE) {
-            self.write(piece).await?;
+            // Before the write: whoever has the bytes finds them counted.
             self.stage.sent.fetch_add(piece.len(), Ordering::Relaxed);
+            self.write(piece).await?;
         }
         Ok(())
     }

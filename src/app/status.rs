@@ -1,0 +1,119 @@
+//! What the admin port tells about a running tier.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::admin::{Readiness, StatusSource};
+use crate::cache::Cache;
+use crate::cache::disk::IndexState;
+use crate::config::{Config, ServerUrl};
+use crate::metrics::Metrics;
+use crate::server::Phase;
+
+/// The parts that know.
+pub struct Status {
+    pub(super) started: Instant,
+    pub(super) proxy: Vec<SocketAddr>,
+    pub(super) config: Config,
+    pub(super) cache: Arc<Cache>,
+    pub(super) metrics: Metrics,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl StatusSource for Status {
+    fn ready(&self) -> Readiness {
+        match *self.phase.borrow() {
+            Phase::Serving => Readiness::Ready,
+            Phase::Draining => Readiness::Draining,
+        }
+    }
+
+    fn status(&self) -> Map<String, Value> {
+        let (in_progress, readers) = self.cache.fills_in_progress();
+        let config = &self.config;
+        let page = StatusPage {
+            name: &config.listen.name,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            listen: &self.proxy,
+            connections: self.metrics.server.open(),
+            memory: Tier {
+                objects: self.metrics.cache.memory_objects.get(),
+                used_bytes: self.metrics.cache.memory_bytes.get(),
+                capacity_bytes: config.memory.capacity.bytes(),
+            },
+            disk: self.cache.disk().zip(config.disk.as_ref()).map(|(disk, config)| {
+                let usage = disk.usage();
+                DiskTier {
+                    path: &config.path,
+                    objects: usage.objects,
+                    stored_bytes: usage.stored,
+                    reserved_bytes: usage.reserved,
+                    capacity_bytes: usage.capacity,
+                    index_complete: usage.index == IndexState::Loaded,
+                }
+            }),
+            fills: Fills { in_progress, readers },
+            mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
+            parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
+        };
+        match serde_json::to_value(page) {
+            Ok(Value::Object(map)) => map,
+            other => Map::from_iter([("error".to_owned(), Value::from(format!("{other:?}")))]),
+        }
+    }
+
+    fn sample(&self) {
+        self.cache.sample();
+    }
+}
+
+fn urls(servers: &[ServerUrl]) -> Vec<String> {
+    servers.iter().map(ToString::to_string).collect()
+}
+
+/// What `/status` tells, and the page for people.
+#[derive(Serialize)]
+struct StatusPage<'a> {
+    name: &'a str,
+    version: &'a str,
+    uptime_seconds: u64,
+    listen: &'a [SocketAddr],
+    connections: u64,
+    memory: Tier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<DiskTier<'a>>,
+    fills: Fills,
+    mirrors: BTreeMap<&'a str, Vec<String>>,
+    parents: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Tier {
+    objects: i64,
+    used_bytes: i64,
+    capacity_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct DiskTier<'a> {
+    path: &'a Path,
+    objects: usize,
+    stored_bytes: u64,
+    reserved_bytes: u64,
+    capacity_bytes: u64,
+    index_complete: bool,
+}
+
+#[derive(Serialize)]
+struct Fills {
+    in_progress: usize,
+    readers: usize,
+}

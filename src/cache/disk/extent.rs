@@ -1,0 +1,47 @@
+//! Space for one record. Dropped without [`Extent::complete`] it is given back.
+
+use std::sync::Arc;
+
+use super::entry::{Entry, Place};
+use super::segment::{Left, Ready, Segment};
+use super::segments::Segments;
+
+/// See the module.
+pub struct Extent {
+    segments: Arc<Segments>,
+    segment: Arc<Segment>,
+    offset: u64,
+    len: u64,
+    left: Left,
+}
+
+impl Extent {
+    /// Space that [`Segment::extend`] has handed out.
+    pub fn new(segments: &Arc<Segments>, segment: Arc<Segment>, offset: u64, len: u64) -> Self {
+        Self { segments: Arc::clone(segments), segment, offset, len, left: Left::Nothing }
+    }
+
+    /// The segment it lies in.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> Place {
+        Place { slot: self.segment.slot, offset: self.offset }
+    }
+
+    /// It holds the record of `entry`, which is in the index already: a segment can be reclaimed as soon as its
+    /// last writer has left, and must not be before the entry is there to be moved.
+    pub fn complete(mut self, entry: Entry) {
+        self.left = Left::Record(entry);
+    }
+}
+
+impl Drop for Extent {
+    fn drop(&mut self) {
+        if self.segment.leave(self.offset, self.len, self.left) == Ready::Sealable {
+            self.segments.released(&self.segment, self.left);
+        }
+    }
+}

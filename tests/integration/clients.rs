@@ -1,0 +1,119 @@
+//! Connections of clients: kept, closed in time, and never answered in a way that a CernVM-FS client misreads.
+
+use std::time::Duration;
+
+use crate::support::client::{Ask, Client, ClientError};
+use crate::support::metric::metric;
+use crate::support::object::Object;
+use crate::support::origin::{Origin, Stratum};
+use crate::support::proxy::{Proxy, site};
+
+const MIB: usize = 1 << 20;
+
+async fn serving(object: &Object) -> (Stratum, Proxy) {
+    serving_idlers_for(Duration::from_secs(60), object).await
+}
+
+async fn serving_idlers_for(timeout: Duration, object: &Object) -> (Stratum, Proxy) {
+    let stratum = Origin::new().object(object).run();
+    let setup = site(&[&stratum]).with(|config| config.listen.idle_timeout = timeout);
+    let proxy = Proxy::start(setup).await;
+    (stratum, proxy)
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let object = Object::generate(1, 10_000);
+    let (stratum, proxy) = serving(&object).await;
+    let mut client = proxy.client();
+    for _ in 0..100 {
+        client.ask(stratum.url(&object.path())).await.unwrap();
+        client.ask(Ask::head(stratum.url(&object.path()))).await.unwrap();
+        client.ask(stratum.url("/forbidden")).await.unwrap();
+        client.ask(stratum.url("/cvmfs/a.test.local/.cvmfs_missing")).await.unwrap();
+    }
+    assert!(proxy.metrics().contains("substratum_connections_accepted_total 1"), "{}", proxy.metrics());
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let (first, second) = (Object::generate(2, 10_000), Object::generate(3, 20_000));
+    let stratum = Origin::new().object(&first).object(&second).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let get =
+        |object: &Object| format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", object.path(), stratum.address());
+    let mut client = proxy.client();
+    client.send_raw((get(&first) + &get(&second) + &get(&first)).as_bytes()).await.unwrap();
+    for object in [&first, &second, &first] {
+        let head = client.head().await.unwrap();
+        assert_eq!(client.body(&head, &Ask::get("/")).await.unwrap(), object.bytes);
+    }
+}
+
+#[tokio::test]
+async fn old_clients_get_the_end_of_the_connection() {
+    let object = Object::generate(4, 10_000);
+    let (stratum, proxy) = serving(&object).await;
+    for request in [
+        format!("GET {} HTTP/1.0\r\n\r\n", stratum.url(&object.path())),
+        format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", object.path(), stratum.address()),
+    ] {
+        let mut client = proxy.client();
+        client.send_raw(request.as_bytes()).await.unwrap();
+        let answer = client.until_closed().await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..200]).into_owned() + &answer.len().to_string();
+        assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_interim_is_ever_sent() {
+    let object = Object::generate(5, 10_000);
+    let (stratum, proxy) = serving(&object).await;
+    for ask in [
+        Ask::get(stratum.url(&object.path())).field("Expect", "100-continue"),
+        Ask::get(stratum.url(&object.path()))
+            .method("POST")
+            .field("Expect", "100-continue")
+            .field("Content-Length", "5"),
+        Ask::get(stratum.url(&object.path())).field("Connection", "Upgrade").field("Upgrade", "websocket"),
+    ] {
+        let mut client = proxy.client();
+        client.send(&ask).await.unwrap();
+        // An interim answer would be an error value.
+        assert!(client.head().await.unwrap().status >= 200);
+    }
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_sent_away() {
+    let object = Object::generate(6, 10_000);
+    let (stratum, proxy) = serving_idlers_for(Duration::from_secs(1), &object).await;
+    let mut silent = proxy.client();
+    silent.send_raw(b"").await.unwrap();
+    let mut hesitant = proxy.client();
+    hesitant.send_raw(format!("GET {} HTT", stratum.url(&object.path())).as_bytes()).await.unwrap();
+    let mut idle = proxy.client();
+    idle.ask(stratum.url(&object.path())).await.unwrap();
+    for client in [&mut silent, &mut hesitant, &mut idle] {
+        match client.until_closed().await {
+            Ok(_) | Err(ClientError::Io(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_sent_away() {
+    let object = Object::generate(7, 12 * MIB);
+    let (stratum, proxy) = serving_idlers_for(Duration::from_secs(1), &object).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let mut others = proxy.client();
+    assert!(others.ask(&ask).await.unwrap().body == object.bytes);
+    let mut stalling = Client::with_small_buffer(proxy.address());
+    stalling.send(&ask).await.unwrap();
+    let head = stalling.head().await.unwrap();
+    proxy.until(metric("substratum_connections").eq(0)).await;
+    let taken = stalling.body(&head, &ask).await;
+    assert!(matches!(taken, Err(ClientError::Short { .. } | ClientError::Io(_))), "cut, not ended");
+}
