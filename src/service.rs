@@ -59,8 +59,7 @@ pub struct Worker {
     pub hedges: Arc<HedgeBudget>,
 }
 
-/// The service of one client connection.
-#[derive(Clone)]
+/// The service of one client connection. Not through an adapter to tower: that clones the service for each request.
 pub struct Service {
     worker: Arc<Worker>,
     client: IpAddr,
@@ -92,16 +91,12 @@ impl Future for Answering {
     }
 }
 
-impl<B> tower::Service<Request<B>> for Service {
+impl<B> hyper::service::Service<Request<B>> for Service {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Answering;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Answering {
+    fn call(&self, request: Request<B>) -> Answering {
         self.answer(&request)
     }
 }

@@ -125,7 +125,9 @@ impl Tally {
 
     /// The head of the answer is decided.
     pub fn answered(&mut self, outcome: Outcome, status: StatusCode, headers: &HeaderMap) {
-        self.answered = Some(self.started.elapsed());
+        let now = Instant::now();
+        self.activity.touch(self.recorder.at(now));
+        self.answered = Some(now.saturating_duration_since(self.started));
         self.outcome = outcome;
         self.status = status;
         if let Some(line) = &mut self.line {
@@ -142,8 +144,11 @@ impl Tally {
 
     /// `n` bytes of the body were handed to the connection.
     pub fn sent(&mut self, n: usize) {
+        // The first piece follows the head, which has touched already.
+        if self.sent > 0 {
+            self.activity.touch(self.recorder.seconds());
+        }
         self.sent += n as u64;
-        self.activity.touch(self.recorder.seconds());
     }
 
     /// How the answer ended; without this word it ended because the client left.
