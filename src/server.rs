@@ -166,6 +166,7 @@ impl Server {
         self.connections.lock().retain(|connection| {
             let idle = now.saturating_sub(connection.activity.last()) > timeout;
             if idle {
+                connection.activity.stalled();
                 connection.task.abort();
             }
             !idle && !connection.task.is_finished()

@@ -43,6 +43,9 @@ impl Recorder {
     }
 }
 
+/// No second of any clock.
+const STALLED: u32 = u32::MAX;
+
 /// When a connection last moved, in the recorder's seconds; read by the idle sweep.
 #[derive(Debug, Default)]
 pub struct Activity(AtomicU32);
@@ -56,6 +59,15 @@ impl Activity {
     /// The second of the last movement.
     pub fn last(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The sweep is about to close the connection, since its client takes nothing.
+    pub fn stalled(&self) {
+        self.0.store(STALLED, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.last() == STALLED
     }
 
     fn touch(&self, second: u32) {
@@ -166,6 +178,9 @@ impl Drop for Tally {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
         let first_byte = self.answered.unwrap_or(duration);
+        if self.ending == Ending::ClientGone && self.activity.is_stalled() {
+            self.ending = Ending::ClientStalled;
+        }
         self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
         if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
             logger.log(&Record {

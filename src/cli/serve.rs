@@ -48,11 +48,12 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
     raise_file_limit(&config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Signals first: one that arrives while the parts start must not be lost.
-    let (mut terminate, mut interrupt, mut rotate) = runtime.block_on(async {
+    let (mut terminate, mut interrupt, mut rotate, mut hangup) = runtime.block_on(async {
         io::Result::Ok((
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
             signal(SignalKind::user_defined1())?,
+            signal(SignalKind::hangup())?,
         ))
     })?;
     let app = App::start(config)?;
@@ -69,6 +70,8 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = rotate.recv() => app.reopen_log(),
+                // Not a reason to stop, as it would be by default.
+                _ = hangup.recv() => eprintln!("SIGHUP: the configuration is read at start only; restart to apply changes"),
             }
         }
     });

@@ -40,6 +40,7 @@ const MODULES: [(&str, &[&str]); 20] = [
             "cache",
             "config",
             "document",
+            "fetch",
             "metrics",
             "response",
             "server",
