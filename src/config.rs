@@ -233,10 +233,34 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// `idle_timeout`: how long these are kept.
     pub idle_timeout: Duration,
+    /// `parents_choice`: which parent is asked first.
+    pub parents_choice: ParentsChoice,
     /// `direct`: whether strata are asked directly when no parent answers.
     pub direct: bool,
     /// `ca_files`: PEM files with further certificate authorities for https upstreams.
     pub ca_files: Vec<PathBuf>,
+}
+
+/// Which parent is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentsChoice {
+    /// `"ordered"`: the first one written, the others in its absence.
+    Ordered,
+    /// `"rendezvous"`: the one whose share the name falls into, by a hash that is the same on all machines.
+    Rendezvous,
+}
+
+impl ParentsChoice {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ordered, Self::Rendezvous];
+
+    /// As written in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Rendezvous => "rendezvous",
+        }
+    }
 }
 
 /// `[log]`

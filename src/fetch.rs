@@ -73,8 +73,7 @@ impl Fetch {
             if from > 0 {
                 deadline = Instant::now() + self.head_deadline;
             }
-            let source =
-                self.source(&mut queue, &mut dissenting, &mut attempts, from, writer.len(), deadline).await;
+            let source = self.source(&mut queue, &mut dissenting, &mut attempts, &writer, deadline).await;
             let Some(Source { turn, body, len, skip }) = source else {
                 if dissenting.is_empty() || !writer.is_released() {
                     return writer.fail(attempts.verdict());
@@ -140,7 +139,7 @@ impl Fetch {
     /// Whether the object is to be had, and its length if the source tells it, without fetching it.
     pub async fn object_head(self) -> Result<Option<u64>, FillError> {
         let outgoing = |turn: &Turn| Outgoing { method: Method::HEAD, ..self.request(0, turn) };
-        let response = self.first_answer(outgoing, |status| status == StatusCode::OK).await?;
+        let response = self.first_answer(outgoing, |outcome| outcome == Outcome::Ok).await?;
         match response.status() {
             StatusCode::OK => {
                 let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -165,14 +164,16 @@ impl Fetch {
             path_and_query: self.path.clone(),
             headers: headers.clone(),
         };
-        self.first_answer(outgoing, |status| !status.is_server_error()).await
+        let in_trouble =
+            |outcome| matches!(outcome, Outcome::ServerError | Outcome::Behind | Outcome::CannotServe);
+        self.first_answer(outgoing, |outcome| !in_trouble(outcome)).await
     }
 
-    /// The first answer with a status that is `good`; if there is none, the last answer that was not.
+    /// The first answer that is `good`; if there is none, the last one that was not.
     async fn first_answer(
         &self,
         outgoing: impl Fn(&Turn) -> Outgoing,
-        good: impl Fn(StatusCode) -> bool,
+        good: impl Fn(Outcome) -> bool,
     ) -> Result<Response<UpstreamBody>, FillError> {
         if self.candidates.is_empty() {
             return Err(nobody_serves());
@@ -189,9 +190,9 @@ impl Fetch {
                     return None;
                 }
             };
-            let outcome = Outcome::of_status(response.status());
+            let outcome = candidate.upstream.verdict(response.status(), response.headers());
             candidate.upstream.record(outcome);
-            if good(response.status()) {
+            if good(outcome) {
                 return Some(response);
             }
             attempts.answered(candidate, outcome, response.status());
@@ -209,10 +210,10 @@ impl Fetch {
         queue: &mut VecDeque<Turn>,
         dissenting: &mut VecDeque<Turn>,
         attempts: &mut Attempts,
-        from: u64,
-        expected: Option<u64>,
+        writer: &FillWriter,
         deadline: Instant,
     ) -> Option<Source> {
+        let (name, from, expected) = (&writer.name(), writer.received(), writer.len());
         let judge = |turn: Turn, candidate: &Candidate, answer| {
             let response: Response<UpstreamBody> = match answer {
                 Ok(response) => response,
@@ -222,11 +223,14 @@ impl Fetch {
                     return None;
                 }
             };
-            match read_head(&response, from, expected) {
+            match read_head(candidate, &response, from, expected) {
                 Ok((len, skip)) => Some(Source { turn, body: response.into_body(), len, skip }),
                 Err(outcome) => {
                     candidate.upstream.record(outcome);
                     attempts.answered(candidate, outcome, response.status());
+                    if outcome == Outcome::NotFound {
+                        candidate.upstream.note_absent(name);
+                    }
                     if outcome == Outcome::BadLength {
                         dissenting.extend(turn.again());
                     }
@@ -275,6 +279,7 @@ fn nobody_serves() -> FillError {
 /// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
 /// are known already; or what is wrong with it.
 fn read_head(
+    candidate: &Candidate,
     response: &Response<UpstreamBody>,
     from: u64,
     expected: Option<u64>,
@@ -290,9 +295,9 @@ fn read_head(
         }
         // There is no byte `from`: it knows a shorter body.
         StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Outcome::BadLength),
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Outcome::NotFound),
-        status if status.is_server_error() => return Err(Outcome::ServerError),
-        _ => return Err(Outcome::ClientError),
+        // Neither the whole object nor the part that was asked for.
+        status if status.is_success() => return Err(Outcome::Protocol),
+        status => return Err(candidate.upstream.verdict(status, response.headers())),
     };
     match (from, expected, len) {
         // Another length is another body: it can only be wrong to go on with it.

@@ -29,7 +29,7 @@ use crate::request::{self, Refusal, Target};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Client, RouteKind, RouteQuery, Upstreams};
+use crate::upstream::{Client, RouteQuery, Upstreams, Wanted};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -192,8 +192,9 @@ impl Answering {
 
 impl Worker {
     /// What it takes to fetch what stands at `place`.
-    fn fetch(&self, place: &Place, kind: RouteKind) -> Fetch {
-        let query = RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), kind };
+    fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
+        let query =
+            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), wanted };
         Fetch {
             client: self.client.clone(),
             candidates: self.upstreams.route(query),

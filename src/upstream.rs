@@ -12,6 +12,7 @@
 //!
 //! Not here: retries over mirrors and the digests of bodies (`fetch.rs`), freshness (`document.rs`).
 
+mod absence;
 mod body;
 mod choice;
 mod client;
@@ -22,10 +23,12 @@ mod health;
 mod latency;
 mod outcome;
 mod pool;
+mod rendezvous;
 mod resolve;
 mod route;
 mod task;
 mod tls;
+mod verdict;
 
 pub use body::UpstreamBody;
 pub use client::{Client, Outgoing};
@@ -33,17 +36,19 @@ pub use condition::UpstreamStatus;
 pub use failure::{Failure, Side};
 pub use health::Standing;
 pub use outcome::UpstreamOutcome;
-pub use route::{Candidate, Form, RouteKind, RouteQuery, UpstreamSetupError, Upstreams};
+pub use route::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
 pub use tls::TlsSetupError;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use condition::Condition;
+use http::{HeaderMap, StatusCode};
 use outcome::Counters;
 use tokio::time::Instant;
 
 use crate::config::ServerUrl;
+use crate::digest::ObjectName;
 
 /// What a server is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +108,11 @@ impl Upstream {
         }
     }
 
+    /// What the head of an answer says about it, if nothing is wrong with the body.
+    pub fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> UpstreamOutcome {
+        verdict::of_head(self.role, status, headers)
+    }
+
     /// How it is doing. Servers that are not configured are always good.
     pub fn standing(&self, now: Instant) -> Standing {
         self.condition.as_ref().map_or(Standing::Good, |condition| condition.standing(now))
@@ -119,6 +129,19 @@ impl Upstream {
     /// cases, but not within 50 ms, and at the latest after `budget`.
     pub fn hedge_after(&self, budget: Duration) -> Duration {
         self.condition.as_ref().map_or(budget, |condition| condition.hedge_after(budget))
+    }
+
+    /// Notes that it does not have an object: for some seconds, it is asked for it behind the other mirrors. Only mirrors
+    /// are: what a parent does not have, it has asked for already.
+    pub fn note_absent(&self, name: &ObjectName) {
+        if let Some(condition) = self.condition.as_ref().filter(|_| self.role == Role::Mirror) {
+            condition.note_absent(name);
+        }
+    }
+
+    /// Whether it said a moment ago that it does not have the object.
+    fn lacks(&self, name: &ObjectName, now: Instant) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.lacks(name, now))
     }
 
     /// Notes a wait that was given up without an answer.

@@ -12,8 +12,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::units::{ByteSize, Glob};
 use super::{
-    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects, TargetShape,
-    Upstream,
+    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects,
+    ParentsChoice, TargetShape, Upstream,
 };
 
 /// Longest `listen.name`, in bytes: it is repeated in the head of every answer.
@@ -133,6 +133,7 @@ impl Default for Upstream {
             idle_connections: 32,
             // Apache closes at 5 s (KeepAliveTimeout); whoever closes first does not race with a request.
             idle_timeout: Duration::from_secs(4),
+            parents_choice: ParentsChoice::Ordered,
             direct: true,
             ca_files: Vec::new(),
         }

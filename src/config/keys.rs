@@ -303,6 +303,9 @@ table! { Once upstream: "time and connections given to mirrors and parents"
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long these are kept; below the 5 s after which Apache closes them from its side";
+    PARENTS_CHOICE "parents_choice", Accepts::OneOf(&["ordered", "rendezvous"]), Absent::Value(r#""ordered""#),
+        "which parent is asked first: the first one written, or the one whose share a name falls into, so that together \
+         they hold more; all machines of a site must list the same parents for that";
     DIRECT "direct", Accepts::Switch, Absent::Value("true"),
         "whether the servers themselves are asked when no parent answers";
     CA_FILES "ca_files", Accepts::List(&FILE), Absent::Value("[]"),

@@ -127,6 +127,7 @@ fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MAX_CONNECTIONS, upstream.max_connections)?;
     p.key(&key::IDLE_CONNECTIONS, upstream.idle_connections)?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(upstream.idle_timeout)))?;
+    p.key(&key::PARENTS_CHOICE, quoted(upstream.parents_choice.as_str()))?;
     p.key(&key::DIRECT, upstream.direct)?;
     p.key(&key::CA_FILES, list(upstream.ca_files.iter().map(|file| file.display())))
 }

@@ -13,7 +13,7 @@ use toml::de::DeTable;
 use super::error::Fault;
 use super::{
     Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects, Parent,
-    TargetShape, Upstream, check, keys,
+    ParentsChoice, TargetShape, Upstream, check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -150,6 +150,7 @@ fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {
 fn upstream(section: &mut Section<'_, '_>) -> Upstream {
     use keys::upstream as key;
     let default = Upstream::default();
+    let choice = |text: &str| text::choice(text, ParentsChoice::ALL, ParentsChoice::as_str);
     Upstream {
         connect_timeout: section.duration(&key::CONNECT_TIMEOUT).unwrap_or(default.connect_timeout),
         first_byte_timeout: section.duration(&key::FIRST_BYTE_TIMEOUT).unwrap_or(default.first_byte_timeout),
@@ -158,6 +159,7 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
         idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(default.idle_connections),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
+        parents_choice: section.text(&key::PARENTS_CHOICE, choice).unwrap_or(default.parents_choice),
         direct: section.switch(&key::DIRECT).unwrap_or(default.direct),
         ca_files: section.list(&key::CA_FILES, text::absolute_path).unwrap_or(default.ca_files),
     }

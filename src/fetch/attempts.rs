@@ -28,6 +28,9 @@ impl Attempts {
         match outcome {
             UpstreamOutcome::NotFound => self.not_found += 1,
             UpstreamOutcome::BadLength => self.corrupt += 1,
+            // A cache further up is to us what we are to clients: they should leave it as they leave us.
+            UpstreamOutcome::CannotServe => self.ours += 1,
+            _ if status == StatusCode::GATEWAY_TIMEOUT => self.late += 1,
             _ => self.other += 1,
         }
         self.note(candidate, format_args!("answered {status}"));

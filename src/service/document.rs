@@ -14,7 +14,13 @@ use crate::request::Verb;
 use crate::response::body::Body;
 use crate::response::whole;
 use crate::tally::Tally;
-use crate::upstream::RouteKind;
+use crate::upstream::Wanted;
+
+impl Place {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted::Document(self.path.as_str())
+    }
+}
 
 impl Worker {
     /// Anything that is not an object.
@@ -29,12 +35,12 @@ impl Worker {
         let place = Arc::new(place);
         let asked = Arc::clone(&place);
         let fetch = move |request: UpstreamRequest| async move {
-            worker.fetch(&place, RouteKind::Document).document(request.method, request.headers).await
+            worker.fetch(&place, place.wanted()).document(request.method, request.headers).await
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {
                 if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
-                    note_first(&self.fetch(&asked, RouteKind::Document), tally);
+                    note_first(&self.fetch(&asked, asked.wanted()), tally);
                 }
                 let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);

@@ -1,19 +1,19 @@
 //! The order in which candidates are asked.
 //!
-//! Nobody is ever left out: a server in trouble is only asked behind the others, and when all are in trouble, all are
-//! still tried in their usual order.
+//! Nobody is ever left out: a server in trouble, or without the object, is only asked behind the others, and when all are,
+//! all are still tried in their usual order.
 
 use tokio::time::Instant;
 
-use super::Candidate;
 use super::health::Standing;
+use super::{Candidate, Upstream, Wanted};
 
-/// Sorts by health; servers of equal health keep their order. If the first one is due to be tried again, this request
-/// is the one that tries it, and the caller must send it.
-pub(super) fn by_health(candidates: &mut [Candidate], now: Instant) {
+/// Sorts by what is known; servers of which the same is known keep their order. If the first one is due to be tried again,
+/// this request is the one that tries it, and the caller must send it.
+pub(super) fn sort(candidates: &mut [Candidate], wanted: Wanted<'_>, now: Instant) {
     // Another worker may take a probe between two looks: each round that loses one puts that server further back.
     for _ in 1..candidates.len() {
-        candidates.sort_by_cached_key(|candidate| place(candidate.upstream.standing(now)));
+        candidates.sort_by_cached_key(|candidate| place(&candidate.upstream, wanted, now));
         let first = &candidates[0].upstream;
         if first.standing(now) != Standing::Due || first.claim_probe(now) {
             return;
@@ -21,11 +21,13 @@ pub(super) fn by_health(candidates: &mut [Candidate], now: Instant) {
     }
 }
 
-/// Behind how many kinds of servers one of this standing is asked.
-fn place(standing: Standing) -> u8 {
-    match standing {
-        Standing::Good | Standing::Due => 0,
+/// Behind how many kinds of servers this one is asked. An absence is told at once, a server in trouble takes its time.
+fn place(upstream: &Upstream, wanted: Wanted<'_>, now: Instant) -> u8 {
+    let absent = matches!(wanted, Wanted::Object(name) if upstream.lacks(name, now));
+    match upstream.standing(now) {
+        Standing::Out => 3,
+        _ if absent => 2,
         Standing::Probing => 1,
-        Standing::Out => 2,
+        Standing::Good | Standing::Due => 0,
     }
 }

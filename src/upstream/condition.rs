@@ -1,5 +1,5 @@
-//! What all workers know about one configured server: its circuit, its speed, its last failure; and who is told when
-//! that changes: the log and the metrics.
+//! What all workers know about one configured server: its circuit, its speed, what it lacks, its last failure; and who is
+//! told when that changes: the log and the metrics.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
 use tokio::time::Instant;
 
+use super::absence::Absences;
 use super::health::{Cause, Change, Circuit, Standing};
 use super::latency::Latency;
 use super::{Role, UpstreamOutcome};
+use crate::digest::ObjectName;
 use crate::metrics::UpstreamMetrics;
 
 /// A second request is not sent earlier than this: less is within the noise of a busy machine.
@@ -27,6 +29,7 @@ pub(super) struct Condition {
 struct State {
     circuit: Circuit,
     latency: Latency,
+    absences: Absences,
     last_failure: Option<(UpstreamOutcome, Instant)>,
 }
 
@@ -51,8 +54,12 @@ pub struct UpstreamStatus {
 
 impl Condition {
     pub(super) fn new(metrics: &UpstreamMetrics, label: &str) -> Self {
-        let state =
-            State { circuit: Circuit::new(fastrand::u64(..)), latency: Latency::new(), last_failure: None };
+        let state = State {
+            circuit: Circuit::new(fastrand::u64(..)),
+            latency: Latency::new(),
+            absences: Absences::default(),
+            last_failure: None,
+        };
         let healthy = metrics.healthy.with_label_values(&[label]);
         healthy.set(1);
         Self { state: Mutex::new(state), healthy, opened: metrics.circuit_opened.with_label_values(&[label]) }
@@ -104,6 +111,14 @@ impl Condition {
 
     pub(super) fn claim_probe(&self, now: Instant) -> bool {
         self.state.lock().circuit.claim_probe(now)
+    }
+
+    pub(super) fn note_absent(&self, name: &ObjectName) {
+        self.state.lock().absences.note(name, Instant::now());
+    }
+
+    pub(super) fn lacks(&self, name: &ObjectName, now: Instant) -> bool {
+        self.state.lock().absences.has(name, now)
     }
 
     pub(super) fn observe(&self, wait: Duration) {

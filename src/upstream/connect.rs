@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
@@ -33,6 +34,8 @@ const MAX_HEAD: usize = 32 << 10;
 /// When TCP looks after a silent peer, for connections that idle or wait for an answer.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long an attempt to connect may take before another address is tried beside it (RFC 8305 §8).
+const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// An open HTTP/1.1 connection, closed when dropped. Requests have no bodies.
 pub(super) struct Connection {
@@ -64,27 +67,35 @@ impl Connector {
         }
     }
 
-    /// Tries the addresses one after the other. Each gets an even share of the time left, so that one that
-    /// leads nowhere does not keep the next from being tried.
+    /// Happy Eyeballs (RFC 8305 §5): tries the addresses one after the other without waiting for the end of an attempt
+    /// longer than [`NEXT_ATTEMPT`]. The first connection wins, the other attempts are given up.
     async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
         let addresses = self.permitted_addresses(server, by).await?;
+        let mut untried = addresses.into_iter();
+        let mut attempts = JoinSet::new();
         let mut last = Failure::ConnectTimeout;
-        for (place, &ip) in addresses.iter().enumerate() {
-            let address = SocketAddr::new(ip, server.port);
-            let now = Instant::now();
-            let left = u32::try_from(addresses.len() - place).unwrap_or(u32::MAX);
-            let share = now + by.saturating_duration_since(now) / left;
-            match timeout_at(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
+        loop {
+            let next = untried.next();
+            if let Some(ip) = next {
+                let address = SocketAddr::new(ip, server.port);
+                attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+            } else if attempts.is_empty() {
+                return Err(last);
+            }
+            let patience = if next.is_some() { by.min(Instant::now() + NEXT_ATTEMPT) } else { by };
+            match timeout_at(patience, attempts.join_next()).await {
+                Ok(Some(Ok((address, Ok(stream))))) => {
                     self.access.connected(server, local_ip(&stream, address)?, address)?;
                     tune(&stream).map_err(|error| Failure::from_connect(address, &error))?;
                     return Ok(stream);
                 }
-                Ok(Err(error)) => last = Failure::from_connect(address, &error),
-                Err(_) => last = Failure::ConnectTimeout,
+                Ok(Some(Ok((address, Err(error))))) => last = Failure::from_connect(address, &error),
+                // Nothing aborts an attempt but the end of this function, and connecting does not panic.
+                Ok(Some(Err(_)) | None) => {}
+                Err(_) if Instant::now() >= by => return Err(Failure::ConnectTimeout),
+                Err(_) => {}
             }
         }
-        Err(last)
     }
 
     /// The addresses of `server` that the access rules permit; never empty.

@@ -21,6 +21,10 @@ pub enum UpstreamOutcome {
     ClientError,
     /// 5xx.
     ServerError,
+    /// A parent says that the server behind it is in trouble; the parent itself is well.
+    Behind,
+    /// A parent says that it cannot, or may not, serve us.
+    CannotServe,
     /// The bytes do not deserve the name they were asked for by.
     BadDigest,
     /// The body has another length than announced, here or by another upstream.
@@ -57,13 +61,15 @@ pub enum UpstreamOutcome {
 
 impl UpstreamOutcome {
     /// Every outcome, in the order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Ok,
         Self::NotModified,
         Self::Redirect,
         Self::NotFound,
         Self::ClientError,
         Self::ServerError,
+        Self::Behind,
+        Self::CannotServe,
         Self::BadDigest,
         Self::BadLength,
         Self::Cancelled,
@@ -103,6 +109,8 @@ impl UpstreamOutcome {
             Self::NotFound => "not_found",
             Self::ClientError => "http_4xx",
             Self::ServerError => "http_5xx",
+            Self::Behind => "behind",
+            Self::CannotServe => "cannot_serve",
             Self::BadDigest => "bad_digest",
             Self::BadLength => "bad_length",
             Self::Cancelled => "cancelled",
@@ -131,6 +139,8 @@ impl UpstreamOutcome {
             Self::NotFound => "it does not have what was asked for",
             Self::ClientError => "it answered with a 4xx status",
             Self::ServerError => "it answered with a 5xx status",
+            Self::Behind => "the server behind it is in trouble",
+            Self::CannotServe => "it cannot, or may not, serve us",
             Self::BadDigest => "it sent bytes that do not match their checksum",
             Self::BadLength => "it sent a body of the wrong length",
             Self::Cancelled => "its answer was no longer needed",
@@ -152,7 +162,10 @@ impl UpstreamOutcome {
 
     /// Whether it speaks for the server: it was there, and did what could be expected.
     pub const fn is_success(self) -> bool {
-        matches!(self, Self::Ok | Self::NotModified | Self::Redirect | Self::NotFound | Self::ClientError)
+        matches!(
+            self,
+            Self::Ok | Self::NotModified | Self::Redirect | Self::NotFound | Self::ClientError | Self::Behind
+        )
     }
 
     /// Whether it speaks against the server. What does neither was not the server's doing.

@@ -1,8 +1,8 @@
 //! Which servers may serve a request, and in which order.
 //!
-//! Parents come first, then the strata. Objects are the same everywhere, so the mirrors are asked in the
+//! Parents come first, in the order written or by rendezvous, then the strata. Objects are the same everywhere, so the mirrors are asked in the
 //! order of their group; a document is asked of the host that the client named first, since strata may differ
-//! by a revision. Whoever is in trouble is asked behind all others.
+//! by a revision. Whoever is in trouble, or lacks the object, is asked behind the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use tokio::time::Instant;
 use super::condition::{Condition, UpstreamStatus};
 use super::connect::Connector;
 use super::outcome::Counters;
+use super::rendezvous::{self, Rendezvous};
 use super::resolve::{Resolver, Source};
 use super::tls::{Tls, TlsSetupError};
 use super::{Role, Upstream, choice};
 use crate::access::Access;
-use crate::config::{self, Glob, MirrorGroup, Parent, Scheme, ServerUrl};
+use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice, Scheme, ServerUrl};
+use crate::digest::ObjectName;
 use crate::metrics::UpstreamMetrics;
 
 /// The label of all servers that are not configured.
@@ -25,6 +27,8 @@ const OTHER: &str = "other";
 /// The servers and the way to them; shared by all workers.
 pub struct Upstreams {
     parents: Vec<Arc<Upstream>>,
+    /// Who of them is responsible for what; `None` where they are asked in the order written.
+    rendezvous: Option<Rendezvous>,
     groups: Vec<Group>,
     /// Counters of servers that are not configured.
     other: Arc<Counters>,
@@ -56,16 +60,26 @@ pub struct RouteQuery<'a> {
     /// The repository, where the path tells.
     pub repository: Option<&'a str>,
     /// Object or document.
-    pub kind: RouteKind,
+    pub wanted: Wanted<'a>,
 }
 
-/// Whether the answer is the same everywhere.
+/// What is wanted, under the name by which it is shared out among parents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouteKind {
-    /// Named by its checksum.
-    Object,
-    /// Anything else.
-    Document,
+pub enum Wanted<'a> {
+    /// Named by its checksum: the same everywhere.
+    Object(&'a ObjectName),
+    /// Anything else, by path and query.
+    Document(&'a str),
+}
+
+impl Wanted<'_> {
+    /// The same in every process and on every machine.
+    fn hash64(&self) -> u64 {
+        match self {
+            Self::Object(name) => name.hash64(),
+            Self::Document(path) => rendezvous::hash(path),
+        }
+    }
 }
 
 /// A server that may serve a request, and how to put the request to it.
@@ -144,6 +158,12 @@ impl Upstreams {
                     serves: group.serves.clone(),
                 })
                 .collect(),
+            rendezvous: match config.parents_choice {
+                ParentsChoice::Ordered => None,
+                ParentsChoice::Rendezvous => {
+                    Some(Rendezvous::new(parents.iter().map(|parent| parent.url.to_string())))
+                }
+            },
             parents: parents.iter().map(|parent| upstream(&parent.url, Role::Parent)).collect(),
             other: Arc::new(Counters::resolve(&metrics, OTHER)),
             limits: config.clone(),
@@ -162,15 +182,14 @@ impl Upstreams {
             (None, Some(first)) => Arc::clone(&first.url),
             (None, None) => return Vec::new(),
         };
-        let parents = self.parents.iter().map(|parent| Candidate {
-            upstream: Arc::clone(parent),
-            form: Form::Absolute(Arc::clone(&target)),
-        });
+        let parents = self
+            .parents_for(query.wanted)
+            .map(|upstream| Candidate { upstream, form: Form::Absolute(Arc::clone(&target)) });
         let direct = self.limits.direct || self.parents.is_empty();
         let strata = strata.into_iter().filter(|_| direct);
         let strata = strata.map(|upstream| Candidate { upstream, form: Form::Origin });
         let mut candidates: Vec<_> = parents.chain(strata).collect();
-        choice::by_health(&mut candidates, Instant::now());
+        choice::sort(&mut candidates, query.wanted, Instant::now());
         candidates
     }
 
@@ -216,6 +235,15 @@ impl Upstreams {
         }
     }
 
+    /// All parents, the one that is responsible first.
+    fn parents_for(&self, wanted: Wanted<'_>) -> impl Iterator<Item = Arc<Upstream>> {
+        let order = match &self.rendezvous {
+            Some(rendezvous) => rendezvous.order(wanted.hash64()),
+            None => (0..self.parents.len()).collect(),
+        };
+        order.into_iter().map(|place| Arc::clone(&self.parents[place]))
+    }
+
     /// The strata that may serve the request, best first.
     fn strata(&self, query: RouteQuery<'_>) -> Vec<Arc<Upstream>> {
         let Some(named) = query.named else {
@@ -226,7 +254,7 @@ impl Upstreams {
             return vec![self.unconfigured(named)];
         };
         let mut strata = group.mirrors.clone();
-        if query.kind == RouteKind::Document {
+        if let Wanted::Document(_) = query.wanted {
             // Stable: behind the named host the group's order stays.
             strata.sort_by_key(|mirror| mirror.url() != named);
         }

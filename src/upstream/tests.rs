@@ -18,7 +18,7 @@ use super::resolve::Source;
 use super::resolve::tests::Table;
 use super::*;
 use crate::access::Access;
-use crate::config::{self, Glob, MirrorGroup, Parent};
+use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice};
 use crate::metrics::{Metrics, UpstreamMetrics};
 
 /// What a test is set up with; [`Setup::client`] makes it real.
@@ -56,6 +56,7 @@ fn limits() -> config::Upstream {
         max_connections: 8,
         idle_connections: 4,
         idle_timeout: Duration::from_secs(4),
+        parents_choice: ParentsChoice::Ordered,
         direct: true,
         ca_files: Vec::new(),
     }
@@ -116,7 +117,7 @@ impl Tested {
     /// The first candidate for a document of the host named.
     fn candidate(&self, named: &str) -> Candidate {
         let named = named.parse().unwrap();
-        let query = RouteQuery { named: Some(&named), repository: None, kind: RouteKind::Document };
+        let query = RouteQuery { named: Some(&named), repository: None, wanted: Wanted::Document("/x") };
         self.upstreams.route(query).remove(0)
     }
 

@@ -1,6 +1,6 @@
 //! Servers in trouble: asked last while they are, and again when they have recovered, without an operator.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::PATIENCE;
 use crate::support::metric::metric;
@@ -92,4 +92,53 @@ async fn a_document_comes_from_another_mirror_while_the_named_one_is_in_trouble(
     while proxy.get(named.url(DOCUMENT)).await.body != "named" {
         assert!(start.elapsed() < PATIENCE);
     }
+}
+
+#[tokio::test]
+async fn a_mirror_without_an_object_is_not_asked_first_again_at_once() {
+    let (here, nowhere) = (Object::generate(1, 3_000), Object::generate(2, 3_000));
+    let behind = Origin::new().run();
+    let ahead = Origin::new().object(&here).run();
+    let proxy = Proxy::start(forgetful(&[&behind, &ahead])).await;
+    for _ in 0..10 {
+        assert_eq!(proxy.get(behind.url(&here.path())).await.body, here.bytes);
+    }
+    // Once for every five seconds that a slow machine takes for the ten.
+    assert!(behind.requests() <= 3, "asked {} times", behind.requests());
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.status(), 404);
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.status(), 404);
+    ahead.set_object(&nowhere);
+    assert_eq!(proxy.get(behind.url(&nowhere.path())).await.body, nowhere.bytes, "as soon as it is there");
+}
+
+#[tokio::test]
+async fn too_few_connections_are_our_trouble_and_pass_by_themselves() {
+    let (first, second) = (Object::generate(1, 3_000), Object::generate(2, 3_000));
+    let stratum = Origin::new().object(&first).object(&second).fault(Fault::HoldHead.on(first.path())).run();
+    let setup = site(&[&stratum]).with(|config| {
+        config.listen.workers = 1;
+        config.upstream.connect_timeout = Duration::from_millis(300);
+        config.upstream.max_connections = 1;
+        config.upstream.idle_connections = 1;
+    });
+    let proxy = Proxy::start(setup).await;
+    let waiting = proxy.get_n(1, stratum.url(&first.path()));
+    stratum.until_requests(1).await;
+    let start = Instant::now();
+    let refused = proxy.get(stratum.url(&second.path())).await;
+    assert_eq!(refused.status(), 421, "the client goes to its next proxy");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "long before it would by itself: {:?}",
+        start.elapsed()
+    );
+    let busy = metric("substratum_upstream_requests_total").label("outcome", "busy");
+    proxy.until(busy.eq(1)).await;
+    proxy.until(metric("substratum_upstream_healthy").label("upstream", &stratum.base()).eq(1)).await;
+
+    stratum.release();
+    for answer in waiting.all().await {
+        assert_eq!(answer.unwrap().body, first.bytes);
+    }
+    assert_eq!(proxy.get(stratum.url(&second.path())).await.body, second.bytes);
 }

@@ -13,6 +13,7 @@ mod documents;
 mod fixture_tree;
 mod headers;
 mod health;
+mod hierarchy;
 mod mirrors;
 mod one_copy;
 mod operators;

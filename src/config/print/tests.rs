@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     Access, AccessLogFormat, ByteSize, Disk, Documents, Glob, Listen, Log, Memory, MirrorGroup, Objects,
-    Parent, TargetShape, Upstream,
+    Parent, ParentsChoice, TargetShape, Upstream,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -151,11 +151,19 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         wait(3_600_000),
         1usize..=65_535,
         0.0..=1.0,
-        any::<bool>(),
+        (select(&ParentsChoice::ALL[..]), any::<bool>()),
         vec(file(), 0..3),
     )
         .prop_map(
-            |(connect_timeout, first_byte_timeout, wait, max_connections, idle, direct, ca_files)| Upstream {
+            |(
+                connect_timeout,
+                first_byte_timeout,
+                wait,
+                max_connections,
+                idle,
+                (parents_choice, direct),
+                ca_files,
+            )| Upstream {
                 connect_timeout,
                 first_byte_timeout,
                 head_deadline: connect_timeout.max(first_byte_timeout).max(wait),
@@ -163,6 +171,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 max_connections,
                 idle_connections: (max_connections as f64 * idle) as usize,
                 idle_timeout: wait,
+                parents_choice,
                 direct,
                 ca_files,
             },

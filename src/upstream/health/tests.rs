@@ -58,8 +58,14 @@ fn about(time: Duration, seconds: u64) -> bool {
 #[test]
 fn every_outcome_says_something_or_nothing() {
     let nothing = [Outcome::Cancelled, Outcome::Forbidden, Outcome::Busy, Outcome::Exhausted];
-    let good =
-        [Outcome::Ok, Outcome::NotModified, Outcome::Redirect, Outcome::NotFound, Outcome::ClientError];
+    let good = [
+        Outcome::Ok,
+        Outcome::NotModified,
+        Outcome::Redirect,
+        Outcome::NotFound,
+        Outcome::ClientError,
+        Outcome::Behind,
+    ];
     for outcome in Outcome::ALL {
         let mut play = Play::new();
         let opened_after = (1..=10).find(|_| play.record(outcome).is_some());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -41,6 +42,33 @@ async fn the_next_address_is_tried() {
     // Nobody listens on the first two.
     let tested = setup().name("mirror.example", &["::1", "127.0.0.2", "127.0.0.1"]).mirror(&url).client();
     assert_eq!(tested.fetch(&url).await.unwrap(), "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_leads_nowhere_costs_a_quarter_of_a_second() {
+    let server = Server::play(&[&[Read, Write(HELLO)]]).await;
+    let _silent = [Silent::at("127.0.0.2", server.port()), Silent::at("127.0.0.3", server.port())];
+    let url = format!("http://mirror.example:{}", server.port());
+    let addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.1"];
+    let tested = setup().name("mirror.example", &addresses).mirror(&url).client();
+    let start = Instant::now();
+    assert_eq!(tested.fetch(&url).await.unwrap(), "hello");
+    assert_eq!(start.elapsed().as_millis() / 10, 50, "two such addresses");
+    let tested = setup().name("mirror.example", &addresses[..2]).mirror(&url).client();
+    let start = Instant::now();
+    assert_eq!(tested.fetch(&url).await, Err(Failure::ConnectTimeout));
+    assert_eq!(start.elapsed().as_millis() / 10, 150, "both within connect_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_waited_for() {
+    let server = Server::play(&[&[Read, Write(HELLO)]]).await;
+    let url = format!("http://mirror.example:{}", server.port());
+    let addresses = ["127.0.0.2", "127.0.0.3", "::1", "127.0.0.1"];
+    let tested = setup().name("mirror.example", &addresses).mirror(&url).client();
+    let start = Instant::now();
+    assert_eq!(tested.fetch(&url).await.unwrap(), "hello");
+    assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -140,4 +168,30 @@ async fn serve_tls(certificate: &CertifiedKey<rcgen::KeyPair>) -> (u16, OwnedTas
         stream.shutdown().await.unwrap();
     });
     (port, task)
+}
+
+/// An address that answers no attempt to connect: its queue is full, and nobody takes anything from it.
+struct Silent {
+    _listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl Silent {
+    fn at(ip: &str, port: u16) -> Self {
+        let address = std::net::SocketAddr::new(ip.parse().unwrap(), port).into();
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&address).unwrap();
+        listener.listen(0).unwrap();
+        let mut queued = Vec::new();
+        // Whatever the system rounds the length of its queue up to, this is more.
+        for _ in 0..4 {
+            let client = socket();
+            client.set_nonblocking(true).unwrap();
+            // It is in progress.
+            let _ = client.connect(&address);
+            queued.push(client);
+        }
+        Self { _listener: listener, _queued: queued }
+    }
 }

@@ -1,6 +1,7 @@
 //! Who is asked, in which order, in which form.
 
 use super::*;
+use crate::digest::{Algorithm, ObjectName};
 
 fn group(urls: &[&str], serves: &[&str]) -> MirrorGroup {
     MirrorGroup {
@@ -26,10 +27,14 @@ enum Direct {
     Never,
 }
 
+fn object_name() -> ObjectName {
+    ObjectName::of(Algorithm::Sha1, b"x")
+}
+
 /// The hosts in order; a parent as `parent(target)`.
-fn route(tested: &Tested, named: Option<&str>, repository: Option<&str>, kind: RouteKind) -> String {
+fn route(tested: &Tested, named: Option<&str>, repository: Option<&str>, wanted: Wanted<'_>) -> String {
     let named = named.map(|host| format!("http://{host}").parse().unwrap());
-    let candidates = tested.upstreams.route(RouteQuery { named: named.as_ref(), repository, kind });
+    let candidates = tested.upstreams.route(RouteQuery { named: named.as_ref(), repository, wanted });
     let words = candidates.iter().map(|candidate| {
         let asked = &candidate.upstream.url().host;
         match &candidate.form {
@@ -42,58 +47,67 @@ fn route(tested: &Tested, named: Option<&str>, repository: Option<&str>, kind: R
 
 #[test]
 fn without_parents() {
-    use RouteKind::{Document, Object};
+    let (object, document) = (Wanted::Object(&object_name()), Wanted::Document("/x"));
     let (cern, egi) = (Some("x.cern.ch"), Some("x.egi.eu"));
     let table = [
-        (Some("a"), cern, Object, "a b c"),
-        (Some("c"), cern, Object, "a b c"),
-        (Some("c"), cern, Document, "c a b"),
-        (Some("b"), cern, Document, "b a c"),
+        (Some("a"), cern, object, "a b c"),
+        (Some("c"), cern, object, "a b c"),
+        (Some("c"), cern, document, "c a b"),
+        (Some("b"), cern, document, "b a c"),
         // In two groups: the one that serves the repository, else the first.
-        (Some("b"), egi, Object, "b d"),
-        (Some("b"), Some("x.org"), Object, "a b c"),
-        (Some("b"), None, Document, "b a c"),
+        (Some("b"), egi, object, "b d"),
+        (Some("b"), Some("x.org"), object, "a b c"),
+        (Some("b"), None, document, "b a c"),
         // In a group, whatever it serves.
-        (Some("d"), cern, Object, "b d"),
-        (Some("e"), cern, Object, "e"),
-        (Some("e"), None, Document, "e"),
-        (None, cern, Object, "a b c"),
-        (None, egi, Document, "b d"),
-        (None, None, Document, "a b c"),
-        (None, Some("x.org"), Object, ""),
+        (Some("d"), cern, object, "b d"),
+        (Some("e"), cern, object, "e"),
+        (Some("e"), None, document, "e"),
+        (None, cern, object, "a b c"),
+        (None, egi, document, "b d"),
+        (None, None, document, "a b c"),
+        (None, Some("x.org"), object, ""),
     ];
     let tested = network(&[], Direct::Allowed);
-    for (named, repository, kind, expected) in table {
-        assert_eq!(route(&tested, named, repository, kind), expected, "{named:?} {repository:?} {kind:?}");
+    for (named, repository, wanted, expected) in table {
+        assert_eq!(
+            route(&tested, named, repository, wanted),
+            expected,
+            "{named:?} {repository:?} {wanted:?}"
+        );
     }
 }
 
 #[test]
 fn with_parents() {
-    use RouteKind::{Document, Object};
+    let (object, document) = (Wanted::Object(&object_name()), Wanted::Document("/x"));
     let (cern, parents) = (Some("x.cern.ch"), ["http://p", "http://q"]);
     let table = [
-        (Direct::Allowed, Some("c"), cern, Object, "p(c) q(c) a b c"),
-        (Direct::Allowed, Some("c"), cern, Document, "p(c) q(c) c a b"),
-        (Direct::Allowed, Some("e"), cern, Object, "p(e) q(e) e"),
-        (Direct::Allowed, None, cern, Object, "p(a) q(a) a b c"),
-        (Direct::Allowed, None, Some("x.org"), Object, ""),
-        (Direct::Never, Some("c"), cern, Object, "p(c) q(c)"),
-        (Direct::Never, Some("e"), None, Document, "p(e) q(e)"),
-        (Direct::Never, None, cern, Object, "p(a) q(a)"),
+        (Direct::Allowed, Some("c"), cern, object, "p(c) q(c) a b c"),
+        (Direct::Allowed, Some("c"), cern, document, "p(c) q(c) c a b"),
+        (Direct::Allowed, Some("e"), cern, object, "p(e) q(e) e"),
+        (Direct::Allowed, None, cern, object, "p(a) q(a) a b c"),
+        (Direct::Allowed, None, Some("x.org"), object, ""),
+        (Direct::Never, Some("c"), cern, object, "p(c) q(c)"),
+        (Direct::Never, Some("e"), None, document, "p(e) q(e)"),
+        (Direct::Never, None, cern, object, "p(a) q(a)"),
     ];
-    for (direct, named, repository, kind, expected) in table {
+    for (direct, named, repository, wanted, expected) in table {
         let tested = network(&parents, direct);
-        assert_eq!(route(&tested, named, repository, kind), expected, "{named:?} {repository:?} {kind:?}");
+        assert_eq!(
+            route(&tested, named, repository, wanted),
+            expected,
+            "{named:?} {repository:?} {wanted:?}"
+        );
     }
     // Without parents, direct is the only way.
-    assert_eq!(route(&network(&[], Direct::Never), Some("c"), cern, Object), "a b c");
+    assert_eq!(route(&network(&[], Direct::Never), Some("c"), cern, object), "a b c");
 }
 
 #[test]
 fn a_server_is_the_same_in_all_groups_and_requests() {
     let tested = network(&[], Direct::Allowed);
-    let query = |repository| RouteQuery { named: None, repository, kind: RouteKind::Object };
+    let name = object_name();
+    let query = |repository| RouteQuery { named: None, repository, wanted: Wanted::Object(&name) };
     let cern = tested.upstreams.route(query(Some("x.cern.ch")));
     let egi = tested.upstreams.route(query(Some("x.egi.eu")));
     assert!(Arc::ptr_eq(&cern[1].upstream, &egi[0].upstream));
@@ -106,7 +120,7 @@ fn outcomes(tested: &Tested, host: &str, outcomes: &[UpstreamOutcome]) {
     let all = tested.upstreams.route(RouteQuery {
         named: Some(&format!("http://{host}").parse().unwrap()),
         repository: None,
-        kind: RouteKind::Document,
+        wanted: Wanted::Document("/x"),
     });
     let of_host = |candidate: &&Candidate| &*candidate.upstream.url().host == host;
     let upstream = &all.iter().find(of_host).unwrap().upstream;
@@ -118,32 +132,32 @@ const CORRUPT: &[UpstreamOutcome] = &[UpstreamOutcome::BadDigest];
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_in_trouble_is_asked_last() {
-    use RouteKind::{Document, Object};
+    let (object, document) = (Wanted::Object(&object_name()), Wanted::Document("/x"));
     let cern = Some("x.cern.ch");
-    let table: [(&[&str], RouteKind, &str); 7] = [
-        (&["a"], Object, "b c a"),
-        (&["b"], Object, "a c b"),
-        (&["a", "b"], Object, "c a b"),
-        (&["a", "b", "c"], Object, "a b c"),
-        (&["b"], Document, "c a b"),
-        (&["c"], Document, "a b c"),
-        (&["e"], Object, "a b c"),
+    let table: [(&[&str], Wanted<'_>, &str); 7] = [
+        (&["a"], object, "b c a"),
+        (&["b"], object, "a c b"),
+        (&["a", "b"], object, "c a b"),
+        (&["a", "b", "c"], object, "a b c"),
+        (&["b"], document, "c a b"),
+        (&["c"], document, "a b c"),
+        (&["e"], object, "a b c"),
     ];
-    for (down, kind, expected) in table {
+    for (down, wanted, expected) in table {
         let tested = network(&[], Direct::Allowed);
         down.iter().for_each(|host| outcomes(&tested, host, DOWN));
-        assert_eq!(route(&tested, Some("c"), cern, kind), expected, "{down:?} {kind:?}");
+        assert_eq!(route(&tested, Some("c"), cern, wanted), expected, "{down:?} {wanted:?}");
     }
     let tested = network(&["http://p", "http://q"], Direct::Allowed);
     outcomes(&tested, "p", DOWN);
-    assert_eq!(route(&tested, Some("c"), cern, Object), "q(c) a b c p(c)");
+    assert_eq!(route(&tested, Some("c"), cern, object), "q(c) a b c p(c)");
     outcomes(&tested, "q", CORRUPT);
-    assert_eq!(route(&tested, Some("c"), cern, Object), "a b c p(c) q(c)");
+    assert_eq!(route(&tested, Some("c"), cern, object), "a b c p(c) q(c)");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_request_tries_the_server_again_that_was_in_trouble() {
-    let object = |tested: &Tested| route(tested, None, Some("x.cern.ch"), RouteKind::Object);
+    let object = |tested: &Tested| route(tested, None, Some("x.cern.ch"), Wanted::Object(&object_name()));
     let tested = network(&[], Direct::Allowed);
     outcomes(&tested, "a", DOWN);
     assert_eq!(object(&tested), "b c a");
@@ -182,4 +196,51 @@ async fn the_condition_of_servers_is_told() {
     tokio::time::advance(Duration::from_secs(1)).await;
     tested.upstreams.sample();
     assert_eq!(healthy("http://b"), 1, "it would be asked in its place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parents_share_the_names_out() {
+    let urls = ["http://p", "http://q", "http://r", "http://s"];
+    let shared = |urls: &[&str]| {
+        let setup = setup().limits(|limits| limits.parents_choice = ParentsChoice::Rendezvous);
+        urls.iter().fold(setup, |setup, url| setup.parent(url)).client()
+    };
+    let (tested, reversed) = (shared(&urls), shared(&urls.iter().copied().rev().collect::<Vec<_>>()));
+    let names: Vec<_> = (0..100_u8).map(|n| ObjectName::of(Algorithm::Sha1, &[n])).collect();
+    let routes = |tested: &Tested| -> Vec<String> {
+        names.iter().map(|name| route(tested, Some("a"), None, Wanted::Object(name))).collect()
+    };
+    let before = routes(&tested);
+    assert_eq!(before, routes(&reversed), "whatever the order in which they are written");
+    let first_letters: std::collections::BTreeSet<_> = before.iter().map(|route| &route[..1]).collect();
+    assert_eq!(first_letters.len(), 4);
+    outcomes(&tested, "q", DOWN);
+    for (before, after) in before.iter().zip(routes(&tested)) {
+        let without = before.replace("q(a) ", "");
+        assert_eq!(after, format!("{without} q(a)"), "its names go to the next ones, all others stay");
+    }
+    let paths = |n: usize| route(&tested, Some("a"), None, Wanted::Document(&format!("/{n}")));
+    assert!((1..50).any(|n| paths(n)[..1] != paths(0)[..1]), "documents are shared out, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_without_the_object_is_asked_for_it_behind_the_others() {
+    let tested = network(&["http://p"], Direct::Allowed);
+    let (name, other) = (object_name(), ObjectName::of(Algorithm::Sha1, b"y"));
+    let object = |name| route(&tested, None, Some("x.cern.ch"), Wanted::Object(name));
+    let query = RouteQuery { named: None, repository: None, wanted: Wanted::Object(&name) };
+    let [parent, a, b, c] = &tested.upstreams.route(query)[..] else { panic!("four candidates") };
+    parent.upstream.note_absent(&name);
+    a.upstream.note_absent(&name);
+    assert_eq!(object(&name), "p(a) b c a");
+    assert_eq!(object(&other), "p(a) a b c");
+    assert_eq!(route(&tested, None, None, Wanted::Document("/x")), "p(a) a b c");
+    outcomes(&tested, "b", DOWN);
+    assert_eq!(object(&name), "p(a) c a b", "rather than one in trouble");
+    c.upstream.note_absent(&name);
+    b.upstream.record(UpstreamOutcome::Ok);
+    b.upstream.note_absent(&name);
+    assert_eq!(object(&name), "p(a) a b c", "all are still asked");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(object(&name), "p(a) a b c");
 }

@@ -32,7 +32,7 @@ impl Selector {
     }
 
     /// The value in a text of `/metrics`; 0 when there is no such line.
-    fn read(&self, text: &str) -> f64 {
+    pub fn read(&self, text: &str) -> f64 {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines.filter_map(|line| self.value(line)).sum()
     }

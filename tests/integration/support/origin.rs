@@ -257,6 +257,11 @@ impl Stratum {
         self.stage.content.lock().overlay.insert(path.to_owned(), page);
     }
 
+    /// From now on also has a generated object.
+    pub fn set_object(&self, object: &Object) {
+        self.stage.content.lock().object(object.path(), object.bytes.clone());
+    }
+
     /// Makes revision `n` of `repository` the current one.
     pub fn set_revision(&self, repository: &str, n: u32) {
         self.stage.content.lock().set_revision(repository, n);
