@@ -90,6 +90,12 @@ impl Access {
         if self.clients.iter().any(|net| net.contains(&ip)) { Ok(()) } else { Err(Denial::Client(ip)) }
     }
 
+    /// Whether objects are served: what [`Access::target`] says of the URL of any of them.
+    pub fn objects(&self) -> Result<(), Denial> {
+        let serves = |shape| matches!(shape, &TargetShape::Cvmfs | &TargetShape::Any);
+        if self.targets.iter().any(serves) { Ok(()) } else { Err(Denial::Target) }
+    }
+
     /// Whether URLs like this one are served. A shape is a matter of the path; only Frontier's includes the
     /// query.
     pub fn target(&self, path_and_query: &str) -> Result<(), Denial> {

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use status::Status;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::watch;
 
 use crate::access::Access;
 use crate::access_log::{self, AccessLog};
@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
 use crate::document::Documents;
+use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::bind::{self, BindError};
@@ -116,9 +117,12 @@ impl App {
             log: None,
         };
 
+        let hedges = Arc::new(HedgeBudget::default());
         let limit = ConnectionLimit::new(config.listen.max_connections);
-        // A fill runs on the worker that led it, for the readers of all: no worker leaves before all are drained.
-        let drained = Arc::new(Barrier::new(workers));
+        // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their
+        // token.
+        let (all_drained, token) = watch::channel(());
+        let all_drained = Arc::new(all_drained);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
         for (number, listeners) in sockets.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -135,6 +139,7 @@ impl App {
                 recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
                 objects: config.objects.clone(),
                 upstream: config.upstream.clone(),
+                hedges: Arc::clone(&hedges),
             };
             let server = Server::new(
                 Arc::new(worker),
@@ -143,19 +148,21 @@ impl App {
                 metrics.server.clone(),
                 phases.clone(),
             );
-            let drained = Arc::clone(&drained);
+            let (all_drained, token) = (Arc::clone(&all_drained), token.clone());
             let run = move || {
                 runtime.block_on(async {
                     if let Err(error) = server.run(listeners).await {
                         tracing::error!(%error, "a worker cannot serve");
                     }
-                    drained.wait().await;
+                    drop(token);
+                    all_drained.closed().await;
                 });
                 // A name that is being looked up, or a disk that hangs, must not keep the process.
                 runtime.shutdown_timeout(LAST_WORDS);
             };
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
+        drop(token);
         app.log = Some(log);
 
         if let Some(socket) = admin_socket {

@@ -78,6 +78,7 @@ impl Cache {
         disk: Option<Disk>,
         metrics: CacheMetrics,
     ) -> Arc<Self> {
+        metrics.memory_capacity.set(i64::try_from(memory.capacity.bytes()).unwrap_or(i64::MAX));
         Arc::new(Self {
             memory: Memory::new(memory),
             disk,
@@ -100,12 +101,20 @@ impl Cache {
         }
     }
 
-    /// The object in either tier.
+    /// The object in either tier, or between them.
     pub fn find(&self, name: &ObjectName) -> Option<Object> {
         if let Some(object) = self.memory.get(name) {
             return Some(Object::Memory(object));
         }
-        self.disk.as_ref()?.get(name).map(Object::Disk)
+        let disk = self.disk.as_ref()?;
+        disk.get(name).map(Object::Disk).or_else(|| self.waiting_for_disk(name).map(Object::Memory))
+    }
+
+    /// What the memory tier did not take or keep can be found before it is written, too: a large object that many
+    /// ask for would otherwise be fetched once more.
+    fn waiting_for_disk(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
+        let (chunks, stored_at) = self.disk.as_ref()?.queued(name)?;
+        Some(Arc::new(MemoryObject::new(chunks.to_vec(), stored_at)))
     }
 
     /// The same without looking on disk, for whoever found the record there unreadable.
@@ -116,7 +125,7 @@ impl Cache {
             return Lookup::Join(reader);
         }
         // Another fill may have been committed since the first look.
-        if let Some(object) = self.memory.get(name) {
+        if let Some(object) = self.memory.get(name).or_else(|| self.waiting_for_disk(name)) {
             return Lookup::Hit(Object::Memory(object));
         }
         let (writer, reader) = FillWriter::new(Arc::clone(self), *name);

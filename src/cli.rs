@@ -1,6 +1,7 @@
 //! The command line: arguments -> a command and its exit status.
 
 pub mod check;
+pub mod demo;
 pub mod serve;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ enum Command {
     Serve,
     /// Read the configuration, print what it comes to, start nothing
     Check,
+    /// Show on this machine alone what the tier does: strata, caches, jobs, faults
+    Demo(demo::Options),
 }
 
 /// Runs the command.
@@ -42,6 +45,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
+        },
+        Command::Demo(options) => match demo::run(&options) {
+            Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,
+            Ok(demo::Verdict::Broken) => ExitCode::FAILURE,
+            Err(error) => fail(&error, error.exit_code()),
         },
     }
 }

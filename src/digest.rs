@@ -73,19 +73,18 @@ impl ObjectName {
 
     /// A name from lower-case hexadecimal digits; upper case is refused, since stratum paths are case sensitive.
     pub fn from_hex(algorithm: Algorithm, head: &[u8], tail: &[u8]) -> Option<Self> {
-        if head.len() + tail.len() != 2 * algorithm.digest_len() {
+        let ((head, []), (tail, [])) = (head.as_chunks::<2>(), tail.as_chunks::<2>()) else { return None };
+        if head.len() + tail.len() != algorithm.digest_len() {
             return None;
         }
         let mut digest = [0; MAX_DIGEST];
-        for (i, &c) in head.iter().chain(tail).enumerate() {
-            let nibble = match c {
-                b'0'..=b'9' => c - b'0',
-                b'a'..=b'f' => c - b'a' + 10,
-                _ => return None,
-            };
-            digest[i / 2] = digest[i / 2] << 4 | nibble;
+        let mut seen = 0;
+        for (byte, [high, low]) in digest.iter_mut().zip(head.iter().chain(tail)) {
+            let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+            seen |= high | low;
+            *byte = high << 4 | low & 15;
         }
-        Some(Self { algorithm, digest })
+        (seen != NO_NIBBLE).then_some(Self { algorithm, digest })
     }
 
     /// The name of `bytes`.
@@ -103,6 +102,26 @@ impl ObjectName {
     /// The digest, `algorithm().digest_len()` bytes.
     pub fn digest(&self) -> &[u8] {
         &self.digest[..self.algorithm.digest_len()]
+    }
+
+    /// The name in double quotes, as an entity tag: what `format!("\"{name}\"")` says, at a fraction of its cost. Every
+    /// answer carries one.
+    pub fn quoted(&self) -> Vec<u8> {
+        let (hex, tag) = (self.hex(), self.algorithm.tag());
+        let hex = hex[..self.digest().len()].as_flattened();
+        // The exact capacity: the text is kept as it is.
+        let mut text = Vec::with_capacity(hex.len() + tag.len() + 2);
+        text.push(b'"');
+        text.extend_from_slice(hex);
+        text.extend_from_slice(tag.as_bytes());
+        text.push(b'"');
+        text
+    }
+
+    /// The digits of each byte, also of the zeros behind the digest.
+    fn hex(&self) -> [[u8; 2]; MAX_DIGEST] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.digest.map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
     }
 
     /// 64 well-mixed bits of the digest. The bytes are uniform already, so tables need no further hashing.
@@ -139,14 +158,8 @@ impl Hash for ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = [0; 2 * MAX_DIGEST];
-        for (i, byte) in self.digest().iter().enumerate() {
-            hex[2 * i] = DIGITS[usize::from(byte >> 4)];
-            hex[2 * i + 1] = DIGITS[usize::from(byte & 15)];
-        }
-        let hex = &hex[..2 * self.digest().len()];
-        f.write_str(std::str::from_utf8(hex).map_err(|_| fmt::Error)?)?;
+        let hex = self.hex();
+        f.write_str(std::str::from_utf8(hex[..self.digest().len()].as_flattened()).map_err(|_| fmt::Error)?)?;
         f.write_str(self.algorithm.tag())
     }
 }
@@ -156,6 +169,21 @@ impl fmt::Debug for ObjectName {
         write!(f, "{self}")
     }
 }
+
+/// What a lower-case hexadecimal digit stands for; [`NO_NIBBLE`] for any other byte. Every request for an object is read
+/// through it.
+const NIBBLES: [u8; 256] = {
+    let mut table = [NO_NIBBLE; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+
+/// All bits set, so that one such among others is seen in their union.
+const NO_NIBBLE: u8 = 0xff;
 
 /// The bytes do not deserve the name they came under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -244,7 +272,9 @@ mod tests {
             (Algorithm::Shake128, "7f9c2ba4e88f827d616045507605853ed73b8093-shake128"),
         ];
         for (algorithm, expected) in table {
-            assert_eq!(ObjectName::of(algorithm, b"").to_string(), expected);
+            let name = ObjectName::of(algorithm, b"");
+            assert_eq!(name.to_string(), expected);
+            assert_eq!(name.quoted(), format!("\"{expected}\"").into_bytes());
         }
     }
 
@@ -276,6 +306,12 @@ mod tests {
             None
         );
         assert_eq!(ObjectName::from_hex(Algorithm::Sha1, head, &tail[1..]), None);
+        assert_eq!(ObjectName::from_hex(Algorithm::Sha1, &head[..1], &text.as_bytes()[1..]), None);
+        for strange in (0..=255u8).filter(|c| !b"0123456789abcdef".contains(c)) {
+            let mut tail = tail.to_vec();
+            tail[7] = strange;
+            assert_eq!(ObjectName::from_hex(Algorithm::Sha1, head, &tail), None, "{strange}");
+        }
     }
 
     #[test]

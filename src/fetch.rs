@@ -6,21 +6,25 @@
 //! A cache further up may itself hold the bad copy: it is asked once more with `no-cache`, as clients do.
 //! The documents' failover stands here too, since the choice of the next source is the same.
 
+mod attempts;
+mod pump;
+mod race;
+
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_RANGE, RANGE, VIA};
+use attempts::Attempts;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, RANGE, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::BodyExt;
+use pump::{Ended, pump};
+pub use race::HedgeBudget;
+use race::{Chance, Turn, race};
 use tokio::time::Instant;
 
 use crate::cache::{CommitError, FillError, FillWriter, Why};
-use crate::upstream::{Candidate, Client, Failure, Outgoing, Side, UpstreamBody, UpstreamOutcome as Outcome};
-
-/// How long bytes may lie in the current chunk while the source pauses, before readers get them.
-const FLUSH_AFTER: Duration = Duration::from_millis(10);
+use crate::upstream::{Candidate, Client, Outgoing, UpstreamBody, UpstreamOutcome as Outcome};
 
 /// What it takes to fetch one resource.
 pub struct Fetch {
@@ -32,103 +36,24 @@ pub struct Fetch {
     pub path: PathAndQuery,
     /// Our `Via` member.
     pub via: HeaderValue,
+    /// How long one source may be waited for before the next one is asked as well.
+    pub first_byte_budget: Duration,
     /// For the first answer's head, all candidates together.
     pub head_deadline: Duration,
     /// How long readers may be kept waiting so that the object can be verified first.
     pub verify_first_patience: Duration,
+    /// What is left for asking a second source early.
+    pub hedges: Arc<HedgeBudget>,
 }
 
-/// What the attempts so far ended with.
-#[derive(Clone, Default)]
-struct Attempts {
-    not_found: usize,
-    corrupt: usize,
-    late: usize,
-    other: usize,
-    forbidden: usize,
-    ours: usize,
-    story: String,
-}
-
-impl Attempts {
-    fn note(&mut self, candidate: &Candidate, what: impl std::fmt::Display) {
-        if self.story.len() < 1024 {
-            let separator = if self.story.is_empty() { "" } else { "; " };
-            // Writing to a String cannot fail.
-            let _ = write!(self.story, "{separator}{}: {what}", candidate.upstream.label());
-        }
-    }
-
-    fn answered(&mut self, candidate: &Candidate, outcome: Outcome, status: StatusCode) {
-        match outcome {
-            Outcome::NotFound => self.not_found += 1,
-            Outcome::BadLength => self.corrupt += 1,
-            // A cache further up is to us what we are to clients: they should leave it as they leave us.
-            Outcome::CannotServe => self.ours += 1,
-            _ if status == StatusCode::GATEWAY_TIMEOUT => self.late += 1,
-            _ => self.other += 1,
-        }
-        self.note(candidate, format_args!("answered {status}"));
-    }
-
-    fn corrupt(&mut self, candidate: &Candidate, error: &CommitError) {
-        self.corrupt += 1;
-        self.note(candidate, error);
-    }
-
-    fn failed(&mut self, candidate: &Candidate, failure: &Failure) {
-        if let Failure::Forbidden(_) = failure {
-            self.forbidden += 1;
-        } else if failure.side() == Side::Local {
-            self.ours += 1;
-        } else if failure.is_timeout() {
-            self.late += 1;
-        } else {
-            self.other += 1;
-        }
-        self.note(candidate, failure);
-    }
-
-    fn verdict(self) -> FillError {
-        let why = match self {
-            Self { corrupt: 1.., .. } => Why::Corrupt,
-            Self { late: 1.., .. } => Why::TooSlow,
-            Self { other: 1.., .. } => Why::Unavailable,
-            Self { ours: 1.., .. } => Why::Overload,
-            Self { forbidden: 1.., .. } => Why::Forbidden,
-            Self { not_found: 1.., .. } => Why::NotFound,
-            _ => Why::Unavailable,
-        };
-        FillError::new(why, self.story)
-    }
-}
-
-impl From<Failure> for FillError {
-    fn from(failure: Failure) -> Self {
-        let why = match (failure.side(), failure.is_timeout()) {
-            (Side::Local, _) => Why::Overload,
-            (_, true) => Why::TooSlow,
-            _ => Why::Unavailable,
-        };
-        Self::new(why, failure.to_string())
-    }
-}
-
-fn nobody_serves() -> FillError {
-    FillError::new(
-        Why::Forbidden,
-        "the request names no host, and no group of [[mirrors]] serves its repository",
-    )
-}
-
-/// How one answer's body ended.
-enum Ended {
-    /// All of it was taken.
-    Whole,
-    /// It broke off; another source may continue.
-    Broken(Failure),
-    /// Nobody wants it any more, or our own side failed.
-    Given(FillError),
+/// A source's answer about an object, fit to be read.
+struct Source {
+    turn: Turn,
+    body: UpstreamBody,
+    /// Bytes in all, if it says so.
+    len: Option<u64>,
+    /// How many of those that come are known already.
+    skip: u64,
 }
 
 impl Fetch {
@@ -144,7 +69,12 @@ impl Fetch {
         // Sources that announced another length than the one readers were told.
         let mut dissenting = VecDeque::new();
         loop {
-            let Some(turn) = queue.pop_front() else {
+            let from = writer.received();
+            if from > 0 {
+                deadline = Instant::now() + self.head_deadline;
+            }
+            let source = self.source(&mut queue, &mut dissenting, &mut attempts, &writer, deadline).await;
+            let Some(Source { turn, body, len, skip }) = source else {
                 if dissenting.is_empty() || !writer.is_released() {
                     return writer.fail(attempts.verdict());
                 }
@@ -157,35 +87,10 @@ impl Fetch {
                 continue;
             };
             let candidate = &self.candidates[turn.candidate];
-            let from = writer.received();
-            if from > 0 {
-                deadline = Instant::now() + self.head_deadline;
-            }
-            let response = match self.ask(candidate, self.request(from, &turn), deadline).await {
-                Ok(response) => response,
-                Err(failure) => {
-                    attempts.failed(candidate, &failure);
-                    continue;
-                }
-            };
-            let (len, skip) = match read_head(candidate, &response, from, writer.len()) {
-                Ok(body) => body,
-                Err(outcome) => {
-                    candidate.upstream.record(outcome);
-                    if outcome == Outcome::NotFound {
-                        candidate.upstream.note_absent(&writer.name());
-                    }
-                    attempts.answered(candidate, outcome, response.status());
-                    if outcome == Outcome::BadLength {
-                        dissenting.extend(turn.again());
-                    }
-                    continue;
-                }
-            };
             if from == 0 {
                 writer.begin(len);
             }
-            match pump(&mut writer, response.into_body(), skip, show_by).await {
+            match pump(&mut writer, body, skip, show_by).await {
                 Ended::Whole => {}
                 Ended::Broken(failure) => {
                     candidate.upstream.record(Outcome::from(&failure));
@@ -197,7 +102,10 @@ impl Fetch {
                     }
                     continue;
                 }
-                Ended::Given(error) => return writer.fail(error),
+                Ended::Given(error) => {
+                    candidate.upstream.record(Outcome::Cancelled);
+                    return writer.fail(error);
+                }
             }
             match writer.commit().await {
                 Ok(()) => return candidate.upstream.record(Outcome::Ok),
@@ -210,8 +118,10 @@ impl Fetch {
                     } else {
                         // Bytes of several sources were put together, and this one need not be the culprit:
                         // it alone is the best next try.
-                        queue.extend(turn.again());
-                        queue.rotate_right(1);
+                        candidate.upstream.record(Outcome::Ok);
+                        if let Some(again) = turn.again() {
+                            queue.push_front(again);
+                        }
                     }
                 }
             }
@@ -226,6 +136,111 @@ impl Fetch {
         }
     }
 
+    /// Whether the object is to be had, and its length if the source tells it, without fetching it.
+    pub async fn object_head(self) -> Result<Option<u64>, FillError> {
+        let outgoing = |turn: &Turn| Outgoing { method: Method::HEAD, ..self.request(0, turn) };
+        let response = self.first_answer(outgoing, |outcome| outcome == Outcome::Ok).await?;
+        match response.status() {
+            StatusCode::OK => {
+                let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+                Ok(length.and_then(|length| length.parse().ok()))
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(FillError::new(Why::NotFound, "not there")),
+            status => Err(FillError::new(Why::Unavailable, format!("answered {status}"))),
+        }
+    }
+
+    /// The head of a document's answer, from the first source that has a usable one; when all of them have are
+    /// server errors, one of these. Its body still streams.
+    pub async fn document(
+        self,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<Response<UpstreamBody>, FillError> {
+        let mut headers = headers;
+        headers.append(VIA, self.via.clone());
+        let outgoing = |_: &Turn| Outgoing {
+            method: method.clone(),
+            path_and_query: self.path.clone(),
+            headers: headers.clone(),
+        };
+        let in_trouble =
+            |outcome| matches!(outcome, Outcome::ServerError | Outcome::Behind | Outcome::CannotServe);
+        self.first_answer(outgoing, |outcome| !in_trouble(outcome)).await
+    }
+
+    /// The first answer that is `good`; if there is none, the last one that was not.
+    async fn first_answer(
+        &self,
+        outgoing: impl Fn(&Turn) -> Outgoing,
+        good: impl Fn(Outcome) -> bool,
+    ) -> Result<Response<UpstreamBody>, FillError> {
+        if self.candidates.is_empty() {
+            return Err(nobody_serves());
+        }
+        let mut attempts = Attempts::default();
+        let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
+        let mut last = None;
+        let judge = |_: Turn, candidate: &Candidate, answer| {
+            let response: Response<UpstreamBody> = match answer {
+                Ok(response) => response,
+                Err(failure) => {
+                    candidate.upstream.record(Outcome::from(&failure));
+                    attempts.failed(candidate, &failure);
+                    return None;
+                }
+            };
+            let outcome = candidate.upstream.verdict(response.status(), response.headers());
+            candidate.upstream.record(outcome);
+            if good(outcome) {
+                return Some(response);
+            }
+            attempts.answered(candidate, outcome, response.status());
+            last = Some(response);
+            None
+        };
+        let deadline = Instant::now() + self.head_deadline;
+        let taken = race(self, &mut queue, deadline, outgoing, judge).await;
+        taken.or(last).ok_or_else(|| attempts.verdict())
+    }
+
+    /// The next source that can deliver the object from byte `from` on.
+    async fn source(
+        &self,
+        queue: &mut VecDeque<Turn>,
+        dissenting: &mut VecDeque<Turn>,
+        attempts: &mut Attempts,
+        writer: &FillWriter,
+        deadline: Instant,
+    ) -> Option<Source> {
+        let (name, from, expected) = (&writer.name(), writer.received(), writer.len());
+        let judge = |turn: Turn, candidate: &Candidate, answer| {
+            let response: Response<UpstreamBody> = match answer {
+                Ok(response) => response,
+                Err(failure) => {
+                    candidate.upstream.record(Outcome::from(&failure));
+                    attempts.failed(candidate, &failure);
+                    return None;
+                }
+            };
+            match read_head(candidate, &response, from, expected) {
+                Ok((len, skip)) => Some(Source { turn, body: response.into_body(), len, skip }),
+                Err(outcome) => {
+                    candidate.upstream.record(outcome);
+                    attempts.answered(candidate, outcome, response.status());
+                    if outcome == Outcome::NotFound {
+                        candidate.upstream.note_absent(name);
+                    }
+                    if outcome == Outcome::BadLength {
+                        dissenting.extend(turn.again());
+                    }
+                    None
+                }
+            }
+        };
+        race(self, queue, deadline, |turn| self.request(from, turn), judge).await
+    }
+
     fn blame(&self, candidate: &Candidate, error: &CommitError) {
         candidate.upstream.record(match error {
             CommitError::Length { .. } => Outcome::BadLength,
@@ -237,57 +252,6 @@ impl Fetch {
             %error,
             "an upstream sent wrong bytes for an object"
         );
-    }
-
-    /// The head of a document's answer, from the first source that has a usable one. Its body still streams.
-    pub async fn document(
-        self,
-        method: Method,
-        headers: HeaderMap,
-    ) -> Result<Response<UpstreamBody>, FillError> {
-        if self.candidates.is_empty() {
-            return Err(nobody_serves());
-        }
-        let mut attempts = Attempts::default();
-        let deadline = Instant::now() + self.head_deadline;
-        let mut last_error = None;
-        for candidate in &self.candidates {
-            let mut headers = headers.clone();
-            headers.append(VIA, self.via.clone());
-            let outgoing = Outgoing { method: method.clone(), path_and_query: self.path.clone(), headers };
-            match self.ask(candidate, outgoing, deadline).await {
-                Ok(response) => {
-                    let outcome = candidate.upstream.verdict(response.status(), response.headers());
-                    candidate.upstream.record(outcome);
-                    match outcome {
-                        Outcome::ServerError | Outcome::Behind | Outcome::CannotServe => {
-                            attempts.answered(candidate, outcome, response.status());
-                            last_error = Some(response);
-                        }
-                        _ => return Ok(response),
-                    }
-                }
-                Err(failure) => attempts.failed(candidate, &failure),
-            }
-        }
-        match last_error {
-            Some(response) => Ok(response),
-            None => Err(attempts.verdict()),
-        }
-    }
-
-    /// One request to one source. Failures are recorded here, answers by the caller who understands them.
-    async fn ask(
-        &self,
-        candidate: &Candidate,
-        outgoing: Outgoing,
-        deadline: Instant,
-    ) -> Result<Response<UpstreamBody>, Failure> {
-        let result = self.client.send(candidate, outgoing, deadline).await;
-        if let Err(failure) = &result {
-            candidate.upstream.record(Outcome::from(failure));
-        }
-        result
     }
 
     fn request(&self, from: u64, turn: &Turn) -> Outgoing {
@@ -305,30 +269,11 @@ impl Fetch {
     }
 }
 
-/// A candidate's place in the queue.
-struct Turn {
-    candidate: usize,
-    chance: Chance,
-}
-
-/// Sources that delivered something, but not the object, get a second chance after all others.
-#[derive(PartialEq, Eq)]
-enum Chance {
-    First,
-    Second,
-}
-
-impl Turn {
-    fn first(candidate: usize) -> Self {
-        Self { candidate, chance: Chance::First }
-    }
-
-    fn again(self) -> Option<Self> {
-        match self.chance {
-            Chance::First => Some(Self { candidate: self.candidate, chance: Chance::Second }),
-            Chance::Second => None,
-        }
-    }
+fn nobody_serves() -> FillError {
+    FillError::new(
+        Why::Forbidden,
+        "the request names no host, and no group of [[mirrors]] serves its repository",
+    )
 }
 
 /// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
@@ -368,75 +313,6 @@ fn content_range(value: &str) -> Option<(u64, u64)> {
     let (first, last, total): (u64, u64, u64) =
         (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
     (first <= last && last.checked_add(1)? == total).then_some((first, total))
-}
-
-/// Moves a body into the fill. Readers get the first bytes they may see at once, later ones in whole chunks, or after
-/// [`FLUSH_AFTER`] when the source is slower than that.
-async fn pump(writer: &mut FillWriter, mut body: UpstreamBody, mut skip: u64, show_by: Instant) -> Ended {
-    let mut flushed = None;
-    loop {
-        let Ok(frame) = next_frame(writer, &mut body, flushed, show_by).await else {
-            // The source pauses.
-            if Instant::now() >= show_by && !writer.is_empty() {
-                writer.release();
-            }
-            flushed = Some(Instant::now());
-            match writer.flush().await {
-                Ok(()) => continue,
-                Err(error) => return Ended::Given(error),
-            }
-        };
-        let bytes = match frame {
-            None => return Ended::Whole,
-            Some(Err(failure)) => return Ended::Broken(failure),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(bytes) => bytes,
-                // Trailers say nothing about an object.
-                Err(_) => continue,
-            },
-        };
-        let known = skip.min(bytes.len() as u64);
-        skip -= known;
-        let mut given = writer.push(&bytes[known as usize..]).await;
-        let now = Instant::now();
-        if given.is_ok() && flushed.is_none_or(|at| now >= at + FLUSH_AFTER) {
-            if now >= show_by {
-                writer.release();
-            }
-            if writer.is_released() {
-                flushed = Some(now);
-                given = writer.flush().await;
-            }
-        }
-        if let Err(error) = given {
-            return Ended::Given(error);
-        }
-        if !writer.is_wanted() {
-            return Ended::Given(FillError::new(Why::Abandoned, "every reader left"));
-        }
-    }
-}
-
-type Frame = Option<Result<http_body::Frame<bytes::Bytes>, Failure>>;
-
-/// The next frame, or `Err` when the source pauses while something waits to be shown.
-async fn next_frame(
-    writer: &FillWriter,
-    body: &mut UpstreamBody,
-    flushed: Option<Instant>,
-    show_by: Instant,
-) -> Result<Frame, tokio::time::error::Elapsed> {
-    if !writer.is_released() {
-        if writer.is_empty() || Instant::now() >= show_by {
-            return Ok(body.frame().await);
-        }
-        return tokio::time::timeout_at(show_by, body.frame()).await;
-    }
-    if !writer.has_unshown() {
-        return Ok(body.frame().await);
-    }
-    let at = flushed.map_or_else(Instant::now, |at| at + FLUSH_AFTER);
-    tokio::time::timeout_at(at, body.frame()).await
 }
 
 #[cfg(test)]

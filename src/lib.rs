@@ -1,4 +1,66 @@
 //! Substratum: an HTTP caching proxy tier for immutable, content-addressed objects.
+//!
+//! The name of an object is the checksum of its bytes. So one copy serves every host that has it, nothing expires, and no
+//! byte needs to be believed. What has no such name (manifests, queries, lists) is a *document* and follows RFC 9111.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! client -> server -> service -> request, access         what is asked for, and may it be
+//!                     service -> cache                   memory or disk: answered at once
+//!                                cache::FillReader <- fill <- fetch <- upstream      else read along with a fill
+//!                     service -> document -> fetch -> upstream                       documents
+//!           client <- response <- tally                  heads, bodies; counted and logged when the body ends
+//! ```
+//!
+//! Read [`service`] first: it is one request from start to end. Then [`cache`], [`fetch`], [`response`].
+//!
+//! # Codemap
+//!
+//! | module | its one job | does not know |
+//! |---|---|---|
+//! | [`cli`], [`app`] | commands; builds the parts and takes them down | |
+//! | [`config`] | TOML -> [`config::Config`]: every key, default and cross-check | everything else |
+//! | [`server`], [`service`] | connections; one request | how bytes are kept or fetched |
+//! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
+//! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
+//! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
+//! | [`upstream`] | which server, connections, time limits | caches, digests |
+//! | [`fetch`] | joins the two: source after source into one fill | clients |
+//! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
+//! | [`digest`], [`outcome`] | names and checksums; how a request ended, in one word | |
+//! | [`metrics`], [`tally`], [`access_log`], [`admin`] | what operators see | |
+//!
+//! # Invariants
+//!
+//! 1. An object can be found only after its checksum was verified.
+//! 2. A reader ends with exactly the object's bytes, or with an error that cuts the connection.
+//! 3. A fill has exactly one end; dropping its writer is failing it.
+//! 4. Bytes on disk and bytes promised never exceed the capacity together.
+//! 5. The cache knows no HTTP and no upstream; a test reads the sources for it.
+//! 6. Eviction never disturbs a reader.
+//! 7. Everything is bounded: memory, disk, queues, connections, waiters, time.
+//! 8. No crash, full disk or flipped bit brings a wrong byte to a client.
+//! 9. A manifest never goes back in time while a newer one counts.
+//! 10. Our own trouble is never blamed on a stratum, nor a stratum's on us.
+//!
+//! `docs/design.md` says where each is kept and tested, and why things are as they are.
+//!
+//! # To change something
+//!
+//! | what | open |
+//! |---|---|
+//! | a configuration key | `src/config/keys.rs`: tests then name the files that lack it |
+//! | a metric | `src/metrics.rs` and the part's file below it; then `docs/metrics.md` |
+//! | which status an error gets | `src/response.rs` |
+//! | how a request is classified or refused | `src/request.rs`, `src/access.rs` |
+//! | another kind of content-addressed URL | `src/layout.rs`: one pure function from path to name |
+//! | another checksum | `src/digest.rs` |
+//! | whom to ask, in which order | `src/upstream/route.rs` |
+//! | when to give up a source | `src/fetch.rs` |
+//! | what goes when the disk is full | `src/cache/disk/replacement.rs` |
+//! | a form of the access log | `src/access_log/line.rs` |
+//! | who may use whom | `tests/integration/tidy/layers.rs` |
 
 pub mod access;
 pub mod access_log;

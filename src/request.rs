@@ -86,17 +86,22 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
     if !path.as_str().bytes().all(|c| matches!(c, 0x21..=0x7e)) {
         return Err(Refusal::Malformed("the target has characters that must be escaped"));
     }
-    access.target(path.as_str())?;
+    let target = match (path.query(), layout::object(path.path())) {
+        (None, Some(object)) => {
+            access.objects()?;
+            Target::Object(object)
+        }
+        _ => {
+            access.target(path.as_str())?;
+            Target::Document(cvmfs::mutable(path.path()))
+        }
+    };
     if let Some(named) = &named {
         access.host(named)?;
     }
     if came_through(request.headers(), own_mark) {
         return Err(Refusal::Loop);
     }
-    let target = match (path.query(), layout::object(path.path())) {
-        (None, Some(object)) => Target::Object(object),
-        _ => Target::Document(cvmfs::mutable(path.path())),
-    };
     Ok(Asked { verb, named, path, target })
 }
 

@@ -20,7 +20,7 @@ use conditional::{Condition, Validators};
 use entity_tag::EntityTag;
 use http::header::{
     ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    RANGE, VIA,
+    IF_NONE_MATCH, RANGE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use range::{IfRangeValidators, Portion};
@@ -239,11 +239,15 @@ impl Heads {
 }
 
 fn etag(name: &ObjectName) -> HeaderValue {
-    let text = format!("\"{name}\"");
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::from_maybe_shared(Bytes::from(name.quoted()))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 fn conditions(request: &HeaderMap, etag: &HeaderValue) -> Condition {
+    // An object has no date: without a tag to compare there is no condition, and nearly all requests are without.
+    if !request.contains_key(IF_NONE_MATCH) {
+        return Condition::Send;
+    }
     let held = Validators { tag: EntityTag::parse(etag.as_bytes()), modified: None };
     conditional::evaluate(request, held)
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -167,6 +166,7 @@ impl Server {
         self.connections.lock().retain(|connection| {
             let idle = now.saturating_sub(connection.activity.last()) > timeout;
             if idle {
+                connection.activity.stalled();
                 connection.task.abort();
             }
             !idle && !connection.task.is_finished()
@@ -228,7 +228,7 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;

@@ -43,6 +43,9 @@ impl Recorder {
     }
 }
 
+/// No second of any clock.
+const STALLED: u32 = u32::MAX;
+
 /// When a connection last moved, in the recorder's seconds; read by the idle sweep.
 #[derive(Debug, Default)]
 pub struct Activity(AtomicU32);
@@ -56,6 +59,15 @@ impl Activity {
     /// The second of the last movement.
     pub fn last(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The sweep is about to close the connection, since its client takes nothing.
+    pub fn stalled(&self) {
+        self.0.store(STALLED, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.last() == STALLED
     }
 
     fn touch(&self, second: u32) {
@@ -125,7 +137,9 @@ impl Tally {
 
     /// The head of the answer is decided.
     pub fn answered(&mut self, outcome: Outcome, status: StatusCode, headers: &HeaderMap) {
-        self.answered = Some(self.started.elapsed());
+        let now = Instant::now();
+        self.activity.touch(self.recorder.at(now));
+        self.answered = Some(now.saturating_duration_since(self.started));
         self.outcome = outcome;
         self.status = status;
         if let Some(line) = &mut self.line {
@@ -142,8 +156,11 @@ impl Tally {
 
     /// `n` bytes of the body were handed to the connection.
     pub fn sent(&mut self, n: usize) {
+        // The first piece follows the head, which has touched already.
+        if self.sent > 0 {
+            self.activity.touch(self.recorder.seconds());
+        }
         self.sent += n as u64;
-        self.activity.touch(self.recorder.seconds());
     }
 
     /// How the answer ended; without this word it ended because the client left.
@@ -161,6 +178,9 @@ impl Drop for Tally {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
         let first_byte = self.answered.unwrap_or(duration);
+        if self.ending == Ending::ClientGone && self.activity.is_stalled() {
+            self.ending = Ending::ClientStalled;
+        }
         self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
         if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
             logger.log(&Record {

@@ -1,3 +1,5 @@
+//! The four questions, as tables.
+
 use super::*;
 
 fn url(text: &str) -> ServerUrl {
@@ -54,6 +56,7 @@ fn clients() {
 fn targets() {
     use TargetShape::{Any, Cvmfs, Frontier};
     let (manifest, query) = ("/cvmfs/a.b/.cvmfspublished", "/atlr/Frontier/type=frontier_request:1");
+    let object = "/cvmfs/a.b/data/49/bf00112233445566778899aabbccddeeff0a1b";
     let table: [(&[TargetShape], &str, bool); 9] = [
         (&[Cvmfs], manifest, true),
         (&[Cvmfs], "/cvmfs/a.b/.cvmfspublished?x", true),
@@ -69,6 +72,7 @@ fn targets() {
         let access = Access { targets: targets.to_vec(), ..access() };
         let expected = if allowed { Ok(()) } else { Err(Denial::Target) };
         assert_eq!(access.target(path), expected, "{path} {targets:?}");
+        assert_eq!(access.objects(), access.target(object), "{targets:?}");
     }
 }
 

@@ -207,6 +207,11 @@ impl Disk {
         self.shared().find(name)
     }
 
+    /// The bytes of an object that waits to be written, in consecutive pieces, and the second it came. No I/O.
+    pub fn queued(&self, name: &ObjectName) -> Option<(Arc<[Bytes]>, u32)> {
+        self.shared().queue.get(name).map(|store| (store.body, store.header.stored_at))
+    }
+
     /// Whether [`Self::get`] would find something; does not count as a use. No I/O.
     pub fn contains(&self, name: &ObjectName) -> bool {
         self.shared().index.peek(name.hash64()).is_some()

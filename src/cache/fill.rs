@@ -19,6 +19,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -33,6 +34,9 @@ use crate::digest::ObjectName;
 /// Bytes at the end that readers get only after the digest matched: a corrupt body ends short, never complete.
 /// Few, since a client at its lower speed limit (1 kB/s over 5 s) must not starve while they arrive.
 pub const HELD_BACK: u64 = 4 << 10;
+
+/// How long, in all, the other readers of a fill that is stored nowhere starve for a slower one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a fill ended without the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,6 +192,20 @@ impl State {
         }
     }
 
+    /// Bytes in memory.
+    fn held(&self) -> u64 {
+        self.received - self.base()
+    }
+
+    /// Drops the oldest chunks that lie before `until`, as long as more than `window` bytes are held.
+    fn forget(&mut self, window: u64, until: u64) {
+        while self.held() > window
+            && self.chunks.front().is_some_and(|chunk| chunk.start + chunk.bytes.len() as u64 <= until)
+        {
+            self.chunks.pop_front();
+        }
+    }
+
     /// The bytes in memory from `offset`, up to the end of their chunk.
     fn at(&self, offset: u64) -> Bytes {
         let index = self.chunks.partition_point(|chunk| chunk.start <= offset);
@@ -201,18 +219,23 @@ impl State {
 /// The readers of a fill: where each stands, and how to wake it.
 #[derive(Default)]
 struct Slots {
+    /// Changes whenever a reader moves or leaves.
+    moves: u64,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
 }
 
 struct Slot {
     position: u64,
+    /// What is left of [`PATIENCE`].
+    patience: Duration,
+    waited_for: bool,
     waker: Option<Waker>,
 }
 
 impl Slots {
     fn add(&mut self) -> usize {
-        let slot = Some(Slot { position: 0, waker: None });
+        let slot = Some(Slot { position: 0, patience: PATIENCE, waited_for: true, waker: None });
         match self.free.pop() {
             Some(index) => {
                 self.slots[index] = slot;
@@ -228,6 +251,7 @@ impl Slots {
     fn remove(&mut self, index: usize) {
         if self.slots.get_mut(index).and_then(Option::take).is_some() {
             self.free.push(index);
+            self.moves += 1;
         }
     }
 
@@ -243,6 +267,7 @@ impl Slots {
     fn moved(&mut self, index: usize, position: u64) {
         if let Some(Some(slot)) = self.slots.get_mut(index) {
             slot.position = position;
+            self.moves += 1;
         }
     }
 
@@ -250,9 +275,33 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    /// The slowest reader that can still go on: who stands before `base` was left behind, and is waited for no more.
-    fn slowest(&self, base: u64) -> Option<u64> {
-        self.slots.iter().flatten().map(|slot| slot.position).filter(|&position| position >= base).min()
+    /// The slowest reader that is still waited for: who, where, and for how long yet.
+    fn slowest(&self) -> Option<(usize, u64, Duration)> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter_map(|(index, slot)| slot.as_ref().map(|slot| (index, slot)))
+            .filter(|(_, slot)| slot.waited_for)
+            .map(|(index, slot)| (index, slot.position, slot.patience))
+            .min_by_key(|&(_, position, _)| position)
+    }
+
+    /// Others starved for `wait` because of this reader.
+    fn charge(&mut self, index: usize, wait: Duration) {
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.patience = slot.patience.saturating_sub(wait);
+        }
+    }
+
+    /// From now on nobody waits for this reader.
+    fn leave_behind(&mut self, index: usize) {
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.waited_for = false;
+        }
+    }
+
+    /// Whether a reader has read all up to `position`.
+    fn any_at(&self, position: u64) -> bool {
+        self.slots.iter().flatten().any(|slot| slot.position >= position)
     }
 
     /// Takes the wakers out, to be called once the lock is released.

@@ -36,7 +36,7 @@ impl ServeError {
 
 /// Serves until told to stop.
 pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
-    diagnostics();
+    diagnostics("info");
     let config = match config {
         Some(path) => Config::load(path)?,
         None => Config::builtin(),
@@ -48,11 +48,12 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
     raise_file_limit(&config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Signals first: one that arrives while the parts start must not be lost.
-    let (mut terminate, mut interrupt, mut rotate) = runtime.block_on(async {
+    let (mut terminate, mut interrupt, mut rotate, mut hangup) = runtime.block_on(async {
         io::Result::Ok((
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
             signal(SignalKind::user_defined1())?,
+            signal(SignalKind::hangup())?,
         ))
     })?;
     let app = App::start(config)?;
@@ -69,6 +70,8 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = rotate.recv() => app.reopen_log(),
+                // Not a reason to stop, as it would be by default.
+                _ = hangup.recv() => eprintln!("SIGHUP: the configuration is read at start only; restart to apply changes"),
             }
         }
     });
@@ -121,9 +124,9 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// Diagnostics go to standard error; `RUST_LOG` sets the filter.
-fn diagnostics() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Diagnostics go to standard error; `RUST_LOG` sets the filter, `default` holds without it.
+pub(super) fn diagnostics(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let terminal = io::stderr().is_terminal();
     // A second subscriber (as in a test process) is refused, and the first one stays.
     let _ = tracing_subscriber::fmt()

@@ -208,7 +208,7 @@ table! { Once listen: "where and how requests are taken"
     WORKERS "workers", Accepts::Count(1, 1024), Absent::Words("one a core"),
         "threads that answer requests";
     MAX_CONNECTIONS "max_connections", Accepts::Count(1, 1_000_000), Absent::Value("10000"),
-        "client connections open at the same time; further ones wait to be accepted";
+        "client connections open at the same time; further ones are turned away at once";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
         "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),

@@ -48,6 +48,16 @@ impl RequestMetrics {
         InFlight(self.own.clone())
     }
 
+    /// Requests that ended so far, of all workers, indexed by `Outcome as usize`.
+    pub fn ended(&self) -> [u64; Outcome::ALL.len()] {
+        Cells::sum(&self.all.lock()).requests.map(|cell| cell.into_inner())
+    }
+
+    /// Requests being answered, by all workers.
+    pub fn in_flight(&self) -> u64 {
+        Cells::sum(&self.all.lock()).in_flight.into_inner().try_into().unwrap_or(0)
+    }
+
     /// Counts a request that has ended, its body included. `status` is 0 when no head was sent; both times start
     /// when the head of the request was read.
     pub fn finished(

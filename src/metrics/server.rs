@@ -19,21 +19,18 @@ pub struct ServerMetrics {
 pub enum Refusal {
     /// As many connections are open as are allowed.
     Limit,
-    /// The address of the client is not among those that may ask.
-    ClientDenied,
     /// The system could not accept it (out of file descriptors, ...).
     AcceptError,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Limit, Self::ClientDenied, Self::AcceptError];
+    pub const ALL: [Self; 2] = [Self::Limit, Self::AcceptError];
 
     /// A stable label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Limit => "limit",
-            Self::ClientDenied => "client_denied",
             Self::AcceptError => "accept_error",
         }
     }
@@ -52,8 +49,7 @@ impl ServerMetrics {
             registry,
             "substratum_connections_refused_total",
             "Client connections closed unserved. A rise of \"limit\" means more clients than max_connections, of \
-             \"client_denied\" a network missing in [access] clients (or an intruder), of \"accept_error\" that \
-             the system is out of file descriptors or memory.",
+             \"accept_error\" that the system is out of file descriptors or memory.",
             &["reason"],
         )?;
         let draining = gauge(
@@ -114,7 +110,7 @@ mod tests {
         for reason in Refusal::ALL {
             metrics.refuse(reason);
         }
-        metrics.refuse(Refusal::ClientDenied);
-        assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 2, 1]);
+        metrics.refuse(Refusal::AcceptError);
+        assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 2]);
     }
 }

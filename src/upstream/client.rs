@@ -41,9 +41,8 @@ impl Client {
 
     /// Sends one request and returns the head of its answer, with the body still on its way.
     ///
-    /// The turn for a connection and then the connection itself are waited for no longer than
-    /// `connect_timeout`, the head of the answer no longer than `first_byte_timeout`, and all of it ends at
-    /// `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
+    /// The turn for a connection and then the connection itself are waited for no longer than `connect_timeout`, and
+    /// all of it ends at `deadline`. A kept-alive connection that breaks before the head came is replaced by a fresh one, once
     /// and unseen. Dropping the future closes the connection.
     pub async fn send(
         &self,
@@ -102,8 +101,7 @@ impl Client {
             Err(failure) => return Err(Broken { failure, lease }),
         };
         let sent = Instant::now();
-        let by = deadline.min(sent + limits.first_byte_timeout);
-        let answer = match timeout_at(by, lease.connection.sender.send_request(request)).await {
+        let answer = match timeout_at(deadline, lease.connection.sender.send_request(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(Broken { failure: Failure::from_head(&error), lease }),
             Err(_) => return Err(Broken { failure: Failure::FirstByteTimeout, lease }),

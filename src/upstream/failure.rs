@@ -58,7 +58,7 @@ pub enum Failure {
         /// The TLS library's words.
         reason: Arc<str>,
     },
-    /// No head of an answer within `first_byte_timeout` or the caller's deadline.
+    /// No head of an answer within the caller's deadline.
     #[error("it did not answer in time")]
     FirstByteTimeout,
     /// The connection broke before the answer was complete.

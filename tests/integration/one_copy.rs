@@ -81,3 +81,16 @@ async fn headers_that_differ_by_client_do_not_split_the_copy() {
     }
     assert_eq!(stratum.requests(), 1);
 }
+
+#[tokio::test]
+async fn an_object_can_be_found_while_it_waits_for_the_disk() {
+    let objects: Vec<_> = (10..14).map(|seed| Object::generate(seed, 8_000_000)).collect();
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
+    let proxy = Proxy::start(site(&[&stratum]).no_memory().disk(ByteSize::mib(64))).await;
+    for object in &objects {
+        for _ in 0..3 {
+            assert!(proxy.get(stratum.url(&object.path())).await.body == object.bytes);
+        }
+        assert_eq!(stratum.requests_for(&object.path()), 1);
+    }
+}

@@ -210,6 +210,19 @@ async fn a_lone_mirror_that_corrupts_large_objects_never_brings_one_to_its_end()
 }
 
 #[tokio::test]
+async fn a_transfer_continued_with_wrong_bytes_by_the_last_source_ends_as_corrupt() {
+    let object = Object::generate(10, LARGE);
+    let faults = Origin::new().object(&object).fault(Fault::Truncate(2 * MIB).times(1)).fault(Fault::Flip(0));
+    let stratum = faults.run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let answer = proxy.ask(stratum.url(&object.path())).await;
+    assert!(answer.is_err(), "{:?}", answer.map(|answer| answer.head));
+    proxy.until(metric("substratum_fill_failures_total").label("reason", "corrupt").at_least(1)).await;
+    stratum.heal();
+    assert!(proxy.get(stratum.url(&object.path())).await.body == object.bytes);
+}
+
+#[tokio::test]
 async fn many_readers_of_a_corrupt_object_all_get_the_good_one() {
     let object = Object::generate(9, SMALL);
     let bad = Origin::new().object(&object).fault(Fault::Flip(1)).run();

@@ -6,7 +6,7 @@ use super::ledger::Purpose;
 use super::queue::{Job, Store};
 use super::record::RecordHeader;
 use super::segments::NoExtent;
-use super::shared::{Presence, Shared};
+use super::shared::Shared;
 use super::writer::{blot, write_whole};
 
 // Reclaiming may not make room at once, when readers hold what was evicted.
@@ -35,7 +35,8 @@ fn append(shared: &Shared, store: &Store) -> Result<(), NotAdmitted> {
     let Store { header, body } = store;
     // Checked again: it may have waited for long.
     shared.admit(header.len)?;
-    if matches!(shared.has(&header.name), Ok(Presence::Present)) {
+    // Its header alone would not do: whoever stores an object could not read it a moment ago.
+    if shared.has_intact(&header.name) {
         return Ok(());
     }
     let extent = extent_for(shared, header)?;

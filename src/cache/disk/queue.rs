@@ -1,6 +1,6 @@
-//! The write-behind queue: bounded in bytes, each name at most once.
+//! The write-behind queue: bounded in bytes, each name at most once. What waits in it can be read.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ pub enum Job {
 }
 
 /// An object to be stored.
+#[derive(Clone)]
 pub struct Store {
     /// What the record will say.
     pub header: RecordHeader,
@@ -40,8 +41,8 @@ pub struct WriteQueue {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    names: HashSet<ObjectName>,
-    // Of the jobs in the queue and of the one in the writer's hands.
+    // These two of the jobs in the queue and of the one in the writer's hands.
+    objects: HashMap<ObjectName, Store>,
     bytes: u64,
     phase: Phase,
 }
@@ -74,7 +75,7 @@ impl WriteQueue {
         let mut state = self.state.lock();
         let cost = job.cost();
         if let Job::Store(store) = &job
-            && state.names.contains(&store.header.name)
+            && state.objects.contains_key(&store.header.name)
         {
             return Queued::Accepted;
         }
@@ -83,12 +84,17 @@ impl WriteQueue {
             return Queued::Full;
         }
         if let Job::Store(store) = &job {
-            state.names.insert(store.header.name);
+            state.objects.insert(store.header.name, store.clone());
         }
         state.bytes += cost;
         state.jobs.push_back(job);
         self.work.notify_one();
         Queued::Accepted
+    }
+
+    /// An object that is not written yet.
+    pub fn get(&self, name: &ObjectName) -> Option<Store> {
+        self.state.lock().objects.get(name).cloned()
     }
 
     /// For the writer thread: the next job; `None` once stopped. Asking means that the one before is done.
@@ -113,7 +119,7 @@ impl WriteQueue {
         let mut state = self.state.lock();
         state.bytes -= job.cost();
         if let Job::Store(store) = job {
-            state.names.remove(&store.header.name);
+            state.objects.remove(&store.header.name);
         }
     }
 
@@ -173,5 +179,19 @@ mod tests {
         queue.stop();
         assert!(queue.next().is_none());
         assert_eq!(queue.push(job("y")), Queued::Full);
+    }
+
+    #[test]
+    fn an_object_can_be_read_until_it_is_written() {
+        let queue = WriteQueue::new(1000);
+        let name = ObjectName::of(Algorithm::Sha1, b"12345");
+        let read = || queue.get(&name).map(|store| store.body.concat());
+        assert_eq!(read(), None);
+        assert_eq!(queue.push(job("12345")), Queued::Accepted);
+        assert_eq!(read().as_deref(), Some(&b"12345"[..]));
+        let taken = queue.next().unwrap();
+        assert_eq!(read().as_deref(), Some(&b"12345"[..]));
+        queue.done(&taken);
+        assert_eq!(read(), None);
     }
 }

@@ -8,7 +8,6 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::NotAdmitted;
-use super::blocks::{ReadError, Record};
 use super::entry::Place;
 use super::extent::Extent;
 use super::folder::Folder;
@@ -50,15 +49,20 @@ impl Shared {
         })?
     }
 
-    /// Whether a record of exactly this name is there: reads its header where the index has one.
-    pub fn has(&self, name: &ObjectName) -> io::Result<Presence> {
-        let Some(entry) = self.index.peek(name.hash64()) else { return Ok(Presence::Absent) };
-        let Some(segment) = self.segments.get(entry.place.slot) else { return Ok(Presence::Absent) };
-        match (Record { segment: &segment, offset: entry.place.offset }).header() {
-            Ok(header) if header.name == *name => Ok(Presence::Present),
-            Ok(_) | Err(ReadError::Corrupt { .. } | ReadError::Foreign) => Ok(Presence::Absent),
-            Err(ReadError::Io(error)) => Err(error),
+    /// Whether an intact record of exactly this name is there: reads all of it where the index has one. Blocking.
+    pub fn has_intact(&self, name: &ObjectName) -> bool {
+        let Some(entry) = self.index.peek(name.hash64()) else { return false };
+        let Some(segment) = self.segments.get(entry.place.slot) else { return false };
+        let object = DiskObject::new(segment, *name, entry);
+        let mut offset = 0;
+        while offset < object.len() {
+            match object.read(offset, usize::MAX) {
+                Ok(bytes) if !bytes.is_empty() => offset += bytes.len() as u64,
+                Ok(_) | Err(_) => return false,
+            }
         }
+        // An object without bytes still has a header.
+        object.len() > 0 || object.read(0, 0).is_ok()
     }
 
     /// Whether an object of `len` bytes may be written at all.
@@ -169,13 +173,4 @@ impl Shared {
         self.metrics.oldest_segment.set(oldest.map_or(0, i64::from));
         self.metrics.write_queue_bytes.set(gauge(self.queue.bytes()));
     }
-}
-
-/// Whether an object is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// Yes.
-    Present,
-    /// No.
-    Absent,
 }

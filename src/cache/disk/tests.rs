@@ -636,6 +636,22 @@ fn what_cannot_be_stored_is_refused() {
     assert!(error.contains("at least 1 MiB are needed"), "{error}");
 }
 
+/// Whoever stores an object could not read it a moment ago: it may have been found missing before a damaged record of
+/// it was loaded.
+#[test]
+fn a_damaged_record_is_replaced_without_being_removed_first() {
+    let place = Place::new(16 * MIB, MIB);
+    let object = Object::new(1, 100_000);
+    let disk = place.open();
+    disk.put(&object);
+    let path = &place.segment_files()[0];
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 100], 50_000).unwrap();
+    assert!(matches!(disk.fetch(&object.name), Some(Err(ReadError::Corrupt { .. }))));
+    disk.put(&object);
+    assert!(matches!(disk.fetch(&object.name), Some(Ok(_))));
+}
+
 #[test]
 fn names_are_stored_once() {
     let place = Place::new(16 * MIB, MIB);

@@ -232,6 +232,25 @@ async fn a_reader_that_stalls_is_left_behind_by_a_fill_that_fits_nowhere() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_only_reader_may_be_as_slow_as_it_likes() {
+    let (cache, bytes) = (cache(), bytes(3 * WINDOW));
+    let (mut writer, mut reader) = lead(&cache, &name(&bytes));
+    writer.begin(Some(bytes.len() as u64));
+    let pushed = bytes.clone();
+    let writing = tokio::spawn(async move {
+        writer.push(&pushed).await.unwrap();
+        writer.commit().await.map_err(|(_, error)| error).unwrap();
+    });
+    let mut read = Vec::new();
+    while let Some(piece) = next(&mut reader).await {
+        read.extend_from_slice(&piece.unwrap());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert!(read == bytes);
+    writing.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
     let (cache, bytes) = (cache(), bytes(3 * WINDOW));
@@ -317,10 +336,12 @@ proptest! {
                 }
                 let (now, later) = rest.split_at((*size).min(rest.len()));
                 rest = later;
-                written = writer.push(now).await;
-                if *flush && written.is_ok() {
-                    written = writer.flush().await;
-                }
+                let pushed = tokio::time::timeout(Duration::from_secs(9), async {
+                    writer.push(now).await?;
+                    if *flush { writer.flush().await } else { Ok(()) }
+                });
+                // A fill that is stored nowhere waits for its readers, who are busy writing here.
+                written = pushed.await.unwrap_or(Err(FillError::new(Why::Abandoned, "")));
                 if readers.len() < 4 && let Lookup::Join(reader) = cache.lookup(&name(&bytes)) {
                     readers.push((reader, Vec::new()));
                 }
@@ -329,7 +350,10 @@ proptest! {
                 }
             }
             match written {
-                Ok(()) => writer.commit().await.map_err(|(_, error)| error).unwrap(),
+                Ok(()) => match tokio::time::timeout(Duration::from_secs(9), writer.commit()).await {
+                    Ok(committed) => committed.map_err(|(_, error)| error).unwrap(),
+                    Err(_) => assert!(len > WINDOW),
+                },
                 // Nobody kept up with a fill that is stored nowhere.
                 Err(error) => {
                     assert!(error.why == Why::Abandoned && len > WINDOW);

@@ -5,15 +5,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::{Chunk, Fill, FillError, FillReader, Phase, Why, wake};
 use crate::cache::Cache;
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::digest::{Mismatch, ObjectName, Verifier};
-
-/// How long a fill that is stored nowhere waits for its slowest reader before it leaves it behind.
-const LAGGARD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why bytes could not be committed. The writer is still usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -303,9 +301,7 @@ impl FillWriter {
                     Err(_) => return Err(FillError::new(Why::Abandoned, "the process is stopping")),
                 }
                 let mut state = self.fill.state.lock();
-                while state.received - state.base() > window {
-                    state.chunks.pop_front();
-                }
+                state.forget(window, u64::MAX);
                 Ok(())
             }
             Spill::Window if self.taken <= window => {
@@ -316,38 +312,46 @@ impl FillWriter {
         }
     }
 
-    /// Keeps at most `window` bytes: waits for the slowest reader, in the end forgets what it has not read.
+    /// Keeps at most `window` bytes: waits for the slowest reader. While another one starves for it, the slowest one's
+    /// patience runs out, and in the end it is left behind.
     async fn let_window_move(&mut self, window: u64) -> Result<(), FillError> {
-        let fill = Arc::clone(&self.fill);
-        let moved = std::future::poll_fn(|cx| {
-            let mut state = fill.state.lock();
-            let Some(slowest) = state.readers.slowest(state.base()) else {
-                return Poll::Ready(false);
-            };
-            while state.received - state.base() > window
-                && state.chunks.front().is_some_and(|c| c.start + c.bytes.len() as u64 <= slowest)
-            {
-                state.chunks.pop_front();
-            }
-            if state.received - state.base() <= window {
-                return Poll::Ready(true);
-            }
-            state.writer = Some(cx.waker().clone());
-            Poll::Pending
-        });
-        match tokio::time::timeout(LAGGARD_PATIENCE, moved).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(FillError::new(Why::Abandoned, "no reader kept up, and the object is not stored"))
-            }
-            Err(_) => {
+        loop {
+            let (slowest, patience, seen) = {
                 let mut state = self.fill.state.lock();
-                state.writer = None;
-                while state.received - state.base() > window {
-                    state.chunks.pop_front();
+                let visible = state.visible();
+                let Some((slowest, position, patience)) = state.readers.slowest() else {
+                    return Err(FillError::new(
+                        Why::Abandoned,
+                        "no reader kept up, and the object is not stored",
+                    ));
+                };
+                state.forget(window, position);
+                if state.held() <= window {
+                    return Ok(());
                 }
-                Ok(())
-            }
+                let patience = state.readers.any_at(visible).then_some(patience);
+                if patience == Some(Duration::ZERO) {
+                    state.readers.leave_behind(slowest);
+                    continue;
+                }
+                (slowest, patience, state.readers.moves)
+            };
+            let moved = std::future::poll_fn(|cx| {
+                let mut state = self.fill.state.lock();
+                if state.readers.moves != seen {
+                    return Poll::Ready(());
+                }
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            let Some(patience) = patience else {
+                moved.await;
+                continue;
+            };
+            let since = Instant::now();
+            // Over in any case: what is left of the patience decides in the next round.
+            let _ = tokio::time::timeout(patience, moved).await;
+            self.fill.state.lock().readers.charge(slowest, since.elapsed());
         }
     }
 

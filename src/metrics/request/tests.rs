@@ -1,3 +1,5 @@
+//! What `/metrics` says of requests that ended, over all workers.
+
 use std::thread;
 
 use super::*;

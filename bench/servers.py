@@ -1,0 +1,186 @@
+"""The servers that are compared: each is configured from a file in config/, started on one core, asked, and stopped."""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TICKS = os.sysconf("SC_CLK_TCK")
+START_PATIENCE = 10
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fill_in(template, values):
+    """Replaces `{key}` for the keys given; braces of the file's own syntax stay."""
+    text = (HERE / "config" / template).read_text()
+    return re.sub(r"\{([a-z_]+)\}", lambda key: str(values.get(key[1], key[0])), text)
+
+
+class Server:
+    """A process, its children, and the port it answers on."""
+
+    def __init__(self, name, folder, core):
+        self.name = name
+        self.folder = Path(folder).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.core = core
+        self.port = free_port()
+
+    def run(self, *command):
+        with open(self.folder / "output", "wb") as output:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", str(self.core), *map(str, command)], stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    text = (self.folder / "output").read_text(errors="replace")
+                    raise SystemExit(f"{self.name} does not start: {text}")
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def processes(self):
+        """The process and all that descend from it."""
+        tree = [self.process.pid]
+        for pid in tree:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                tree.extend(map(int, children.read_text().split()))
+        return tree
+
+    def cpu(self):
+        """Seconds of CPU used so far by the whole tree: (user, system)."""
+        user = system = 0
+        for pid in self.processes():
+            # The name, in parentheses, may hold anything.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            user += int(fields[11])
+            system += int(fields[12])
+        return user / TICKS, system / TICKS
+
+    def memory(self):
+        """Bytes resident in the whole tree: (now, at most)."""
+        now = most = 0
+        for pid in self.processes():
+            status = Path(f"/proc/{pid}/status").read_text()
+            now += int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+            most += int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
+        return now, most
+
+    def fetch_all(self, paths):
+        """Fetches and checks each object; returns the `X-Cache` words that came, with their counts."""
+        words = {}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        for path in paths:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200 or hashlib.sha1(body).hexdigest() != path[-41:].replace("/", ""):
+                raise SystemExit(f"{self.name}: {path}: {answer.status}, {len(body)} bytes")
+            word = self.cache_word(answer)
+            words[word] = words.get(word, 0) + 1
+        connection.close()
+        return words
+
+    def cache_word(self, answer):
+        return answer.getheader("X-Cache", "-")
+
+
+class Origin(Server):
+    """nginx serving a tree of files."""
+
+    def __init__(self, folder, core, tree):
+        super().__init__("origin", folder, core)
+        values = {"folder": self.folder, "port": self.port, "tree": tree.absolute(), "user": user()}
+        (self.folder / "nginx.conf").write_text(fill_in("origin.conf", values))
+        self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
+
+
+class Nginx(Server):
+    """nginx with proxy_cache on disk; what it reads comes from the page cache."""
+
+    hit = "HIT"
+
+    def __init__(self, name, folder, core, origin, setting):
+        super().__init__(name, folder, core)
+        log = "access_log off;"
+        if setting.log:
+            log = (
+                "log_format native '$msec $request_time $remote_addr $upstream_cache_status/$status"
+                " $bytes_sent $request_method $scheme://$http_host$request_uri - HIER_NONE/- $sent_http_content_type';"
+                f" access_log {self.folder}/access.log native buffer=32k flush=1s;"
+            )
+        file_cache = "open_file_cache max=10000; open_file_cache_valid 60s;" if setting.nginx_file_cache else ""
+        values = {
+            "name": name,
+            "folder": self.folder,
+            "port": self.port,
+            "origin": origin.port,
+            "log": log,
+            "file_cache": file_cache,
+            "user": user(),
+        }
+        (self.folder / "nginx.conf").write_text(fill_in("nginx.conf", values))
+        self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
+
+
+class Substratum(Server):
+    """A release build of this project."""
+
+    def __init__(self, name, folder, core, origin, setting, binary):
+        super().__init__(name, folder, core)
+        self.hit = "disk" if setting.memory == "0" else "memory"
+        self.admin = free_port()
+        disk = f'[disk]\npath = "{self.folder}/cache"\ncapacity = "4 GiB"\n' if setting.disk else ""
+        log = f'[log]\naccess = "squid"\npath = "{self.folder}/access.log"\n' if setting.log else ""
+        values = {
+            "name": name,
+            "port": self.port,
+            "admin": self.admin,
+            "origin": origin.port,
+            "memory": setting.memory,
+            "disk": disk,
+            "log": log,
+        }
+        file = self.folder / "substratum.toml"
+        file.write_text(fill_in("substratum.toml", values))
+        self.run(binary, "--config", file, "serve")
+
+    def cache_word(self, answer):
+        """The tier: `Cache-Status: bench; hit; detail=memory`."""
+        return (answer.getheader("Cache-Status") or "-").rpartition("=")[2]
+
+    def status(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)
+        for path in ["/metrics", "/status"]:  # a scrape refreshes what is sampled
+            connection.request("GET", path)
+            text = connection.getresponse().read()
+        return json.loads(text)
+
+
+def user():
+    """nginx drops root's rights unless told otherwise, and then cannot read what root put into its own folder."""
+    return "user root;" if os.geteuid() == 0 else ""

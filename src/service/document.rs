@@ -1,0 +1,65 @@
+//! A document, from its key to its answer.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::Response;
+use http::uri::PathAndQuery;
+
+use super::{Place, Worker, note_first};
+use crate::config::{Scheme, ServerUrl};
+use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
+use crate::outcome::Outcome;
+use crate::request::Verb;
+use crate::response::body::Body;
+use crate::response::whole;
+use crate::tally::Tally;
+use crate::upstream::Wanted;
+
+impl Place {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted::Document(self.path.as_str())
+    }
+}
+
+impl Worker {
+    /// Anything that is not an object.
+    pub(super) async fn document(
+        self: Arc<Self>,
+        verb: Verb,
+        request: DocumentRequest,
+        place: Place,
+        tally: &mut Tally,
+    ) -> (Response<Body>, Outcome) {
+        let worker = Arc::clone(&self);
+        let place = Arc::new(place);
+        let asked = Arc::clone(&place);
+        let fetch = move |request: UpstreamRequest| async move {
+            worker.fetch(&place, place.wanted()).document(request.method, request.headers).await
+        };
+        match self.documents.answer(request, fetch, SystemTime::now()).await {
+            Ok(answer) => {
+                if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
+                    note_first(&self.fetch(&asked, asked.wanted()), tally);
+                }
+                let mut response = answer.response.map(Body::document);
+                self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
+                (response, answer.outcome)
+            }
+            Err(failure) => {
+                let (response, outcome) = self.heads.document_failure(&failure);
+                (whole(response, Some(verb)), outcome)
+            }
+        }
+    }
+}
+
+/// Documents of plain and of TLS servers are different documents.
+pub(super) fn document_key(named: Option<&ServerUrl>, path: &PathAndQuery) -> DocumentKey {
+    let authority = match named {
+        None => String::new(),
+        Some(server) if server.scheme == Scheme::Http => server.authority(),
+        Some(server) => format!("{}:{}", server.scheme.as_str(), server.authority()),
+    };
+    DocumentKey::new(&authority, path.as_str())
+}

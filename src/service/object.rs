@@ -1,0 +1,262 @@
+//! An object, from lookup to answer: at hand, on disk, from a fill.
+//!
+//! Until its head is sent, whatever proves bad or missing is replaced unseen: another fill is joined or led.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Response};
+
+use super::{Place, Worker, note_first};
+use crate::cache::disk::{DiskObject, ReadError};
+use crate::cache::{CHUNK, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
+use crate::digest::ObjectName;
+use crate::outcome::Outcome;
+use crate::request::Verb;
+use crate::response::body::{Body, DiskSource};
+use crate::response::{Selection, whole};
+use crate::tally::Tally;
+use crate::upstream::Wanted;
+
+/// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
+const LOOKUPS: usize = 3;
+
+/// A request for an object, detached from its head.
+pub(super) struct ObjectRequest {
+    pub verb: Verb,
+    pub name: ObjectName,
+    pub headers: HeaderMap,
+    pub place: Place,
+}
+
+impl Worker {
+    /// The answer, if the bytes are in memory, or on disk and in the page cache.
+    pub(super) fn at_hand(
+        self: &Arc<Self>,
+        verb: Verb,
+        headers: &HeaderMap,
+        name: &ObjectName,
+    ) -> Option<(Response<Body>, Outcome)> {
+        if let Some(object) = self.cache.in_memory(name) {
+            return Some(self.answer_from_memory(verb, headers, name, object, Outcome::MemoryHit));
+        }
+        let object = self.cache.disk()?.get(name)?;
+        match object.try_read(0, CHUNK) {
+            Ok(Some(first)) => Some(self.answer_from_disk(verb, headers, name, object, first)),
+            // Would block, or is bad: both are dealt with where waiting is allowed.
+            Ok(None) | Err(_) => None,
+        }
+    }
+
+    fn answer_from_memory(
+        &self,
+        verb: Verb,
+        headers: &HeaderMap,
+        name: &ObjectName,
+        object: Arc<MemoryObject>,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let len = object.len();
+        let age = age(object.stored_at());
+        let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
+        let body = match selection {
+            Selection::Nothing => Body::empty(),
+            Selection::Whole => Body::memory(object, 0, len),
+            Selection::Part(part) => Body::memory(object, part.start, part.end - part.start),
+        };
+        (head.map(|()| body), outcome)
+    }
+
+    /// `first` are the object's first bytes; when they are all, the object moves up into memory.
+    fn answer_from_disk(
+        self: &Arc<Self>,
+        verb: Verb,
+        headers: &HeaderMap,
+        name: &ObjectName,
+        object: DiskObject,
+        first: bytes::Bytes,
+    ) -> (Response<Body>, Outcome) {
+        let len = object.len();
+        let outcome = Outcome::DiskHit;
+        if first.len() as u64 == len {
+            let whole = self.cache.promote(*name, first, object.stored_at());
+            return self.answer_from_memory(verb, headers, name, whole, outcome);
+        }
+        let age = age(object.stored_at());
+        let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
+        let source = |offset, first| DiskSource::new(Arc::clone(&self.cache), *name, object, offset, first);
+        let body = match selection {
+            Selection::Nothing => Body::empty(),
+            Selection::Whole => Body::disk(source(0, Some(first)), len),
+            Selection::Part(part) => Body::disk(source(part.start, None), part.end - part.start),
+        };
+        (head.map(|()| body), outcome)
+    }
+
+    /// An object whose bytes are not at hand.
+    pub(super) async fn object(
+        self: Arc<Self>,
+        request: ObjectRequest,
+        wants_check: bool,
+        tally: &mut Tally,
+    ) -> (Response<Body>, Outcome) {
+        let mut fetched = Outcome::Miss;
+        let mut readable = true;
+        if wants_check {
+            match self.recheck(request.name).await {
+                Recheck::Good(object) => return self.at_rest(&request, object, Outcome::Reload).await,
+                Recheck::Bad => fetched = Outcome::Repair,
+                Recheck::Absent => {}
+            }
+        }
+        if request.verb == Verb::Head && self.cache.find(&request.name).is_none() {
+            return self.object_head(&request).await;
+        }
+        let mut last = None;
+        for _ in 0..LOOKUPS {
+            let lookup = match readable {
+                true => self.cache.lookup(&request.name),
+                false => self.cache.lookup_past_disk(&request.name),
+            };
+            let (mut reader, outcome, leads) = match lookup {
+                Lookup::Hit(object) => match self.readable(&request.name, object).await {
+                    Ok(object) => return self.at_rest(&request, object, Outcome::DiskHit).await,
+                    Err(error) => {
+                        if self.cache.unreadable(&request.name, &error) {
+                            fetched = Outcome::Repair;
+                        }
+                        readable = false;
+                        continue;
+                    }
+                },
+                Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
+                Lookup::Lead(writer, reader) => {
+                    let fetch = self.fetch(&request.place, Wanted::Object(&request.name));
+                    note_first(&fetch, tally);
+                    tokio::spawn(fetch.object(writer));
+                    (reader, fetched, true)
+                }
+            };
+            match reader.ready().await {
+                Ok(ready) => return self.answer_from_fill(&request, reader, ready, outcome).await,
+                // Another client's host may lack what ours has: a joined fill's failure is not our answer.
+                Err(error) if !leads && matches!(error.why, Why::NotFound | Why::Unavailable) => {
+                    last = Some(error);
+                }
+                Err(error) => {
+                    last = Some(error);
+                    break;
+                }
+            }
+        }
+        let error = last.unwrap_or_else(|| {
+            FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
+        });
+        let (response, outcome) = self.heads.failure(&error);
+        (whole(response, Some(request.verb)), outcome)
+    }
+
+    /// HEAD for an object that is not here. Replicators ask for every object of a repository this way: their questions
+    /// are passed on, rather than fetching it all.
+    async fn object_head(&self, request: &ObjectRequest) -> (Response<Body>, Outcome) {
+        match self.fetch(&request.place, Wanted::Object(&request.name)).object_head().await {
+            Ok(len) => {
+                let (verb, headers) = (request.verb, &request.headers);
+                let (head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);
+                (head.map(|()| Body::empty()), Outcome::Pass)
+            }
+            Err(error) => {
+                let (response, outcome) = self.heads.failure(&error);
+                (whole(response, Some(request.verb)), outcome)
+            }
+        }
+    }
+
+    /// The answer from a fill that has something to show.
+    async fn answer_from_fill(
+        self: &Arc<Self>,
+        request: &ObjectRequest,
+        mut reader: FillReader,
+        ready: Ready,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        match ready {
+            Ready::Complete(object) => self.at_rest(request, object, outcome).await,
+            Ready::Streaming { len } => {
+                let (head, selection) =
+                    self.heads.object(request.verb, &request.headers, &request.name, len, 0, outcome);
+                let body = match selection {
+                    Selection::Nothing => Body::empty(),
+                    Selection::Whole => Body::fill(reader, len),
+                    Selection::Part(part) => {
+                        reader.seek(part.start);
+                        Body::fill(reader, Some(part.end - part.start))
+                    }
+                };
+                (head.map(|()| body), outcome)
+            }
+        }
+    }
+
+    /// The answer from an object in a tier, which may have to be waited for.
+    async fn at_rest(
+        self: &Arc<Self>,
+        request: &ObjectRequest,
+        object: Object,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        match object {
+            Object::Memory(object) => {
+                self.answer_from_memory(request.verb, &request.headers, &request.name, object, outcome)
+            }
+            Object::Disk(object) => {
+                let len = object.len();
+                let (head, selection) = self.heads.object(
+                    request.verb,
+                    &request.headers,
+                    &request.name,
+                    Some(len),
+                    age(object.stored_at()),
+                    outcome,
+                );
+                let (offset, count) = match selection {
+                    Selection::Nothing => return (head.map(|()| Body::empty()), outcome),
+                    Selection::Whole => (0, len),
+                    Selection::Part(part) => (part.start, part.end - part.start),
+                };
+                let source = DiskSource::new(Arc::clone(&self.cache), request.name, object, offset, None);
+                (head.map(|()| Body::disk(source, count)), outcome)
+            }
+        }
+    }
+
+    /// Waits until the first bytes of a stored object are read, so that a bad record is found before the head is sent;
+    /// an object of one chunk moves up into memory.
+    async fn readable(&self, name: &ObjectName, object: Object) -> Result<Object, ReadError> {
+        let Object::Disk(object) = object else {
+            return Ok(object);
+        };
+        let reading = object.clone();
+        match tokio::task::spawn_blocking(move || reading.read(0, CHUNK)).await {
+            Ok(Ok(first)) if first.len() as u64 == object.len() => {
+                Ok(Object::Memory(self.cache.promote(*name, first, object.stored_at())))
+            }
+            Ok(Ok(_)) => Ok(Object::Disk(object)),
+            Ok(Err(error)) => Err(error),
+            // The runtime is going away, and the connection with it.
+            Err(_) => Ok(Object::Disk(object)),
+        }
+    }
+
+    /// Hashes the stored bytes where blocking harms nobody.
+    async fn recheck(&self, name: ObjectName) -> Recheck {
+        let cache = Arc::clone(&self.cache);
+        tokio::task::spawn_blocking(move || cache.recheck(&name)).await.unwrap_or(Recheck::Absent)
+    }
+}
+
+/// Seconds since `stored_at`.
+fn age(stored_at: u32) -> u32 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    u32::try_from(now).unwrap_or(u32::MAX).saturating_sub(stored_at)
+}
