@@ -80,7 +80,7 @@ impl Tier {
             Ok::<_, TierError>(App::start(config)?)
         };
         let site = start("site", sizes.site_memory, Vec::new())?;
-        let parent = Parent { url: url_of(site.proxy_addr()) };
+        let parent = Parent { url: url_of(site.proxy_addr()), login: None };
         let nodes = (1..=nodes)
             .map(|number| start(&format!("node-{number}"), sizes.node_memory, vec![parent.clone()]))
             .collect::<Result<_, _>>()?;
@@ -240,7 +240,7 @@ mod tests {
             [(1, 1, 1), (200, 9_000_000, 8_388_608), (3_500, 80_000_000, 8_388_608)]
         {
             let sizes = Sizes::for_image(Extent { objects, bytes, largest });
-            let parent = vec![Parent { url: url_of(([127, 0, 0, 1], 3128).into()) }];
+            let parent = vec![Parent { url: url_of(([127, 0, 0, 1], 3128).into()), login: None }];
             for parents in [Vec::new(), parent] {
                 let config = cache(Path::new("/x"), "site", &strata, parents, sizes.node_memory, sizes.disk);
                 assert_eq!(crate::config::check::contradictions(&config), []);
