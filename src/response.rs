@@ -47,8 +47,9 @@ pub struct Heads {
     marked_via: HeaderValue,
     hit: HeaderValue,
     miss: HeaderValue,
-    /// For the outcomes of objects, indexed by `Outcome as usize`.
-    object_status: [HeaderValue; Outcome::ALL.len()],
+    /// What answers with an object say whatever the object, indexed by `Outcome as usize`. To copy such a map costs less
+    /// than to insert its fields anew.
+    objects: [HeaderMap; Outcome::ALL.len()],
 }
 
 /// Which bytes of an object an answer carries.
@@ -66,14 +67,30 @@ impl Heads {
     /// Heads in the name of `name`, an RFC 9110 token.
     pub fn new(name: &str) -> Result<Self, http::header::InvalidHeaderValue> {
         let mark = format!("(substratum-{:016x})", fastrand::u64(..));
+        let via = lasting(format!("1.1 {name}"))?;
+        let hit = lasting(format!("HIT from {name}"))?;
+        let miss = lasting(format!("MISS from {name}"))?;
+        // With room for the fields of the object itself: the copies have as much.
+        let mut objects = Outcome::ALL.map(|_| HeaderMap::with_capacity(10));
+        for outcome in Outcome::ALL {
+            let status = lasting(object_status(outcome).render(name))?;
+            objects[outcome as usize].extend([
+                (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+                (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+                (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+                (VIA, via.clone()),
+                (X_CACHE.clone(), if outcome.is_hit() { hit.clone() } else { miss.clone() }),
+                (CACHE_STATUS.clone(), status),
+            ]);
+        }
         Ok(Self {
-            via: HeaderValue::try_from(format!("1.1 {name}"))?,
-            marked_via: HeaderValue::try_from(format!("1.1 {name} {mark}"))?,
-            mark,
-            hit: HeaderValue::try_from(format!("HIT from {name}"))?,
-            miss: HeaderValue::try_from(format!("MISS from {name}"))?,
-            object_status: Outcome::ALL.map(|outcome| object_status(outcome).render(name)),
+            marked_via: lasting(format!("1.1 {name} {mark}"))?,
             name: name.to_owned(),
+            via,
+            mark,
+            hit,
+            miss,
+            objects,
         })
     }
 
@@ -109,8 +126,8 @@ impl Heads {
             _ => Some(Portion::Whole),
         };
         let mut response = Response::new(());
+        *response.headers_mut() = self.objects[outcome as usize].clone();
         let headers = response.headers_mut();
-        headers.reserve(10);
         let (status, selection) = match (selection, len) {
             (None, _) => (StatusCode::NOT_MODIFIED, Selection::Nothing),
             (Some(Portion::Unsatisfiable), Some(len)) => {
@@ -130,14 +147,8 @@ impl Heads {
                 (StatusCode::OK, Selection::Whole)
             }
         };
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert(ETAG, etag);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(AGE, HeaderValue::from(age));
-        headers.insert(VIA, self.via.clone());
-        headers.insert(X_CACHE.clone(), self.x_cache(outcome));
-        headers.insert(CACHE_STATUS.clone(), self.object_status[outcome as usize].clone());
         *response.status_mut() = status;
         let selection = if verb == Verb::Head { Selection::Nothing } else { selection };
         (response, selection)
@@ -236,6 +247,12 @@ impl Heads {
         }
         response
     }
+}
+
+/// A value that every worker copies for every answer. Leaked, so that copying counts no holders: such a count would
+/// travel between their cores. There are few, made once, and needed for as long as the process lives.
+fn lasting(text: impl AsRef<[u8]>) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from_static(Box::leak(Box::from(text.as_ref()))))
 }
 
 fn etag(name: &ObjectName) -> HeaderValue {
