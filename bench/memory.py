@@ -76,7 +76,7 @@ def measure(sizes, work, arguments):
 
 
 # src/cache/memory.rs
-ENTRY_OVERHEAD = 400
+ENTRY_OVERHEAD = 600
 
 
 def fill(server, paths):

@@ -10,7 +10,7 @@ use crate::config;
 use crate::digest::ObjectName;
 
 /// Bytes an entry costs beside its body: the table's node, deque links, the key and the reference-counted parts.
-const ENTRY_OVERHEAD: u64 = 400;
+const ENTRY_OVERHEAD: u64 = 600;
 
 /// Objects in memory, bounded by their weight.
 pub struct Memory {
