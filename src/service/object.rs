@@ -132,7 +132,7 @@ impl Worker {
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
                     let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
-                    note_first(&fetch, tally);
+                    note_first(fetch.candidates.first(), tally);
                     tokio::spawn(fetch.object(writer));
                     (reader, fetched, true)
                 }
