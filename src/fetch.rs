@@ -213,7 +213,7 @@ impl Fetch {
         writer: &FillWriter,
         deadline: Instant,
     ) -> Option<Source> {
-        let (name, from, expected) = (&writer.name(), writer.received(), writer.len());
+        let (name, from, expected) = (writer.name(), writer.received(), writer.len());
         let judge = |turn: Turn, candidate: &Candidate, answer| {
             let response: Response<UpstreamBody> = match answer {
                 Ok(response) => response,
@@ -229,7 +229,7 @@ impl Fetch {
                     candidate.upstream.record(outcome);
                     attempts.answered(candidate, outcome, response.status());
                     if outcome == Outcome::NotFound {
-                        candidate.upstream.note_absent(name);
+                        candidate.upstream.note_absent(name.hash64());
                     }
                     if outcome == Outcome::BadLength {
                         dissenting.extend(turn.again());

@@ -29,7 +29,7 @@ use crate::request::{self, Refusal, Target};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Client, RouteQuery, Upstreams, Wanted};
+use crate::upstream::{Candidate, Client, RouteQuery, Upstreams, Wanted};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -209,8 +209,8 @@ impl Worker {
 }
 
 /// Tells the log who is asked first.
-fn note_first(fetch: &Fetch, tally: &mut Tally) {
-    if let Some(first) = fetch.candidates.first() {
+fn note_first(first: Option<&Candidate>, tally: &mut Tally) {
+    if let Some(first) = first {
         tally.asked(first.upstream.role(), &first.upstream.url().authority());
     }
 }

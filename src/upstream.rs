@@ -50,7 +50,6 @@ use outcome::Counters;
 use tokio::time::Instant;
 
 use crate::config::ServerUrl;
-use crate::digest::ObjectName;
 
 /// What a server is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,16 +134,16 @@ impl Upstream {
         self.condition.as_ref().map_or(budget, |condition| condition.hedge_after(budget))
     }
 
-    /// Notes that it does not have an object: for some seconds, it is asked for it behind the other mirrors. Only mirrors
+    /// Notes that it does not have the object of this hash: for some seconds, it is asked for it behind the other mirrors. Only mirrors
     /// are: what a parent does not have, it has asked for already.
-    pub fn note_absent(&self, name: &ObjectName) {
+    pub fn note_absent(&self, name: u64) {
         if let Some(condition) = self.condition.as_ref().filter(|_| self.role == Role::Mirror) {
             condition.note_absent(name);
         }
     }
 
-    /// Whether it said a moment ago that it does not have the object.
-    fn lacks(&self, name: &ObjectName, now: Instant) -> bool {
+    /// Whether it said a moment ago that it does not have the object of this hash.
+    fn lacks(&self, name: u64, now: Instant) -> bool {
         self.condition.as_ref().is_some_and(|condition| condition.lacks(name, now))
     }
 

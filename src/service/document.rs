@@ -1,6 +1,6 @@
 //! A document, from its key to its answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::Response;
@@ -32,15 +32,19 @@ impl Worker {
         tally: &mut Tally,
     ) -> (Response<Body>, Outcome) {
         let worker = Arc::clone(&self);
-        let place = Arc::new(place);
-        let asked = Arc::clone(&place);
+        let first = Arc::new(OnceLock::new());
+        let asked = Arc::clone(&first);
         let fetch = move |request: UpstreamRequest| async move {
-            worker.fetch(&place, place.wanted()).document(request.method, request.headers).await
+            let fetch = worker.fetch(&place, place.wanted());
+            if let Some(first) = fetch.candidates.first() {
+                asked.get_or_init(|| first.clone());
+            }
+            fetch.document(request.method, request.headers).await
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {
                 if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
-                    note_first(&self.fetch(&asked, asked.wanted()), tally);
+                    note_first(first.get(), tally);
                 }
                 let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);

@@ -131,8 +131,8 @@ impl Worker {
                 },
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
-                    let fetch = self.fetch(&request.place, Wanted::Object(&request.name));
-                    note_first(&fetch, tally);
+                    let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
+                    note_first(fetch.candidates.first(), tally);
                     tokio::spawn(fetch.object(writer));
                     (reader, fetched, true)
                 }
@@ -159,7 +159,7 @@ impl Worker {
     /// HEAD for an object that is not here. Replicators ask for every object of a repository this way: their questions
     /// are passed on, rather than fetching it all.
     async fn object_head(&self, request: &ObjectRequest) -> (Response<Body>, Outcome) {
-        match self.fetch(&request.place, Wanted::Object(&request.name)).object_head().await {
+        match self.fetch(&request.place, Wanted::Object(request.name.hash64())).object_head().await {
             Ok(len) => {
                 let (verb, headers) = (request.verb, &request.headers);
                 let (head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);

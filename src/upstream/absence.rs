@@ -4,13 +4,11 @@
 //! before the next one. An absence only moves the mirror back for that object, and only for a few seconds: copies arrive at
 //! any time, so nothing is ever refused from here.
 //!
-//! A table with one slot for each hash, where a new name displaces the old one: bounded, and forgetting is harmless. Pure.
+//! Names are told by their hashes. A table with one slot for each, where a new name displaces the old one: bounded, and forgetting is harmless. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::digest::ObjectName;
 
 /// How long an absence is believed.
 const BELIEVED: Duration = Duration::from_secs(5);
@@ -29,15 +27,13 @@ struct Absence {
 
 impl Absences {
     /// The mirror does not have it.
-    pub(super) fn note(&mut self, name: &ObjectName, now: Instant) {
+    pub(super) fn note(&mut self, name: u64, now: Instant) {
         self.0.resize(SLOTS, None);
-        let name = name.hash64();
         self.0[slot(name)] = Some(Absence { name, until: now + BELIEVED });
     }
 
     /// Whether it said so a moment ago. Two names of one hash pass for the same, which costs one of them its order.
-    pub(super) fn has(&self, name: &ObjectName, now: Instant) -> bool {
-        let name = name.hash64();
+    pub(super) fn has(&self, name: u64, now: Instant) -> bool {
         let absence = self.0.get(slot(name)).copied().flatten();
         absence.is_some_and(|absence| absence.name == name && now < absence.until)
     }
@@ -50,28 +46,27 @@ fn slot(name: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Algorithm;
 
-    fn name(n: usize) -> ObjectName {
-        ObjectName::of(Algorithm::Sha1, &n.to_le_bytes())
+    fn name(n: usize) -> u64 {
+        fastrand::Rng::with_seed(n as u64).u64(..)
     }
 
     #[test]
     fn absences_are_believed_for_a_moment() {
         let (mut absences, now) = (Absences::default(), Instant::now());
-        assert!(!absences.has(&name(1), now));
-        absences.note(&name(1), now);
-        assert!(absences.has(&name(1), now + Duration::from_millis(4999)));
-        assert!(!absences.has(&name(2), now));
-        assert!(!absences.has(&name(1), now + BELIEVED));
+        assert!(!absences.has(name(1), now));
+        absences.note(name(1), now);
+        assert!(absences.has(name(1), now + Duration::from_millis(4999)));
+        assert!(!absences.has(name(2), now));
+        assert!(!absences.has(name(1), now + BELIEVED));
     }
 
     #[test]
     fn they_are_bounded() {
         let (mut absences, now) = (Absences::default(), Instant::now());
-        (0..10 * SLOTS).for_each(|n| absences.note(&name(n), now));
+        (0..10 * SLOTS).for_each(|n| absences.note(name(n), now));
         assert_eq!(absences.0.len(), SLOTS);
-        let remembered = (0..10 * SLOTS).filter(|&n| absences.has(&name(n), now)).count();
+        let remembered = (0..10 * SLOTS).filter(|&n| absences.has(name(n), now)).count();
         assert!((SLOTS * 9 / 10..=SLOTS).contains(&remembered), "{remembered}");
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn sort(candidates: &mut [Candidate], wanted: Wanted<'_>, now: Instan
 
 /// Behind how many kinds of servers this one is asked. An absence is told at once, a server in trouble takes its time.
 fn place(upstream: &Upstream, wanted: Wanted<'_>, now: Instant) -> u8 {
-    let absent = matches!(wanted, Wanted::Object(name) if upstream.lacks(name, now));
+    let absent = matches!(wanted, Wanted::Object(hash) if upstream.lacks(hash, now));
     match upstream.standing(now) {
         Standing::Out => 3,
         _ if absent => 2,

@@ -52,12 +52,21 @@ impl Client {
     ) -> Result<Response<UpstreamBody>, Failure> {
         let waiting = Waiting::begin(&candidate.upstream);
         let result = self.connect_and_send(candidate, request, deadline).await;
-        match &result {
-            Ok(_) => waiting.answered(),
-            Err(failure) if failure.is_timeout() => drop(waiting),
-            Err(_) => waiting.forget(),
+        match result {
+            Ok(answer) => {
+                waiting.answered();
+                Ok(answer)
+            }
+            Err(failure) if failure.is_timeout() => {
+                let hurried = Instant::now() >= deadline
+                    && waiting.since.elapsed() < self.upstreams.limits().first_byte_timeout / 2;
+                Err(if hurried { Failure::NoTimeLeft } else { failure })
+            }
+            Err(failure) => {
+                waiting.forget();
+                Err(failure)
+            }
         }
-        result
     }
 
     async fn connect_and_send(

@@ -11,7 +11,6 @@ use super::absence::Absences;
 use super::health::{Cause, Change, Circuit, Standing};
 use super::latency::Latency;
 use super::{Role, UpstreamOutcome};
-use crate::digest::ObjectName;
 use crate::metrics::UpstreamMetrics;
 
 /// A second request is not sent earlier than this: less is within the noise of a busy machine.
@@ -113,11 +112,11 @@ impl Condition {
         self.state.lock().circuit.claim_probe(now)
     }
 
-    pub(super) fn note_absent(&self, name: &ObjectName) {
+    pub(super) fn note_absent(&self, name: u64) {
         self.state.lock().absences.note(name, Instant::now());
     }
 
-    pub(super) fn lacks(&self, name: &ObjectName, now: Instant) -> bool {
+    pub(super) fn lacks(&self, name: u64, now: Instant) -> bool {
         self.state.lock().absences.has(name, now)
     }
 

@@ -61,6 +61,9 @@ pub enum Failure {
     /// No head of an answer within the caller's deadline.
     #[error("it did not answer in time")]
     FirstByteTimeout,
+    /// The caller's deadline came before the server had half of `first_byte_timeout`: nothing can be said about it.
+    #[error("too little time was left for it to answer")]
+    NoTimeLeft,
     /// The connection broke before the answer was complete.
     #[error("the connection broke")]
     Reset,
@@ -103,7 +106,10 @@ impl Failure {
 
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::ConnectTimeout | Self::FirstByteTimeout | Self::Stalled { .. })
+        matches!(
+            self,
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::NoTimeLeft | Self::Stalled { .. }
+        )
     }
 
     /// Whether asking again, elsewhere or later, may help.

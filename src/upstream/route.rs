@@ -19,7 +19,6 @@ use super::tls::{Tls, TlsSetupError};
 use super::{Role, Upstream, choice};
 use crate::access::Access;
 use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice, Scheme, ServerUrl};
-use crate::digest::ObjectName;
 use crate::metrics::UpstreamMetrics;
 
 /// The label of all servers that are not configured.
@@ -70,8 +69,8 @@ pub struct RouteQuery<'a> {
 /// What is wanted, under the name by which it is shared out among parents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted<'a> {
-    /// Named by its checksum: the same everywhere.
-    Object(&'a ObjectName),
+    /// Named by its checksum, of which these are 64 bits: the same everywhere.
+    Object(u64),
     /// Anything else, by path and query.
     Document(&'a str),
 }
@@ -80,7 +79,7 @@ impl Wanted<'_> {
     /// The same in every process and on every machine.
     fn hash64(&self) -> u64 {
         match self {
-            Self::Object(name) => name.hash64(),
+            Self::Object(hash) => *hash,
             Self::Document(path) => rendezvous::hash(path),
         }
     }

@@ -79,7 +79,8 @@ fn glob() -> impl Strategy<Value = Glob> {
 }
 
 fn file() -> impl Strategy<Value = PathBuf> {
-    "/[^/\0]{1,20}/\\PC{0,9}".prop_map(PathBuf::from)
+    // A letter first: "/./" is the root folder.
+    "/[a-z][^/\0]{0,19}/\\PC{0,9}".prop_map(PathBuf::from)
 }
 
 fn network() -> impl Strategy<Value = IpNet> {

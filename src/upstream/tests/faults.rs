@@ -88,13 +88,21 @@ async fn a_closed_port_refuses() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_before_the_head_ends_at_the_deadline() {
-    let server = Server::play(&[&[Read, AwaitClose]]).await;
+    let server = Server::play(&[&[Read, AwaitClose], &[Read, AwaitClose]]).await;
     let tested = setup().mirror(&server.url()).client();
-    let (start, candidate) = (Instant::now(), tested.candidate(&server.url()));
-    let failure = tested.client.send(&candidate, get("/x"), start + Duration::from_millis(200)).await;
-    assert_eq!(failure.err(), Some(Failure::FirstByteTimeout));
-    assert_eq!(start.elapsed().as_millis() / 10, 20);
-    server.closed(1).await;
+    let candidate = tested.candidate(&server.url());
+    // Less than half of first_byte_timeout is no time to judge a server by.
+    let table =
+        [(200, Failure::NoTimeLeft, "cancelled"), (1000, Failure::FirstByteTimeout, "first_byte_timeout")];
+    for (ms, expected, kind) in table {
+        let start = Instant::now();
+        let failure = tested.client.send(&candidate, get("/x"), start + Duration::from_millis(ms)).await;
+        let failure = failure.unwrap_err();
+        assert_eq!((failure.kind(), &failure), (kind, &expected));
+        assert!(failure.is_timeout());
+        assert_eq!(start.elapsed().as_millis() / 10, u128::from(ms / 10));
+    }
+    server.closed(2).await;
 }
 
 #[tokio::test(start_paused = true)]
