@@ -182,14 +182,7 @@ impl Fetch {
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
         let mut last = None;
         let judge = |_: Turn, candidate: &Candidate, answer| {
-            let response: Response<UpstreamBody> = match answer {
-                Ok(response) => response,
-                Err(failure) => {
-                    candidate.upstream.record(Outcome::from(&failure));
-                    attempts.failed(candidate, &failure);
-                    return None;
-                }
-            };
+            let response = attempts.taken(candidate, answer)?;
             let outcome = candidate.upstream.verdict(response.status(), response.headers());
             candidate.upstream.record(outcome);
             if good(outcome) {
@@ -215,14 +208,7 @@ impl Fetch {
     ) -> Option<Source> {
         let (name, from, expected) = (writer.name(), writer.received(), writer.len());
         let judge = |turn: Turn, candidate: &Candidate, answer| {
-            let response: Response<UpstreamBody> = match answer {
-                Ok(response) => response,
-                Err(failure) => {
-                    candidate.upstream.record(Outcome::from(&failure));
-                    attempts.failed(candidate, &failure);
-                    return None;
-                }
-            };
+            let response = attempts.taken(candidate, answer)?;
             match read_head(candidate, &response, from, expected) {
                 Ok((len, skip)) => Some(Source { turn, body: response.into_body(), len, skip }),
                 Err(outcome) => {

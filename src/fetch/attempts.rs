@@ -2,10 +2,10 @@
 
 use std::fmt::{Display, Write as _};
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 
 use crate::cache::{CommitError, FillError, Why};
-use crate::upstream::{Candidate, Failure, Side, UpstreamOutcome};
+use crate::upstream::{Candidate, Failure, Side, UpstreamBody, UpstreamOutcome};
 
 /// Longest account of the attempts, in bytes; it may stand in an answer.
 const MAX_STORY: usize = 1024;
@@ -23,6 +23,20 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// The answer; a failure to get one is recorded and counted.
+    pub fn taken(
+        &mut self,
+        candidate: &Candidate,
+        answer: Result<Response<UpstreamBody>, Failure>,
+    ) -> Option<Response<UpstreamBody>> {
+        answer
+            .inspect_err(|failure| {
+                candidate.upstream.record(UpstreamOutcome::from(failure));
+                self.failed(candidate, failure);
+            })
+            .ok()
+    }
+
     /// An answer that is of no use.
     pub fn answered(&mut self, candidate: &Candidate, outcome: UpstreamOutcome, status: StatusCode) {
         match outcome {
