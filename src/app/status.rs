@@ -38,6 +38,7 @@ impl StatusSource for Status {
     }
 
     fn status(&self) -> Map<String, Value> {
+        self.sample();
         let (in_progress, readers) = self.cache.fills_in_progress();
         let config = &self.config;
         let page = StatusPage {

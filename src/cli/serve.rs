@@ -91,8 +91,10 @@ fn raise_file_limit(config: &Config) {
         eprintln!("warning: cannot raise the limit of open files: {error}");
     }
     let segments = config.disk.as_ref().map_or(0, |disk| disk.capacity.bytes() / disk.segment.bytes().max(1));
-    // A client may need one connection up, and a few are needed for everything else.
-    let wanted = 2 * config.listen.max_connections as u64 + segments + 64;
+    let servers = config.parents.len() + config.mirrors.iter().map(|group| group.urls.len()).sum::<usize>();
+    let upward = config.upstream.max_connections * config.listen.workers * servers.max(1);
+    // A few are needed for everything else.
+    let wanted = (config.listen.max_connections + upward) as u64 + segments + 64;
     if let Some(open) = getrlimit(Resource::Nofile).current
         && open < wanted
     {
