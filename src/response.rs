@@ -119,7 +119,8 @@ impl Heads {
         let etag = etag(name);
         let selection = match len {
             _ if conditions(request, &etag) == Condition::NotModified => None,
-            Some(len) if request.contains_key(RANGE) => {
+            // Ranges are defined for GET alone (RFC 9110 §14.2).
+            Some(len) if verb == Verb::Get && request.contains_key(RANGE) => {
                 let held = IfRangeValidators { tag: EntityTag::parse(etag.as_bytes()), ..Default::default() };
                 Some(range::portion(request, len, held))
             }

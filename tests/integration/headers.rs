@@ -111,6 +111,8 @@ async fn ranges_of_objects() {
             assert!(answer.body == object.bytes[bytes], "{range}");
         }
     }
+    let head = proxy.get(Ask::head(stratum.url(&object.path())).field("Range", "bytes=0-9")).await;
+    assert_eq!((head.status(), head.get("Content-Length")), (200, "30000"), "ranges are for GET");
     assert_eq!(stratum.requests(), 1, "the first range brought the whole object");
     assert_eq!(stratum.last_seen().get("Range"), None);
 }
