@@ -139,10 +139,8 @@ impl Worker {
             };
             match reader.ready().await {
                 Ok(ready) => return self.answer_from_fill(&request, reader, ready, outcome).await,
-                // Another client's host may lack what ours has: a joined fill's failure is not our answer.
-                Err(error) if !leads && matches!(error.why, Why::NotFound | Why::Unavailable) => {
-                    last = Some(error);
-                }
+                // Another client's host is not ours: a joined fill's failure is not our answer.
+                Err(error) if !leads && error.why != Why::Abandoned => last = Some(error),
                 Err(error) => {
                     last = Some(error);
                     break;

@@ -6,8 +6,8 @@ use substratum::config::{ByteSize, Memory};
 use crate::support::client::{Ask, Client, ClientError};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::Origin;
-use crate::support::proxy::{Proxy, site};
+use crate::support::origin::{Fault, Origin};
+use crate::support::proxy::{Proxy, lone, site};
 
 const MIB: usize = 1 << 20;
 
@@ -181,4 +181,20 @@ async fn where_nothing_is_kept_a_stalled_reader_is_left_behind() {
         Ok(()) | Err(ClientError::Short { .. } | ClientError::Io(_)) => {}
         Err(error) => panic!("{error}"),
     }
+}
+
+#[tokio::test]
+async fn nobody_answers_for_the_host_that_another_client_named() {
+    let object = Object::generate(21, 50_000);
+    let wrong = Object { name: object.name, bytes: vec![7; 50_000].into() };
+    let bad = Origin::new().object(&wrong).fault(Fault::HoldHead).run();
+    let good = Origin::new().object(&object).run();
+    let proxy = Proxy::start(lone("cache")).await;
+    let first = proxy.get_n(1, bad.url(&object.path()));
+    proxy.until(metric("substratum_upstream_connections_opened_total").at_least(1)).await;
+    let second = proxy.get_n(1, good.url(&object.path()));
+    proxy.until(metric("substratum_fill_joins_total").at_least(1)).await;
+    bad.release();
+    assert_eq!(first.all().await.remove(0).unwrap().status(), 502);
+    assert!(second.all().await.remove(0).unwrap().body == object.bytes);
 }
