@@ -87,7 +87,8 @@ impl Fetch {
                 continue;
             };
             let candidate = &self.candidates[turn.candidate];
-            if from == 0 {
+            // Readers may have been told a length although no byte came: it stands.
+            if !writer.is_released() {
                 writer.begin(len);
             }
             match pump(&mut writer, body, skip, show_by).await {
@@ -285,9 +286,9 @@ fn read_head(
         status if status.is_success() => return Err(Outcome::Protocol),
         status => return Err(candidate.upstream.verdict(status, response.headers())),
     };
-    match (from, expected, len) {
+    match (expected, len) {
         // Another length is another body: it can only be wrong to go on with it.
-        (1.., Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
+        (Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
         _ => Ok((len, skip)),
     }
 }

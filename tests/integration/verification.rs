@@ -233,3 +233,18 @@ async fn many_readers_of_a_corrupt_object_all_get_the_good_one() {
     }
     assert_eq!(good.requests(), 1);
 }
+
+#[tokio::test]
+async fn a_length_that_clients_were_told_is_kept_or_they_are_cut_off() {
+    let object = Object::generate(11, LARGE);
+    let shorter = Object { name: object.name, bytes: object.bytes.slice(..MIB) };
+    let bad = Origin::new().object(&shorter).fault(Fault::Truncate(0)).run();
+    let good = Origin::new().object(&object).run();
+    let proxy = Proxy::start(site(&[&bad, &good])).await;
+    match proxy.ask(bad.url(&object.path())).await {
+        Ok(answer) => assert!(answer.body == object.bytes, "a complete answer is a correct one"),
+        Err(ClientError::Short { expected, received }) => assert!((received.len() as u64) < expected),
+        Err(error) => panic!("{error}"),
+    }
+    assert!(proxy.get(bad.url(&object.path())).await.body == object.bytes);
+}
