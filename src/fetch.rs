@@ -63,8 +63,7 @@ impl Fetch {
             return writer.fail(nobody_serves());
         }
         let mut attempts = Attempts::default();
-        let mut deadline = Instant::now() + self.head_deadline;
-        let show_by = Instant::now() + self.verify_first_patience;
+        let (mut deadline, mut show_by) = self.limits();
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
         // Sources that announced another length than the one readers were told.
         let mut dissenting = VecDeque::new();
@@ -84,6 +83,7 @@ impl Fetch {
                     Some(again) => writer = again,
                     None => return,
                 }
+                (deadline, show_by) = self.limits();
                 continue;
             };
             let candidate = &self.candidates[turn.candidate];
@@ -134,7 +134,14 @@ impl Fetch {
                 Some(again) => writer = again,
                 None => return,
             }
+            (deadline, show_by) = self.limits();
         }
+    }
+
+    /// For a fill that begins now: when a head must have come, and when bytes are shown unverified.
+    fn limits(&self) -> (Instant, Instant) {
+        let now = Instant::now();
+        (now + self.head_deadline, now + self.verify_first_patience)
     }
 
     /// Whether the object is to be had, and its length if the source tells it, without fetching it.

@@ -248,3 +248,18 @@ async fn a_length_that_clients_were_told_is_kept_or_they_are_cut_off() {
     }
     assert!(proxy.get(bad.url(&object.path())).await.body == object.bytes);
 }
+
+#[tokio::test]
+async fn a_transfer_begun_anew_has_time_of_its_own() {
+    let object = Object::generate(12, LARGE);
+    let wrong = Object { name: object.name, bytes: vec![7; LARGE].into() };
+    let drip = Fault::Drip { bytes: LARGE / 8, every: Duration::from_millis(100) };
+    let bad = Origin::new().object(&wrong).fault(drip).run();
+    let good = Origin::new().object(&object).run();
+    let setup = site(&[&bad, &good]).with(|c| c.upstream.head_deadline = Duration::from_millis(300));
+    let proxy = Proxy::start(setup).await;
+    assert!(proxy.ask(bad.url(&object.path())).await.is_err());
+    blamed(&proxy, &good, "ok").await;
+    assert!(proxy.get(bad.url(&object.path())).await.body == object.bytes);
+    assert_eq!((bad.requests(), good.requests()), (1, 1));
+}
