@@ -263,3 +263,14 @@ async fn a_transfer_begun_anew_has_time_of_its_own() {
     assert!(proxy.get(bad.url(&object.path())).await.body == object.bytes);
     assert_eq!((bad.requests(), good.requests()), (1, 1));
 }
+
+#[tokio::test]
+async fn whoever_was_asked_too_early_is_asked_again() {
+    let object = Object::generate(13, LARGE);
+    let late = Origin::new().object(&object).fault(Fault::HoldHead.times(1)).run();
+    let breaks = Origin::new().object(&object).fault(Fault::Truncate(MIB)).run();
+    let setup = site(&[&late, &breaks]).with(|c| c.upstream.first_byte_timeout = Duration::from_millis(200));
+    let proxy = Proxy::start(setup).await;
+    assert!(proxy.get(late.url(&object.path())).await.body == object.bytes);
+    assert_eq!(late.requests(), 2);
+}
