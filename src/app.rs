@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::bind::{self, BindError};
 use crate::server::{ConnectionLimit, Phase, Server};
-use crate::service::Worker;
+use crate::service::{Rechecks, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError, Upstreams};
 
@@ -118,6 +118,7 @@ impl App {
         };
 
         let hedges = Arc::new(HedgeBudget::default());
+        let rechecks = Arc::new(Rechecks::default());
         let limit = ConnectionLimit::new(config.listen.max_connections);
         // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their
         // token.
@@ -140,6 +141,7 @@ impl App {
                 objects: config.objects.clone(),
                 upstream: config.upstream.clone(),
                 hedges: Arc::clone(&hedges),
+                rechecks: Arc::clone(&rechecks),
             };
             let server = Server::new(
                 Arc::new(worker),

@@ -13,14 +13,14 @@ mod memory;
 mod object;
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use disk::{Disk, NotAdmitted, ReadError, RemoveReason};
-use fill::FillHandle;
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
+use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
 pub use object::{CHUNK, MemoryObject, Object};
 use parking_lot::Mutex;
@@ -35,13 +35,15 @@ const FILL_SHARDS: usize = 16;
 /// Frames up to this many bytes are allocated in their size by the disk tier.
 const UNPOOLED: usize = 128 << 10;
 
-type Fills = Mutex<HashMap<ObjectName, FillHandle, BuildHasherDefault<NameHasher>>>;
+type Fills = Mutex<HashMap<FillKey, FillHandle, BuildHasherDefault<NameHasher>>>;
 
 /// All objects of this process; shared by its workers.
 pub struct Cache {
     memory: Memory,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
+    /// Keyed: clients choose host names, and may not choose collisions.
+    hasher: RandomState,
     limits: config::Objects,
     metrics: CacheMetrics,
 }
@@ -83,6 +85,7 @@ impl Cache {
             memory: Memory::new(memory),
             disk,
             fills: Default::default(),
+            hasher: RandomState::new(),
             limits: objects.clone(),
             metrics,
         })
@@ -94,10 +97,11 @@ impl Cache {
     }
 
     /// Looks in both tiers, then among the fills, and otherwise registers a new one.
-    pub fn lookup(self: &Arc<Self>, name: &ObjectName) -> Lookup {
+    /// `sources` says whom the caller would ask: only fills from the same sources are joined.
+    pub fn lookup(self: &Arc<Self>, name: &ObjectName, sources: &str) -> Lookup {
         match self.find(name) {
             Some(object) => Lookup::Hit(object),
-            None => self.lookup_past_disk(name),
+            None => self.lookup_past_disk(name, sources),
         }
     }
 
@@ -118,9 +122,10 @@ impl Cache {
     }
 
     /// The same without looking on disk, for whoever found the record there unreadable.
-    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName) -> Lookup {
+    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, sources: &str) -> Lookup {
+        let key = FillKey { name: *name, sources: self.hasher.hash_one(sources) };
         let mut fills = self.fills(name).lock();
-        if let Some(reader) = fills.get(name).and_then(FillHandle::join) {
+        if let Some(reader) = fills.get(&key).and_then(FillHandle::join) {
             self.metrics.joined.inc();
             return Lookup::Join(reader);
         }
@@ -128,8 +133,8 @@ impl Cache {
         if let Some(object) = self.memory.get(name).or_else(|| self.waiting_for_disk(name)) {
             return Lookup::Hit(Object::Memory(object));
         }
-        let (writer, reader) = FillWriter::new(Arc::clone(self), *name);
-        fills.insert(*name, writer.shared());
+        let (writer, reader) = FillWriter::new(Arc::clone(self), key);
+        fills.insert(key, writer.shared());
         self.count_led();
         Lookup::Lead(writer, reader)
     }

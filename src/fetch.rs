@@ -46,6 +46,15 @@ pub struct Fetch {
     pub hedges: Arc<HedgeBudget>,
 }
 
+/// What a 401, 403, 429, ... about a document means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusals {
+    /// An answer like any other.
+    Answer,
+    /// Trouble of the stratum: passed on, it would make CVMFS clients leave this cache.
+    Trouble,
+}
+
 /// A source's answer about an object, fit to be read.
 struct Source {
     turn: Turn,
@@ -147,7 +156,7 @@ impl Fetch {
     /// Whether the object is to be had, and its length if the source tells it, without fetching it.
     pub async fn object_head(self) -> Result<Option<u64>, FillError> {
         let outgoing = |turn: &Turn| Outgoing { method: Method::HEAD, ..self.request(0, turn) };
-        let response = self.first_answer(outgoing, |outcome| outcome == Outcome::Ok).await?;
+        let response = self.first_answer(outgoing, |outcome, _| outcome == Outcome::Ok).await?;
         match response.status() {
             StatusCode::OK => {
                 let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -164,6 +173,7 @@ impl Fetch {
         self,
         method: Method,
         headers: HeaderMap,
+        refusals: Refusals,
     ) -> Result<Response<UpstreamBody>, FillError> {
         let mut headers = headers;
         headers.append(VIA, self.via.clone());
@@ -172,16 +182,26 @@ impl Fetch {
             path_and_query: self.path.clone(),
             headers: headers.clone(),
         };
-        let in_trouble =
-            |outcome| matches!(outcome, Outcome::ServerError | Outcome::Behind | Outcome::CannotServe);
-        self.first_answer(outgoing, |outcome| !in_trouble(outcome)).await
+        let refused = |status: StatusCode| refusals == Refusals::Trouble && status != StatusCode::BAD_REQUEST;
+        let good = |outcome, status| match outcome {
+            Outcome::ServerError | Outcome::Behind | Outcome::CannotServe => false,
+            Outcome::ClientError => !refused(status),
+            _ => true,
+        };
+        let response = self.first_answer(outgoing, good).await?;
+        match response.status() {
+            status if Outcome::of_status(status) == Outcome::ClientError && refused(status) => Err(
+                FillError::new(Why::Unavailable, format!("every upstream refused, the last with {status}")),
+            ),
+            _ => Ok(response),
+        }
     }
 
     /// The first answer that is `good`; if there is none, the last one that was not.
     async fn first_answer(
         &self,
         outgoing: impl Fn(&Turn) -> Outgoing,
-        good: impl Fn(Outcome) -> bool,
+        good: impl Fn(Outcome, StatusCode) -> bool,
     ) -> Result<Response<UpstreamBody>, FillError> {
         if self.candidates.is_empty() {
             return Err(nobody_serves());
@@ -193,7 +213,7 @@ impl Fetch {
             let response = attempts.taken(candidate, answer)?;
             let outcome = candidate.upstream.verdict(response.status(), response.headers());
             candidate.upstream.record(outcome);
-            if good(outcome) {
+            if good(outcome, response.status()) {
                 return Some(response);
             }
             attempts.answered(candidate, outcome, response.status());

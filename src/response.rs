@@ -130,10 +130,14 @@ impl Heads {
         *response.headers_mut() = self.objects[outcome as usize].clone();
         let headers = response.headers_mut();
         let (status, selection) = match (selection, len) {
-            (None, _) => (StatusCode::NOT_MODIFIED, Selection::Nothing),
+            (None, _) => {
+                headers.remove(CONTENT_TYPE);
+                (StatusCode::NOT_MODIFIED, Selection::Nothing)
+            }
             (Some(Portion::Unsatisfiable), Some(len)) => {
                 headers.insert(CONTENT_RANGE, range::unsatisfied_range(len));
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 (StatusCode::RANGE_NOT_SATISFIABLE, Selection::Nothing)
             }
             (Some(Portion::Part(part)), Some(len)) => {

@@ -7,6 +7,7 @@
 
 mod document;
 mod object;
+mod recheck;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use document::document_key;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use object::ObjectRequest;
+pub use recheck::Rechecks;
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
@@ -56,6 +58,8 @@ pub struct Worker {
     pub upstream: config::Upstream,
     /// Early second requests, of all workers.
     pub hedges: Arc<HedgeBudget>,
+    /// Rechecks of stored objects, of all workers.
+    pub rechecks: Arc<Rechecks>,
 }
 
 /// The service of one client connection. Not through an adapter to tower: that clones the service for each request.

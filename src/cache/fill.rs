@@ -108,9 +108,17 @@ impl FillError {
     }
 }
 
+/// What a fill is known by: what it brings, and (hashed) which sources it may ask. Whoever could choose the source of a fill
+/// that others join could keep the object from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FillKey {
+    pub name: ObjectName,
+    pub sources: u64,
+}
+
 /// The part of a fill that readers and the writer share.
 struct Fill {
-    name: ObjectName,
+    key: FillKey,
     state: Mutex<State>,
 }
 
@@ -142,7 +150,7 @@ enum Phase {
 }
 
 impl Fill {
-    fn new(name: ObjectName) -> (Arc<Self>, FillReader) {
+    fn new(key: FillKey) -> (Arc<Self>, FillReader) {
         let mut readers = Slots::default();
         let slot = readers.add();
         let state = State {
@@ -154,7 +162,7 @@ impl Fill {
             writer: None,
             extent: None,
         };
-        let fill = Arc::new(Self { name, state: Mutex::new(state) });
+        let fill = Arc::new(Self { key, state: Mutex::new(state) });
         (Arc::clone(&fill), FillReader::new(fill, slot))
     }
 

@@ -88,7 +88,7 @@ impl Hasher for NameHasher {
     }
 
     fn write_u64(&mut self, bits: u64) {
-        self.0 = bits;
+        self.0 = self.0.rotate_left(32) ^ bits;
     }
 }
 

@@ -97,13 +97,15 @@ fn split(path: &str) -> Option<(&str, &str)> {
 fn clean(rest: &str) -> bool {
     rest.split('/').all(|segment| {
         let plain = segment.replace("%2e", ".").replace("%2E", ".");
-        !matches!(plain.as_str(), "" | "." | "..") && !contains_escaped_slash(segment)
+        let name = plain.split(';').next().unwrap_or_default();
+        !matches!(name, "" | "." | "..") && !contains_escaped_slash(segment)
     })
 }
 
+/// A slash or backslash in any disguise, an escaped escape, or a control character.
 fn contains_escaped_slash(segment: &str) -> bool {
     let lower = segment.to_ascii_lowercase();
-    lower.contains("%2f") || lower.contains("%5c")
+    segment.contains('\\') || ["%2f", "%5c", "%25", "%0", "%1", "%7f"].iter().any(|bad| lower.contains(bad))
 }
 
 fn parse_name<'a>(head: &[u8], rest: &'a [u8]) -> Option<(ObjectName, &'a [u8])> {
@@ -195,6 +197,11 @@ mod tests {
             ("/cvmfs/a.b/api/../../x", None),
             ("/cvmfs/a.b/api/%2e%2E/x", None),
             ("/cvmfs/a.b/api/a%2fb", None),
+            ("/cvmfs/a.b/api/..\\..\\x", None),
+            ("/cvmfs/a.b/api/..;/x", None),
+            ("/cvmfs/a.b/api/%252e%252e", None),
+            ("/cvmfs/a.b/api/a%00", None),
+            ("/cvmfs/a.b/api/a%0d%0ab", None),
             ("/cvmfs/a.b/data/../.htaccess", None),
             ("/cvmfs/a.b/data//x", None),
             ("/cvmfs/a.b/index.html", None),

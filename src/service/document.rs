@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use super::{Place, Worker, note_first};
 use crate::config::{Scheme, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
+use crate::fetch::Refusals;
 use crate::outcome::Outcome;
 use crate::request::Verb;
 use crate::response::body::Body;
@@ -34,12 +35,16 @@ impl Worker {
         let worker = Arc::clone(&self);
         let first = Arc::new(OnceLock::new());
         let asked = Arc::clone(&first);
+        let refusals = match place.repository {
+            Some(_) => Refusals::Trouble,
+            None => Refusals::Answer,
+        };
         let fetch = move |request: UpstreamRequest| async move {
             let fetch = worker.fetch(&place, place.wanted());
             if let Some(first) = fetch.candidates.first() {
                 asked.get_or_init(|| first.clone());
             }
-            fetch.document(request.method, request.headers).await
+            fetch.document(request.method, request.headers, refusals).await
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
             Ok(answer) => {

@@ -103,7 +103,7 @@ impl Worker {
         let mut fetched = Outcome::Miss;
         let mut readable = true;
         if wants_check {
-            match self.recheck(request.name).await {
+            match self.rechecks.run(&self.cache, request.name).await {
                 Recheck::Good(object) => return self.at_rest(&request, object, Outcome::Reload).await,
                 Recheck::Bad => fetched = Outcome::Repair,
                 Recheck::Absent => {}
@@ -112,11 +112,13 @@ impl Worker {
         if request.verb == Verb::Head && self.cache.find(&request.name).is_none() {
             return self.object_head(&request).await;
         }
+        let place = &request.place;
+        let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
         let mut last = None;
         for _ in 0..LOOKUPS {
             let lookup = match readable {
-                true => self.cache.lookup(&request.name),
-                false => self.cache.lookup_past_disk(&request.name),
+                true => self.cache.lookup(&request.name, &sources),
+                false => self.cache.lookup_past_disk(&request.name, &sources),
             };
             let (mut reader, outcome, leads) = match lookup {
                 Lookup::Hit(object) => match self.readable(&request.name, object).await {
@@ -244,12 +246,6 @@ impl Worker {
             // The runtime is going away, and the connection with it.
             Err(_) => Ok(Object::Disk(object)),
         }
-    }
-
-    /// Hashes the stored bytes where blocking harms nobody.
-    async fn recheck(&self, name: ObjectName) -> Recheck {
-        let cache = Arc::clone(&self.cache);
-        tokio::task::spawn_blocking(move || cache.recheck(&name)).await.unwrap_or(Recheck::Absent)
     }
 }
 

@@ -91,7 +91,14 @@ impl Body for UpstreamBody {
             this.lease = None;
             return Poll::Ready(Some(Err(Failure::Stalled { after })));
         };
-        this.patience.renew();
+        let came = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        if let (Some(after), Some(Ok(_))) = (this.patience.renew(came), &frame) {
+            this.lease = None;
+            return Poll::Ready(Some(Err(Failure::Stalled { after })));
+        }
         match frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -122,22 +129,43 @@ impl Body for UpstreamBody {
     }
 }
 
+/// Bytes a second below which a body counts as stalled, however often something comes: what clients themselves demand
+/// (cvmfs `CVMFS_LOW_SPEED_LIMIT`). Only time spent waiting for the upstream counts.
+const LOWEST_RATE: u64 = 1024;
+
+/// Waits that the rate is judged over, at least: a single one may have been the reader's, who did not come back for long.
+const FEWEST_WAITS: u32 = 4;
+
 /// A bound on silence that costs no timer while frames keep coming: the timer is set at the first wait, and
 /// when it rings it is set again unless the current wait has lasted long enough.
 struct Patience {
     limit: Duration,
     waiting_since: Option<Instant>,
+    /// Time waited and bytes that came since the rate was last judged.
+    waited: Duration,
+    waits: u32,
+    came: u64,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
     fn new(limit: Duration) -> Self {
-        Self { limit, waiting_since: None, timer: None }
+        Self { limit, waiting_since: None, waited: Duration::ZERO, waits: 0, came: 0, timer: None }
     }
 
-    /// Something came.
-    fn renew(&mut self) {
-        self.waiting_since = None;
+    /// `came` bytes came. The time waited for them, when it is too long for so few.
+    fn renew(&mut self, came: usize) -> Option<Duration> {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+            self.waits += 1;
+        }
+        self.came += came as u64;
+        if self.waited < self.limit || self.waits < FEWEST_WAITS {
+            return None;
+        }
+        self.waits = 0;
+        let (waited, came) = (std::mem::take(&mut self.waited), std::mem::take(&mut self.came));
+        (came < waited.as_secs() * LOWEST_RATE).then_some(waited)
     }
 
     /// Ready with the limit when the current wait has reached it.

@@ -68,8 +68,9 @@ async fn errors_are_passed_on_and_not_kept() {
         for _ in 0..2 {
             let answer = proxy.get(stratum.url(PATH)).await;
             match status {
-                // A stratum's own trouble stays a host error towards the client, by whatever 5xx.
-                500.. => assert!(answer.status() >= 500, "{status}: {}", answer.status()),
+                // A stratum's own trouble is a host error towards the client, by whatever 5xx: the status of a
+                // refusal would make it leave this cache.
+                403 | 500.. => assert!(answer.status() >= 500, "{status}: {}", answer.status()),
                 _ => assert_eq!(answer.status(), status),
             }
         }

@@ -51,21 +51,21 @@ fn name(bytes: &[u8]) -> ObjectName {
 }
 
 fn lead(cache: &Arc<Cache>, name: &ObjectName) -> (FillWriter, FillReader) {
-    match cache.lookup(name) {
+    match cache.lookup(name, "") {
         Lookup::Lead(writer, reader) => (writer, reader),
         _ => panic!("somebody leads already"),
     }
 }
 
 fn join(cache: &Arc<Cache>, name: &ObjectName) -> FillReader {
-    match cache.lookup(name) {
+    match cache.lookup(name, "") {
         Lookup::Join(reader) => reader,
         _ => panic!("nothing to join"),
     }
 }
 
 fn found(cache: &Arc<Cache>, name: &ObjectName) -> bool {
-    matches!(cache.lookup(name), Lookup::Hit(_))
+    matches!(cache.lookup(name, ""), Lookup::Hit(_))
 }
 
 /// What the reader can have now, without waiting.
@@ -143,6 +143,19 @@ async fn wrong_bytes_are_never_found_and_never_complete() {
     drop(writer);
     assert_eq!(next(&mut reader).await.unwrap().unwrap_err().why, Why::Abandoned);
     assert!(!found(&cache, &name(&good)));
+}
+
+#[tokio::test]
+async fn only_fills_from_the_same_sources_are_joined() {
+    let (cache, bytes) = (cache(), bytes(10_000));
+    let (_first, _reader) = lead(&cache, &name(&bytes));
+    let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), "elsewhere") else {
+        panic!("joined a fill from other sources");
+    };
+    writer.begin(Some(10_000));
+    writer.push(&bytes).await.unwrap();
+    writer.commit().await.map_err(|(_, error)| error).unwrap();
+    assert!(found(&cache, &name(&bytes)));
 }
 
 #[tokio::test]
@@ -260,7 +273,7 @@ async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
         writer.push(part).await.unwrap();
         at_hand(&mut reader);
     }
-    assert!(matches!(cache.lookup(&name(&bytes)), Lookup::Lead(..)));
+    assert!(matches!(cache.lookup(&name(&bytes), ""), Lookup::Lead(..)));
 }
 
 #[tokio::test]
@@ -279,7 +292,7 @@ async fn beyond_the_window_readers_read_back_from_disk() {
     writer.commit().await.map_err(|(_, error)| error).unwrap();
     assert_eq!(read_all(&mut slow).await.unwrap(), bytes);
     assert_eq!(read_all(&mut late).await.unwrap(), &bytes[10..]);
-    match cache.lookup(&name(&bytes)) {
+    match cache.lookup(&name(&bytes), "") {
         Lookup::Hit(Object::Disk(object)) => assert_eq!(object.len(), bytes.len() as u64),
         _ => panic!("not on disk"),
     }
@@ -342,7 +355,7 @@ proptest! {
                 });
                 // A fill that is stored nowhere waits for its readers, who are busy writing here.
                 written = pushed.await.unwrap_or(Err(FillError::new(Why::Abandoned, "")));
-                if readers.len() < 4 && let Lookup::Join(reader) = cache.lookup(&name(&bytes)) {
+                if readers.len() < 4 && let Lookup::Join(reader) = cache.lookup(&name(&bytes), "") {
                     readers.push((reader, Vec::new()));
                 }
                 for (reader, read) in readers.iter_mut().skip(*reads) {

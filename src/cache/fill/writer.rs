@@ -7,11 +7,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Chunk, Fill, FillError, FillReader, Phase, Why, wake};
+use super::{Chunk, Fill, FillError, FillKey, FillReader, Phase, Why, wake};
 use crate::cache::Cache;
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::digest::{Mismatch, ObjectName, Verifier};
+
+/// How long a fill without readers may take to finish.
+const FINISH_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why bytes could not be committed. The writer is still usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,8 @@ pub struct FillWriter {
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
+    /// Since when nobody reads.
+    alone_since: Option<Instant>,
     ended: bool,
 }
 
@@ -53,15 +58,16 @@ enum Spill {
 
 impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
-    pub(in crate::cache) fn new(cache: Arc<Cache>, name: ObjectName) -> (Self, FillReader) {
-        let (fill, reader) = Fill::new(name);
+    pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey) -> (Self, FillReader) {
+        let (fill, reader) = Fill::new(key);
         let writer = Self {
             cache,
             fill,
-            verifier: name.verifier(),
+            verifier: key.name.verifier(),
             buffer: BytesMut::new(),
             taken: 0,
             spill: Spill::Window,
+            alone_since: None,
             ended: false,
         };
         (writer, reader)
@@ -73,7 +79,7 @@ impl FillWriter {
 
     /// The object being filled.
     pub fn name(&self) -> ObjectName {
-        self.fill.name
+        self.fill.key.name
     }
 
     /// Bytes taken so far: where another source has to continue.
@@ -102,12 +108,17 @@ impl FillWriter {
     }
 
     /// Whether finishing still serves somebody: readers wait, or so little is missing that storing it pays.
-    pub fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&mut self) -> bool {
         let state = self.fill.state.lock();
+        if state.readers.len() > 0 {
+            self.alone_since = None;
+            return true;
+        }
+        if self.alone_since.get_or_insert_with(Instant::now).elapsed() > FINISH_WITHIN {
+            return false;
+        }
         let missing = state.len.map_or(0, |len| len.saturating_sub(self.taken));
-        state.readers.len() > 0
-            || (missing <= self.cache.limits().finish_abandoned.bytes()
-                && !matches!(self.spill, Spill::Nowhere))
+        missing <= self.cache.limits().finish_abandoned.bytes() && !matches!(self.spill, Spill::Nowhere)
     }
 
     /// A source answered and announced `len` bytes in all (`None`: it did not say). Decides where the bytes will live,
@@ -117,7 +128,7 @@ impl FillWriter {
         if let (Some(len), Some(disk)) = (len, self.cache.disk())
             && len > limits.window.bytes()
             && matches!(self.spill, Spill::Window)
-            && let Ok(writer) = disk.reserve(self.fill.name, len)
+            && let Ok(writer) = disk.reserve(self.fill.key.name, len)
         {
             self.fill.state.lock().extent = Some(writer.reader());
             self.spill = Spill::Disk(writer);
@@ -188,7 +199,7 @@ impl FillWriter {
         if let Err(mismatch) = self.verifier.clone().finish() {
             return Err((self, CommitError::Digest(mismatch)));
         }
-        let name = self.fill.name;
+        let name = self.fill.key.name;
         match std::mem::replace(&mut self.spill, Spill::Window) {
             Spill::Window => {
                 let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
@@ -248,7 +259,7 @@ impl FillWriter {
     }
 
     fn clear(&mut self) {
-        self.verifier = self.fill.name.verifier();
+        self.verifier = self.fill.key.name.verifier();
         self.buffer = BytesMut::new();
         self.taken = 0;
         self.spill = Spill::Window;
@@ -364,7 +375,7 @@ impl FillWriter {
             self.cache.count_failure(error.why);
         }
         // Out of the table first: who looks from now on finds the object, or leads anew.
-        self.cache.forget(&self.fill.name, &self.fill);
+        self.cache.forget(&self.fill);
         let mut state = self.fill.state.lock();
         state.phase = phase;
         let wakers = state.readers.take_wakers();
@@ -400,21 +411,21 @@ impl FillHandle {
 impl Cache {
     /// Puts a new fill into the place of `fill`, unless another one has taken it.
     fn replace(self: &Arc<Self>, fill: &Arc<Fill>) -> Option<FillWriter> {
-        let mut fills = self.fills(&fill.name).lock();
-        if !fills.get(&fill.name).is_some_and(|handle| handle.is(fill)) {
+        let mut fills = self.fills(&fill.key.name).lock();
+        if !fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
             return None;
         }
-        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.name);
-        fills.insert(fill.name, writer.shared());
+        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.key);
+        fills.insert(fill.key, writer.shared());
         self.count_led();
         Some(writer)
     }
 
     /// Removes `fill` from the table, unless a newer one took its place.
-    fn forget(&self, name: &ObjectName, fill: &Arc<Fill>) {
-        let mut fills = self.fills(name).lock();
-        if fills.get(name).is_some_and(|handle| handle.is(fill)) {
-            fills.remove(name);
+    fn forget(&self, fill: &Arc<Fill>) {
+        let mut fills = self.fills(&fill.key.name).lock();
+        if fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
+            fills.remove(&fill.key);
         }
     }
 }
