@@ -13,6 +13,8 @@ mod documents;
 mod fixture_tree;
 mod headers;
 mod health;
+mod hedging;
+mod herd;
 mod hierarchy;
 mod mirrors;
 mod one_copy;
