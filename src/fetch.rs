@@ -74,7 +74,7 @@ impl Fetch {
                 deadline = Instant::now() + self.head_deadline;
             }
             let source = self.source(&mut queue, &mut dissenting, &mut attempts, &writer, deadline).await;
-            let Some(Source { turn, body, len, skip }) = source else {
+            let Some(Source { turn, mut body, len, skip }) = source else {
                 if dissenting.is_empty() || !writer.is_released() {
                     return writer.fail(attempts.verdict());
                 }
@@ -89,6 +89,10 @@ impl Fetch {
             let candidate = &self.candidates[turn.candidate];
             if from == 0 {
                 writer.begin(len);
+                // A head without a byte is silence all the same, while there is somebody else to ask.
+                if queue.iter().any(|turn| turn.chance == Chance::First) {
+                    body.begin_within(self.first_byte_budget);
+                }
             }
             match pump(&mut writer, body, skip, show_by).await {
                 Ended::Whole => {}
