@@ -22,6 +22,7 @@ mod operators;
 mod peers;
 mod repositories;
 mod restart;
+mod schedule;
 mod storage;
 mod support;
 mod tidy;
