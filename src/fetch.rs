@@ -82,7 +82,7 @@ impl Fetch {
                 deadline = Instant::now() + self.head_deadline;
             }
             let source = self.source(&mut queue, &mut dissenting, &mut attempts, &writer, deadline).await;
-            let Some(Source { turn, body, len, skip }) = source else {
+            let Some(Source { turn, mut body, len, skip }) = source else {
                 if dissenting.is_empty() || !writer.is_released() {
                     return writer.fail(attempts.verdict());
                 }
@@ -99,6 +99,10 @@ impl Fetch {
             // Readers may have been told a length although no byte came: it stands.
             if !writer.is_released() {
                 writer.begin(len);
+                // A head without a byte is silence all the same, while there is somebody else to ask.
+                if queue.iter().any(|turn| turn.chance == Chance::First) {
+                    body.begin_within(self.first_byte_budget);
+                }
             }
             match pump(&mut writer, body, skip, show_by).await {
                 Ended::Whole => {}

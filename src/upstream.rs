@@ -147,6 +147,11 @@ impl Upstream {
         self.condition.as_ref().is_some_and(|condition| condition.lacks(name, now))
     }
 
+    /// Whether its latest answers were failures.
+    fn fails(&self) -> bool {
+        self.condition.as_ref().is_some_and(Condition::fails)
+    }
+
     /// Notes a wait that was given up without an answer.
     fn observe_vain(&self, wait: Duration) {
         if let Some(condition) = &self.condition {

@@ -57,6 +57,11 @@ impl UpstreamBody {
         self.received
     }
 
+    /// Allows less silence, where `limit` is less, until its first bytes have come.
+    pub fn begin_within(&mut self, limit: Duration) {
+        self.patience.first = Some(limit);
+    }
+
     fn finish(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
@@ -140,6 +145,8 @@ const FEWEST_WAITS: u32 = 4;
 /// when it rings it is set again unless the current wait has lasted long enough.
 struct Patience {
     limit: Duration,
+    /// Another limit for the first wait.
+    first: Option<Duration>,
     waiting_since: Option<Instant>,
     /// Time waited and bytes that came since the rate was last judged.
     waited: Duration,
@@ -150,11 +157,20 @@ struct Patience {
 
 impl Patience {
     fn new(limit: Duration) -> Self {
-        Self { limit, waiting_since: None, waited: Duration::ZERO, waits: 0, came: 0, timer: None }
+        Self {
+            limit,
+            first: None,
+            waiting_since: None,
+            waited: Duration::ZERO,
+            waits: 0,
+            came: 0,
+            timer: None,
+        }
     }
 
     /// `came` bytes came. The time waited for them, when it is too long for so few.
     fn renew(&mut self, came: usize) -> Option<Duration> {
+        self.first = None;
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
             self.waits += 1;
@@ -171,12 +187,13 @@ impl Patience {
     /// Ready with the limit when the current wait has reached it.
     fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<Duration> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let until = since + self.limit;
+        let limit = self.first.map_or(self.limit, |first| first.min(self.limit));
+        let until = since + limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         loop {
             ready!(timer.as_mut().poll(context));
             if timer.deadline() >= until {
-                return Poll::Ready(self.limit);
+                return Poll::Ready(limit);
             }
             timer.as_mut().reset(until);
         }

@@ -25,6 +25,8 @@ pub(super) fn sort(candidates: &mut [Candidate], wanted: Wanted<'_>, now: Instan
 fn place(upstream: &Upstream, wanted: Wanted<'_>, now: Instant) -> u8 {
     let absent = matches!(wanted, Wanted::Object(hash) if upstream.lacks(hash, now));
     match upstream.standing(now) {
+        // When all are out, the one that has answered since is not asked behind those that have not.
+        Standing::Out if upstream.fails() => 4,
         Standing::Out => 3,
         _ if absent => 2,
         Standing::Probing => 1,

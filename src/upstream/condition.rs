@@ -108,6 +108,10 @@ impl Condition {
         self.state.lock().circuit.standing(now)
     }
 
+    pub(super) fn fails(&self) -> bool {
+        self.state.lock().circuit.fails()
+    }
+
     pub(super) fn claim_probe(&self, now: Instant) -> bool {
         self.state.lock().circuit.claim_probe(now)
     }

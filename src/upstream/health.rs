@@ -149,6 +149,11 @@ impl Circuit {
         }
     }
 
+    /// Whether it has failed since the circuit last changed, and nothing has gone well since.
+    pub(super) fn fails(&self) -> bool {
+        self.strikes > 0
+    }
+
     /// When a server that is out will be tried again.
     pub(super) fn out_until(&self, now: Instant) -> Option<Instant> {
         match self.state {

@@ -11,19 +11,11 @@ use crate::support::proxy::{Proxy, lone, site};
 
 const MIB: usize = 1 << 20;
 
-/// Reads the rest of an answer piece by piece and compares it with `expected`, keeping nothing.
-async fn compare(client: &mut Client, expected: &Bytes) -> Result<(), ClientError> {
-    for piece in expected.chunks(256 << 10) {
-        assert!(client.take(piece.len()).await? == piece, "other bytes than published");
-    }
-    Ok(())
-}
-
 async fn ask_and_compare(mut client: Client, ask: Ask, expected: Bytes) -> Result<(), ClientError> {
     client.send(&ask).await?;
     let head = client.head().await?;
     assert_eq!((head.status, head.content_length()), (200, Some(expected.len() as u64)));
-    compare(&mut client, &expected).await
+    client.compare(&expected).await
 }
 
 #[tokio::test]
@@ -59,7 +51,7 @@ async fn bytes_flow_while_the_rest_is_still_to_come() {
     }
     stratum.release();
     for client in [&mut first, &mut second] {
-        compare(client, &object.bytes.slice(2 * MIB..)).await.unwrap();
+        client.compare(&object.bytes[2 * MIB..]).await.unwrap();
     }
     assert_eq!(stratum.requests(), 1);
 }
@@ -79,7 +71,7 @@ async fn a_reader_that_stalls_delays_nobody_and_loses_nothing() {
     for answer in others.all().await {
         assert!(answer.unwrap().body == object.bytes);
     }
-    compare(&mut stalling, &object.bytes).await.unwrap();
+    stalling.compare(&object.bytes).await.unwrap();
     assert_eq!(stratum.requests(), 1);
 }
 
@@ -153,7 +145,7 @@ async fn what_exceeds_the_window_is_read_back_from_disk() {
     }
     let part = proxy.get(Ask::get(stratum.url(&object.path())).range(5_000_000, 5_000_099)).await;
     assert!(part.body == object.bytes[5_000_000..5_000_100]);
-    compare(&mut stalling, &object.bytes).await.unwrap();
+    stalling.compare(&object.bytes).await.unwrap();
     assert!(proxy.get(&ask).await.body == object.bytes);
     assert_eq!(stratum.requests(), 1);
 }
@@ -177,7 +169,7 @@ async fn where_nothing_is_kept_a_stalled_reader_is_left_behind() {
     for answer in others.all().await {
         assert!(answer.unwrap().body == object.bytes);
     }
-    match compare(&mut stalling, &object.bytes).await {
+    match stalling.compare(&object.bytes).await {
         Ok(()) | Err(ClientError::Short { .. } | ClientError::Io(_)) => {}
         Err(error) => panic!("{error}"),
     }

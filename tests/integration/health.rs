@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use substratum::config::Upstream;
+
 use crate::support::PATIENCE;
 use crate::support::metric::metric;
 use crate::support::object::Object;
@@ -141,4 +143,31 @@ async fn too_few_connections_are_our_trouble_and_pass_by_themselves() {
         assert_eq!(answer.unwrap().body, first.bytes);
     }
     assert_eq!(proxy.get(stratum.url(&second.path())).await.body, second.bytes);
+}
+
+#[tokio::test]
+async fn of_mirrors_in_trouble_those_that_answer_are_asked_before_those_that_do_not() {
+    let objects: Vec<_> = (0..20).map(|seed| Object::generate(seed, 3_000)).collect();
+    let fill = |origin: Origin| objects.iter().fold(origin, Origin::object).run();
+    // Both have sent wrong bytes and are asked last, for a long time; one of them is dead since.
+    let once_corrupt = || Origin::new().fault(Fault::Flip(7).times(1));
+    let (dead, good) = (fill(once_corrupt().fault(Fault::Status(500))), fill(once_corrupt()));
+    let proxy = Proxy::start(site(&[&dead, &good])).await;
+    for object in &objects {
+        assert_eq!(proxy.get(dead.url(&object.path())).await.body, object.bytes);
+    }
+    assert!(dead.requests() <= 4, "asked {} times", dead.requests());
+}
+
+#[tokio::test]
+async fn two_mirrors_that_stop_after_the_head_cost_less_than_a_client_s_patience() {
+    let object = Object::generate(1, 30_000);
+    let fill = |origin: Origin| origin.object(&object).run();
+    let stalls = || fill(Origin::new().fault(Fault::Stall(0)));
+    let strata = [stalls(), stalls(), fill(Origin::new())];
+    let setup = site(&[&strata[0], &strata[1], &strata[2]]);
+    let proxy = Proxy::start(setup.with(|config| config.upstream = Upstream::default())).await;
+    let start = Instant::now();
+    assert_eq!(proxy.get(strata[0].url(&object.path())).await.status(), 200);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

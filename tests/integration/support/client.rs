@@ -19,6 +19,9 @@ use wire::Reader;
 /// Room for received bytes in the kernel of a client that reads slowly: the sender soon notices.
 const SMALL_BUFFER: u32 = 4 << 10;
 
+/// Bytes compared at a time.
+const COMPARED: usize = 256 << 10;
+
 /// One client with one connection at a time.
 pub struct Client {
     server: SocketAddr,
@@ -77,6 +80,14 @@ impl Client {
     pub async fn body(&mut self, head: &Head, ask: &Ask) -> Result<Bytes, ClientError> {
         let reader = self.reader()?;
         if ask.expects_no_body() { Ok(Bytes::new()) } else { within(reader.body(head)).await }
+    }
+
+    /// Reads as many bytes as `expected` has, piece by piece, and keeps none: panics at the first that differs.
+    pub async fn compare(&mut self, expected: &[u8]) -> Result<(), ClientError> {
+        for piece in expected.chunks(COMPARED) {
+            assert!(self.take(piece.len()).await? == piece, "other bytes than published");
+        }
+        Ok(())
     }
 
     /// Waits for the peer to close the connection; what it sends before is returned.

@@ -10,6 +10,7 @@ mod serve;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -31,12 +32,13 @@ use content::{Content, Tree};
 pub struct Origin {
     content: Content,
     rules: Vec<Rule>,
+    rate: Option<NonZeroU32>,
 }
 
 impl Origin {
     /// A stratum that has nothing.
     pub fn new() -> Self {
-        Self { content: Content::new(), rules: Vec::new() }
+        Self { content: Content::new(), rules: Vec::new(), rate: None }
     }
 
     /// With the fixture repositories below `/cvmfs/`.
@@ -75,6 +77,11 @@ impl Origin {
         self
     }
 
+    /// Sending each body at no more than this many bytes a second.
+    pub fn rate(self, bytes_per_second: u32) -> Self {
+        Self { rate: NonZeroU32::new(bytes_per_second), ..self }
+    }
+
     /// Holds every body back after `n` bytes until [`Stratum::release`].
     pub fn hold_after(self, n: usize) -> Self {
         self.fault(Fault::Hold(n))
@@ -88,6 +95,7 @@ impl Origin {
         let stage = Arc::new(Stage {
             content: Mutex::new(self.content),
             rules: Mutex::new(self.rules),
+            rate: self.rate,
             seen: Mutex::new(Vec::new()),
             count: watch::Sender::new(0),
             gate: watch::Sender::new(Gate::Closed),
@@ -136,6 +144,8 @@ enum Gate {
 struct Stage {
     content: Mutex<Content>,
     rules: Mutex<Vec<Rule>>,
+    /// Bytes a second, for each body.
+    rate: Option<NonZeroU32>,
     seen: Mutex<Vec<Seen>>,
     count: watch::Sender<usize>,
     gate: watch::Sender<Gate>,

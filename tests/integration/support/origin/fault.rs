@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Fault {
     /// Withholds the head until `release`.
     HoldHead,
+    /// Answers correctly, but so much later.
+    LateHead(Duration),
     /// Sends the head and so many bytes, and the rest after `release`.
     Hold(usize),
     /// Takes the request and never says a word; the connection stays open.

@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::{Fault, Page, Seen, Stage};
 
@@ -138,6 +139,11 @@ impl Wire {
                 self.correct(&answer).await?;
                 return Ok(Then::NextRequest);
             }
+            Fault::LateHead(by) => {
+                tokio::time::sleep(by).await;
+                self.correct(&answer).await?;
+                return Ok(Then::NextRequest);
+            }
             Fault::Hold(n) => {
                 self.head(&answer, len).await?;
                 if answer.has_body() {
@@ -162,7 +168,7 @@ impl Wire {
             Fault::Reset(n) => {
                 self.head(&answer, len).await?;
                 self.body(&answer.body[..n.min(len)]).await?;
-                socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(std::time::Duration::ZERO))?;
+                socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO))?;
             }
             Fault::OverLong(n) => {
                 self.head(&answer, len).await?;
@@ -250,10 +256,15 @@ impl Wire {
     }
 
     async fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut due = Instant::now();
         for piece in bytes.chunks(PIECE) {
             // Before the write: whoever has the bytes finds them counted.
             self.stage.sent.fetch_add(piece.len(), Ordering::Relaxed);
             self.write(piece).await?;
+            if let Some(rate) = self.stage.rate {
+                due += Duration::from_secs_f64(piece.len() as f64 / f64::from(rate.get()));
+                tokio::time::sleep_until(due).await;
+            }
         }
         Ok(())
     }

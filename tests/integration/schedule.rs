@@ -1,0 +1,226 @@
+//! A day of everything: mirrors that fail in all ways by turns, and clients that must not notice.
+//!
+//! A seed draws who fails how; in each act one mirror at least is well, and no two fail in ways that together
+//! are more than one retry cures. Which request meets which fault is left to chance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use substratum::config::Upstream;
+
+use crate::support::client::{Ask, Client, ClientError};
+use crate::support::object::Object;
+use crate::support::origin::{Fault, Origin, Stratum};
+use crate::support::proxy::{Proxy, site};
+
+/// What is drawn follows from it.
+const SEED: u64 = 3;
+
+const ACTS: usize = 14;
+
+/// Requests in each act, by so many clients at a time.
+const REQUESTS: usize = 150;
+const CLIENTS: usize = 24;
+
+/// New objects in each act; the other requests are for objects of this act or earlier ones.
+const NEW: usize = 120;
+
+/// Every so many objects one is too large to be verified before its first byte is sent.
+const LARGE_EVERY: usize = 12;
+
+/// A CernVM-FS client leaves a proxy that says nothing for this long.
+const CLIENT_LEAVES: Duration = Duration::from_secs(5);
+
+/// Sizes in bytes: below and above the limit up to which objects are verified first.
+const SMALL: std::ops::Range<usize> = 100..60_000;
+const LARGE: std::ops::Range<usize> = 300_000..900_000;
+
+fn generate(random: &mut fastrand::Rng, number: usize) -> Object {
+    let sizes = if number.is_multiple_of(LARGE_EVERY) { LARGE } else { SMALL };
+    Object::generate(random.u64(..), random.usize(sizes))
+}
+
+/// How a mirror fails in one act.
+fn fault(random: &mut fastrand::Rng) -> Fault {
+    let at = random.usize(..60_000);
+    match random.u8(..12) {
+        0 => Fault::NeverAnswer,
+        1 => Fault::Stall(0),
+        2 => Fault::Stall(at),
+        3 => Fault::Truncate(at),
+        4 => Fault::Reset(at),
+        5 => Fault::Flip(at),
+        6 => Fault::WrongLength(if random.bool() { 1 } else { -1 }),
+        7 => Fault::Status(500),
+        8 => Fault::Status(503),
+        9 => Fault::Status(404),
+        10 => Fault::CloseUnanswered,
+        _ => Fault::Drip { bytes: 20_000, every: Duration::from_millis(20) },
+    }
+}
+
+/// Whether large objects are sent with wrong bytes, which their readers learn at the end only.
+fn corrupts(fault: &Fault) -> bool {
+    matches!(fault, Fault::Flip(_) | Fault::WrongLength(_))
+}
+
+/// Whether two mirrors in such trouble are more than one retry cures: wrong bytes from both, or wrong bytes that continue
+/// what had to be shown unverified because its source stopped in the middle.
+fn too_much(one: &Fault, other: &Fault) -> bool {
+    let stops = |fault: &Fault| matches!(fault, Fault::Stall(1..));
+    corrupts(one) && (corrupts(other) || stops(other)) || corrupts(other) && stops(one)
+}
+
+/// What the clients of an act have seen.
+#[derive(Debug, Default)]
+struct Tally {
+    complete: usize,
+    /// First tries that did not bring the object: its length, and what went wrong.
+    retries: Vec<(usize, String)>,
+    complaints: Vec<String>,
+    slowest: Duration,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.complete += other.complete;
+        self.retries.extend(other.retries);
+        self.complaints.extend(other.complaints);
+        self.slowest = self.slowest.max(other.slowest);
+    }
+
+    /// One request as the client puts it: an error status or a short body is worth one retry.
+    async fn ask(&mut self, client: &mut Client, url: String, object: &Object) {
+        let first = self.try_once(client, Ask::get(&url), object).await;
+        let Err(why) = first else { return };
+        self.retries.push((object.bytes.len(), why));
+        client.leave();
+        if let Err(why) = self.try_once(client, Ask::get(&url).no_cache(), object).await {
+            self.complaints.push(format!("{url} of {} bytes failed: {why}", object.bytes.len()));
+            client.leave();
+        }
+    }
+
+    async fn try_once(&mut self, client: &mut Client, ask: Ask, object: &Object) -> Result<(), String> {
+        let start = Instant::now();
+        let answer = self.answer(client, &ask, start).await;
+        match answer {
+            Err(error) => Err(error.to_string()),
+            Ok((200, body)) if body == object.bytes => {
+                self.complete += 1;
+                Ok(())
+            }
+            Ok((200, body)) => {
+                self.complaints.push(format!("{ask:?}: {} wrong bytes", body.len()));
+                Ok(())
+            }
+            Ok((status, body)) => Err(format!("{status} {}", String::from_utf8_lossy(&body).trim())),
+        }
+    }
+
+    /// Status and body; an answer whose first byte comes late is a complaint.
+    async fn answer(
+        &mut self,
+        client: &mut Client,
+        ask: &Ask,
+        start: Instant,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
+        client.send(ask).await?;
+        let head = client.head().await;
+        let Some(len) = head.as_ref().ok().and_then(|head| head.content_length()) else {
+            let head = head?;
+            return Ok((head.status, client.body(&head, ask).await?.to_vec()));
+        };
+        let head = head?;
+        let mut body = Vec::with_capacity(len as usize);
+        body.extend_from_slice(&client.take(1.min(len as usize)).await?);
+        let waited = start.elapsed();
+        self.slowest = self.slowest.max(waited);
+        if waited > CLIENT_LEAVES {
+            self.complaints.push(format!("{ask:?}: first byte after {waited:?}"));
+        }
+        body.extend_from_slice(&client.take(len as usize - body.len()).await?);
+        if head.closes() {
+            client.leave();
+        }
+        Ok((head.status, body))
+    }
+}
+
+/// All requests of one act, by clients that each take the next one when they are done.
+async fn act(proxy: &Proxy, script: Vec<(String, Object)>) -> Tally {
+    let script = Arc::new(script);
+    let next = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = std::iter::repeat_with(|| {
+        let (mut client, script, next) = (proxy.client(), script.clone(), next.clone());
+        tokio::spawn(async move {
+            let mut tally = Tally::default();
+            while let Some((url, object)) = script.get(next.fetch_add(1, Ordering::Relaxed)) {
+                tally.ask(&mut client, url.clone(), object).await;
+            }
+            tally
+        })
+    })
+    .take(CLIENTS)
+    .collect();
+    let mut tally = Tally::default();
+    for client in clients {
+        tally.add(client.await.unwrap());
+    }
+    tally
+}
+
+#[tokio::test]
+async fn clients_do_not_notice_while_one_mirror_is_well() {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut strata: Vec<Stratum> = std::iter::repeat_with(|| Origin::new().run()).take(3).collect();
+    let mirrors: Vec<&Stratum> = strata.iter().collect();
+    let proxy = Proxy::start(site(&mirrors).with(|config| config.upstream = Upstream::default())).await;
+    let mut known = Vec::new();
+    let mut day = Tally::default();
+    for number in 0..ACTS {
+        // For the last act one mirror closes for good.
+        if number == ACTS - 1 {
+            strata[2].refuse();
+        }
+        let well = random.usize(..2 + usize::from(number < ACTS - 1));
+        let mut program = Vec::new();
+        for (place, stratum) in strata.iter().enumerate() {
+            stratum.heal();
+            if place != well {
+                let fault = loop {
+                    let fault = fault(&mut random);
+                    if !program.iter().any(|other| too_much(&fault, other)) {
+                        break fault;
+                    }
+                };
+                program.push(fault.clone());
+                stratum.inject(fault);
+            }
+        }
+        for number in 0..NEW {
+            let object = generate(&mut random, number);
+            strata.iter().for_each(|stratum| stratum.set_object(&object));
+            known.push(object);
+        }
+        let fresh = known[known.len() - NEW..].iter().cloned();
+        let mut script: Vec<Object> = fresh.collect();
+        script.extend((NEW..REQUESTS).map(|_| known[random.usize(..known.len())].clone()));
+        random.shuffle(&mut script);
+        let script = script
+            .into_iter()
+            .map(|object| (strata[random.usize(..strata.len())].url(&object.path()), object));
+        let tally = act(&proxy, script.collect()).await;
+        let corrupt = program.iter().any(corrupts);
+        let needless = tally.retries.iter().filter(|(len, _)| *len < LARGE.start || !corrupt);
+        let needless: Vec<_> = needless.collect();
+        assert!(
+            tally.complaints.is_empty() && needless.is_empty(),
+            "seed {SEED}, act {number}: {program:?}: {:#?}, needless: {needless:#?}",
+            tally.complaints
+        );
+        day.add(tally);
+    }
+    assert_eq!(day.complete, ACTS * REQUESTS, "seed {SEED}");
+}
