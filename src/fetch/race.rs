@@ -23,7 +23,7 @@ const HEDGED_PERCENT: i64 = 5;
 const BURST: i64 = 20;
 
 /// A candidate's turn to be asked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Its index among the candidates.
     pub candidate: usize,
@@ -32,7 +32,7 @@ pub struct Turn {
 }
 
 /// Sources that delivered something, but not the object, get a second chance after all others.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chance {
     /// As any other request.
     First,
@@ -88,7 +88,7 @@ type Asking<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + Send + 'a>>;
 
 /// A request under way.
 struct Runner {
-    candidate: usize,
+    turn: Turn,
     since: Instant,
 }
 
@@ -113,15 +113,17 @@ pub async fn race<T>(
         tokio::select! {
             biased;
             Some((turn, answer)) = answers.next() => {
-                running.retain(|runner| runner.candidate != turn.candidate);
+                running.retain(|runner| runner.turn.candidate != turn.candidate);
                 let candidate = &fetch.candidates[turn.candidate];
                 if let Some(taken) = judge(turn, candidate, answer) {
                     for loser in running {
                         let late = loser.since.elapsed() >= fetch.first_byte_budget;
-                        fetch.candidates[loser.candidate].upstream.record(match late {
+                        fetch.candidates[loser.turn.candidate].upstream.record(match late {
                             true => UpstreamOutcome::FirstByteTimeout,
                             false => UpstreamOutcome::Cancelled,
                         });
+                        // The winner's body may break off yet: nobody has lost a turn by being second.
+                        queue.push_back(loser.turn);
                     }
                     return Some(taken);
                 }
@@ -131,7 +133,7 @@ pub async fn race<T>(
                 let candidate = &fetch.candidates[turn.candidate];
                 let since = Instant::now();
                 next_at = since + candidate.upstream.hedge_after(fetch.first_byte_budget);
-                running.push(Runner { candidate: turn.candidate, since });
+                running.push(Runner { turn, since });
                 if running.len() == 1 {
                     fetch.hedges.earn();
                 }
