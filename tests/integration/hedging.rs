@@ -81,3 +81,16 @@ async fn when_all_mirrors_are_slow_few_requests_are_doubled() {
     assert!(hedges >= BURST, "{hedges}: too few to say anything");
     assert!(hedges <= BURST + objects.len() * SHARE / 100, "{hedges} hedges for {} requests", objects.len());
 }
+
+#[tokio::test]
+async fn a_mirror_that_was_overtaken_is_asked_again_when_the_quicker_one_breaks_off() {
+    let (quick, known) = QUICK;
+    let objects = objects(known as u64 + 1);
+    let faults = with_all(&objects).fault(Fault::LateHead(quick).times(known));
+    let slow = faults.fault(Fault::LateHead(Duration::from_secs(3)).times(1)).run();
+    let broken = with_all(&objects).fault(Fault::Truncate(1_000)).run();
+    let proxy = Proxy::start(site(&[&slow, &broken])).await;
+    for object in &objects {
+        assert_eq!(proxy.get(slow.url(&object.path())).await.body, object.bytes);
+    }
+}
