@@ -1,6 +1,7 @@
 //! What is said on every answer and what must not be; and which status tells a client what.
 
 use crate::support::client::{Answer, Ask, ClientError};
+use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Form, Origin, Page};
 use crate::support::proxy::{Proxy, node, site};
@@ -200,6 +201,7 @@ async fn overload_sends_clients_to_the_next_proxy_not_to_the_next_stratum() {
     let proxy = Proxy::start(site(&[&stratum]).with(|config| config.listen.max_connections = 4)).await;
     let crowd = proxy.get_n(4, stratum.url(&object.path()));
     stratum.until_requests(1).await;
+    proxy.until(metric("substratum_connections").eq(4)).await;
     let refused =
         tokio::time::timeout(std::time::Duration::from_secs(1), proxy.ask(stratum.url(&object.path())));
     match refused.await {
