@@ -167,11 +167,6 @@ impl Tally {
     pub fn ended(&mut self, ending: Ending) {
         self.ending = ending;
     }
-
-    /// What the caches contributed, once the head is decided.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
 }
 
 impl Drop for Tally {

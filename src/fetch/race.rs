@@ -105,10 +105,6 @@ pub async fn race<T>(
     let mut running: Vec<Runner> = Vec::new();
     let mut next_at = Instant::now();
     loop {
-        if answers.is_empty() {
-            // Whoever is next is asked at once when nobody runs.
-            next_at = Instant::now();
-        }
         let wait = hedge_wait(fetch, queue, &running, next_at);
         tokio::select! {
             biased;

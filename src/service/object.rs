@@ -82,12 +82,25 @@ impl Worker {
             let whole = self.cache.promote(*name, first, object.stored_at());
             return self.answer_from_memory(verb, headers, name, whole, outcome);
         }
-        let age = age(object.stored_at());
+        self.answer_streaming_from_disk(verb, headers, name, object, Some(first), outcome)
+    }
+
+    /// An object read from disk as it is sent; `first` are its first bytes, where they were read already.
+    fn answer_streaming_from_disk(
+        self: &Arc<Self>,
+        verb: Verb,
+        headers: &HeaderMap,
+        name: &ObjectName,
+        object: DiskObject,
+        first: Option<bytes::Bytes>,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let (len, age) = (object.len(), age(object.stored_at()));
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
         let source = |offset, first| DiskSource::new(Arc::clone(&self.cache), *name, object, offset, first);
         let body = match selection {
             Selection::Nothing => Body::empty(),
-            Selection::Whole => Body::disk(source(0, Some(first)), len),
+            Selection::Whole => Body::disk(source(0, first), len),
             Selection::Part(part) => Body::disk(source(part.start, None), part.end - part.start),
         };
         (head.map(|()| body), outcome)
@@ -205,27 +218,11 @@ impl Worker {
         object: Object,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
+        let (verb, headers, name) = (request.verb, &request.headers, &request.name);
         match object {
-            Object::Memory(object) => {
-                self.answer_from_memory(request.verb, &request.headers, &request.name, object, outcome)
-            }
+            Object::Memory(object) => self.answer_from_memory(verb, headers, name, object, outcome),
             Object::Disk(object) => {
-                let len = object.len();
-                let (head, selection) = self.heads.object(
-                    request.verb,
-                    &request.headers,
-                    &request.name,
-                    Some(len),
-                    age(object.stored_at()),
-                    outcome,
-                );
-                let (offset, count) = match selection {
-                    Selection::Nothing => return (head.map(|()| Body::empty()), outcome),
-                    Selection::Whole => (0, len),
-                    Selection::Part(part) => (part.start, part.end - part.start),
-                };
-                let source = DiskSource::new(Arc::clone(&self.cache), request.name, object, offset, None);
-                (head.map(|()| Body::disk(source, count)), outcome)
+                self.answer_streaming_from_disk(verb, headers, name, object, None, outcome)
             }
         }
     }

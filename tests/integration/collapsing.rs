@@ -1,22 +1,14 @@
 //! Many readers of one cold object: one transfer, each at its own pace, nobody harmed by another.
 
-use bytes::Bytes;
 use substratum::config::{ByteSize, Memory};
 
-use crate::support::client::{Ask, Client, ClientError};
+use crate::support::client::{Ask, Client, ClientError, ask_and_compare};
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin};
 use crate::support::proxy::{Proxy, lone, site};
 
 const MIB: usize = 1 << 20;
-
-async fn ask_and_compare(mut client: Client, ask: Ask, expected: Bytes) -> Result<(), ClientError> {
-    client.send(&ask).await?;
-    let head = client.head().await?;
-    assert_eq!((head.status, head.content_length()), (200, Some(expected.len() as u64)));
-    client.compare(&expected).await
-}
 
 #[tokio::test]
 async fn two_hundred_readers_cost_one_request() {

@@ -1,8 +1,6 @@
 //! A herd on one cold object, and the stratum dies under it: what was fetched is not fetched again.
 
-use bytes::Bytes;
-
-use crate::support::client::{Ask, Client, ClientError};
+use crate::support::client::{Ask, ask_and_compare};
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin};
@@ -15,13 +13,6 @@ const LEN: usize = 10_000_000;
 
 /// What the strata send at most, in bytes a second.
 const RATE: u32 = 20_000_000;
-
-async fn ask_and_compare(mut client: Client, ask: Ask, expected: Bytes) -> Result<(), ClientError> {
-    client.send(&ask).await?;
-    let head = client.head().await?;
-    assert_eq!((head.status, head.content_length()), (200, Some(expected.len() as u64)));
-    client.compare(&expected).await
-}
 
 #[tokio::test]
 async fn a_herd_whose_stratum_dies_half_way_gets_the_other_half_elsewhere() {

@@ -120,3 +120,11 @@ impl Client {
 async fn within<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(ClientError::TimedOut))
 }
+
+/// Asks for all of an object, and reads it against what is expected.
+pub async fn ask_and_compare(mut client: Client, ask: Ask, expected: Bytes) -> Result<(), ClientError> {
+    client.send(&ask).await?;
+    let head = client.head().await?;
+    assert_eq!((head.status, head.content_length()), (200, Some(expected.len() as u64)));
+    client.compare(&expected).await
+}
