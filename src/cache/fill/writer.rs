@@ -41,6 +41,8 @@ pub struct FillWriter {
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
+    /// Objects of up to so many bytes are verified before readers see any.
+    verify_first: u64,
     /// Since when nobody reads.
     alone_since: Option<Instant>,
     ended: bool,
@@ -60,7 +62,9 @@ impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
     pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey) -> (Self, FillReader) {
         let (fill, reader) = Fill::new(key);
+        let verify_first = cache.limits().verify_first.bytes();
         let writer = Self {
+            verify_first,
             cache,
             fill,
             verifier: key.name.verifier(),
@@ -134,7 +138,7 @@ impl FillWriter {
             self.spill = Spill::Disk(writer);
         }
         self.fill.state.lock().len = len;
-        if len.is_some_and(|len| len > limits.verify_first.bytes()) {
+        if len.is_some_and(|len| len > self.verify_first) {
             self.release();
         }
     }
@@ -166,7 +170,7 @@ impl FillWriter {
             }
         }
         let unknown_length = self.fill.state.lock().len.is_none();
-        if unknown_length && self.taken > self.cache.limits().verify_first.bytes() {
+        if unknown_length && self.taken > self.verify_first {
             self.release();
         }
         Ok(())
@@ -250,7 +254,8 @@ impl FillWriter {
     }
 
     /// Fails this fill and starts another under the same name, which later requests will join. `None` when there is
-    /// a newer fill already.
+    /// a newer fill already. Clients retry wrong bytes once only, and the next source may be no better: as far as the
+    /// window reaches, the new fill is verified first.
     pub fn fail_and_restart(mut self, error: FillError) -> Option<Self> {
         // The new one first: between the two a request would lead a third, and meet the same bad source again.
         let again = self.cache.replace(&self.fill);
@@ -415,7 +420,8 @@ impl Cache {
         if !fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
             return None;
         }
-        let (writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.key);
+        let (mut writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.key);
+        writer.verify_first = writer.verify_first.max(self.limits().window.bytes());
         fills.insert(fill.key, writer.shared());
         self.count_led();
         Some(writer)
