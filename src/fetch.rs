@@ -99,10 +99,11 @@ impl Fetch {
             // Readers may have been told a length although no byte came: it stands.
             if !writer.is_released() {
                 writer.begin(len);
-                // A head without a byte is silence all the same, while there is somebody else to ask.
-                if queue.iter().any(|turn| turn.chance == Chance::First) {
-                    body.begin_within(self.first_byte_budget);
-                }
+                // A head without a byte is silence all the same: for readers, who leave, and while there is somebody else
+                // to ask.
+                let left = deadline.saturating_duration_since(Instant::now());
+                let others = queue.iter().any(|turn| turn.chance == Chance::First);
+                body.begin_within(if others { left.min(self.first_byte_budget) } else { left });
             }
             match pump(&mut writer, body, skip, show_by).await {
                 Ended::Whole => {}
