@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a play that cannot go on has failed")]
 
+mod absence;
 mod access;
 mod clients;
 mod collapsing;
 mod commands;
+mod crowding;
 mod demo;
 mod documents;
 mod fixture_tree;
@@ -19,6 +21,7 @@ mod hierarchy;
 mod mirrors;
 mod one_copy;
 mod operators;
+mod patience;
 mod peers;
 mod repositories;
 mod restart;

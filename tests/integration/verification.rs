@@ -42,9 +42,13 @@ fn faults() -> Vec<(Fault, &'static str)> {
         (Fault::CloseUnanswered, "reset"),
         (Fault::GarbageHead, "protocol"),
         (Fault::BadChunk(20_000), "protocol"),
+        (Fault::HugeHead(1 << 20), "protocol"),
+        (Fault::StallInHead, "first_byte_timeout"),
+        (Fault::InterimFlood, "first_byte_timeout"),
         (Fault::Status(404), "not_found"),
         (Fault::Status(429), "http_4xx"),
         (Fault::Status(500), "http_5xx"),
+        (Fault::Status(502), "http_5xx"),
         (Fault::Status(503), "http_5xx"),
     ]
 }
@@ -147,6 +151,23 @@ async fn a_corrupt_large_transfer_ends_short_and_the_retry_is_good() {
         client.leave();
         let retry = client.ask(ask.no_cache()).await.unwrap();
         assert!(retry.body == object.bytes, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_corrupt_mirrors_of_three_cost_one_retry() {
+    let faults = [Fault::Flip(0), Fault::Flip(LARGE - 1), Fault::WrongLength(1), Fault::WrongLength(-1)];
+    for (one, other) in faults.iter().flat_map(|one| faults.iter().map(move |other| (one, other))) {
+        let object = Object::generate(14, LARGE);
+        let corrupt = |fault: &Fault| Origin::new().object(&object).fault(fault.clone()).run();
+        let strata = [corrupt(one), corrupt(other), Origin::new().object(&object).run()];
+        let proxy = Proxy::start(site(&[&strata[0], &strata[1], &strata[2]])).await;
+        let ask = Ask::get(strata[0].url(&object.path()));
+        if let Ok(answer) = proxy.ask(&ask).await {
+            assert!(answer.body == object.bytes, "a complete answer is a correct one");
+        }
+        // At once, so that it reads along with the second corrupt mirror's answer if anybody does.
+        assert!(proxy.get(ask.no_cache()).await.body == object.bytes, "{one:?}, {other:?}");
     }
 }
 

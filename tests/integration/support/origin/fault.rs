@@ -48,6 +48,15 @@ pub enum Fault {
     CloseDelimited,
     /// Sends `103 Early Hints` before the answer.
     Interim,
+    /// Sends `103 Early Hints` again and again, and no answer.
+    InterimFlood,
+    /// Sends the first half of the head, then nothing for ever; the connection stays open.
+    StallInHead,
+    /// Sends a head with a field of so many bytes.
+    HugeHead(usize),
+    /// Answers the first request of a connection; to later ones it says nothing, as when the host lost its power or a
+    /// firewall forgot the connection.
+    Vanish,
 }
 
 impl Fault {

@@ -24,13 +24,13 @@ enum Then {
 
 pub(super) async fn connection(stream: TcpStream, stage: Arc<Stage>, number: usize) {
     let _ = stream.set_nodelay(true);
-    let mut wire = Wire { stream: BufReader::new(stream), stage };
+    let mut wire = Wire { stream: BufReader::new(stream), stage, answered: 0 };
     while let Some(seen) = Seen::read(&mut wire.stream, number).await {
         let fault = wire.stage.note(&seen);
         let page = wire.stage.content.lock().page(seen.path());
         let answer = Answer::of(page, &seen);
         match wire.answer(answer, fault).await {
-            Ok(Then::NextRequest) if !wants_close(&seen) => {}
+            Ok(Then::NextRequest) if !wants_close(&seen) => wire.answered += 1,
             _ => return,
         }
     }
@@ -124,6 +124,8 @@ fn parse_range(text: &str, len: usize) -> Option<Result<Range<usize>, Unsatisfia
 struct Wire {
     stream: BufReader<TcpStream>,
     stage: Arc<Stage>,
+    /// Requests of this connection that were.
+    answered: usize,
 }
 
 impl Wire {
@@ -226,6 +228,26 @@ impl Wire {
                 self.correct(&answer).await?;
                 return Ok(Then::NextRequest);
             }
+            Fault::InterimFlood => loop {
+                self.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n").await?;
+                // Yields, so that the others on this thread have their turn.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            },
+            Fault::StallInHead => {
+                let head = answer.head(&format!("Content-Length: {len}\r\n"));
+                self.write(&head.as_bytes()[..head.len() / 2]).await?;
+                self.until_the_peer_leaves().await;
+            }
+            Fault::HugeHead(n) => {
+                let page = Page::new(answer.body.clone()).field("X-Huge", "x".repeat(n));
+                self.correct(&Answer { fields: page.fields, ..answer }).await?;
+                return Ok(Then::NextRequest);
+            }
+            Fault::Vanish if self.answered == 0 => {
+                self.correct(&answer).await?;
+                return Ok(Then::NextRequest);
+            }
+            Fault::Vanish => self.until_the_peer_leaves().await,
         }
         Ok(Then::Close)
     }
