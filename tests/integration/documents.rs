@@ -246,3 +246,69 @@ async fn must_revalidate_forbids_stale_answers() {
     stratum.refuse();
     assert!(matches!(proxy.get(&url).await.status(), 502 | 504));
 }
+
+#[tokio::test]
+async fn while_all_strata_are_down_manifest_and_whitelist_are_served_and_marked_stale() {
+    let whitelist = MANIFEST.replace(".cvmfspublished", ".cvmfswhitelist");
+    let stratum = || {
+        let origin = Origin::new().fixtures().document_lifetime(Duration::ZERO);
+        origin.revision("images.test.local", 2).page(&whitelist, Page::new("whitelist")).run()
+    };
+    let mut strata = [stratum(), stratum()];
+    let proxy = Proxy::start(site(&[&strata[0], &strata[1]]).hasty()).await;
+    let urls = [MANIFEST, &whitelist].map(|path| strata[0].url(path));
+    let mut good = Vec::new();
+    for url in &urls {
+        good.push(proxy.get(url).await.body);
+    }
+    strata.iter_mut().for_each(Stratum::refuse);
+    for _ in 0..3 {
+        for (url, good) in urls.iter().zip(&good) {
+            let answer = proxy.get(url).await;
+            assert_eq!((answer.status(), &answer.body), (200, good), "{url}");
+            let told = answer.get("Cache-Status");
+            assert!(told.contains("stale"), "{url}: {told}");
+        }
+    }
+    proxy.until(crate::support::metric::metric("substratum_document_stale_total").eq(6)).await;
+}
+
+#[tokio::test]
+async fn no_mirror_of_a_group_takes_a_client_back_in_time_whichever_it_names() {
+    let stratum = |revision| {
+        let origin = Origin::new().fixtures().document_lifetime(Duration::ZERO);
+        origin.revision("images.test.local", revision).run()
+    };
+    let mut strata = [stratum(1), stratum(3), stratum(2)];
+    let proxy = Proxy::start(site(&[&strata[0], &strata[1], &strata[2]]).hasty()).await;
+    let urls = [0, 1, 2].map(|n: usize| strata[n].url(MANIFEST));
+    assert_eq!(revision(&proxy.get(&urls[0]).await), "S1");
+    assert_eq!(revision(&proxy.get(&urls[1]).await), "S3");
+    for round in 0..3 {
+        for url in &urls {
+            assert_eq!(revision(&proxy.get(url).await), "S3", "round {round}: {url}");
+        }
+        // The newest one goes first, then the others, down to none.
+        strata[(round + 1) % 3].refuse();
+    }
+}
+
+#[tokio::test]
+async fn many_readers_of_a_stale_manifest_cost_one_question() {
+    let origin = Origin::new().fixtures().document_lifetime(Duration::ZERO);
+    let stratum = origin.revision("images.test.local", 2).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let url = stratum.url(MANIFEST);
+    assert_eq!(revision(&proxy.get(&url).await), "S2");
+    stratum.set_revision("images.test.local", 3);
+    stratum.inject(crate::support::origin::Fault::HoldHead.times(1));
+    let readers = proxy.get_n(50, &url);
+    stratum.until_requests(2).await;
+    proxy.until(crate::support::metric::metric("substratum_connections").eq(50)).await;
+    stratum.release();
+    for answer in readers.all().await {
+        assert_eq!(revision(&answer.unwrap()), "S3");
+    }
+    // Whoever came after the answer asks anew: it is good for no time at all.
+    assert!(stratum.requests() < 10, "{} questions", stratum.requests());
+}

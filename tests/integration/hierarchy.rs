@@ -1,11 +1,15 @@
 //! Caches below caches: what is lost when one of them is, and what is not.
 
+use futures_util::future::join_all;
 use substratum::config::{Parent, ParentsChoice, Scheme, ServerUrl};
 
+use std::time::{Duration, Instant};
+
+use crate::support::client::Ask;
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Page, Stratum};
-use crate::support::proxy::{Proxy, Setup, node, node_of, site};
+use crate::support::proxy::{Proxy, Setup, lone, node, node_of, site};
 
 const DOCUMENT: &str = "/cvmfs/a.test.local/.cvmfs_document";
 
@@ -113,4 +117,142 @@ async fn a_parent_that_cannot_serve_is_passed_over() {
         let refused = may_not.get(stratum.url(&object.path())).await;
         assert_eq!(refused.status(), 421, "the client goes to its next proxy");
     }
+}
+
+/// How the cache in the middle of a chain may be lost.
+fn losses() -> Vec<(&'static str, Fault)> {
+    vec![
+        ("dead", Fault::CloseUnanswered),
+        ("stalling before the head", Fault::NeverAnswer),
+        ("stalling after the head", Fault::Stall(0)),
+        ("stalling in the body", Fault::Stall(1_000)),
+        ("refusing", Fault::Status(403)),
+        ("overloaded", Fault::Status(421)),
+        ("failing", Fault::Status(503)),
+    ]
+}
+
+#[tokio::test]
+async fn a_chain_of_three_survives_whatever_happens_to_its_middle() {
+    join_all(losses().into_iter().map(|(loss, fault)| async move {
+        let object = Object::generate(1, 30_000);
+        let page = Page::new("text").field("Cache-Control", "no-store");
+        let stratum = Origin::new().object(&object).page(DOCUMENT, page).run();
+        let after_head = matches!(fault, Fault::Stall(_));
+        let region = Origin::new().fault(fault).run();
+        // The site falls back to the stratum, or its own child does where the site may not.
+        for direct in [true, false] {
+            let below = node_of(region.address(), &[stratum.address()]).hasty();
+            let site = Proxy::start(below.with(|config| config.upstream.direct = direct)).await;
+            let node = Proxy::start(node(&site, &[&stratum]).with(|c| c.upstream.direct = !direct)).await;
+            let start = Instant::now();
+            let what = format!("{loss}, the site goes direct: {direct}");
+            assert!(node.get(stratum.url(&object.path())).await.body == object.bytes, "{what}");
+            // A document's next source is asked until a head came; an object's, until the bytes are right.
+            if !after_head {
+                assert_eq!(node.get(stratum.url(DOCUMENT)).await.body, "text", "{what}");
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "{what}: {:?}", start.elapsed());
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_last_resort_a_lost_parent_is_told_as_what_it_is() {
+    for (loss, fault) in losses() {
+        let object = Object::generate(2, 30_000);
+        let stratum = Origin::new().object(&object).run();
+        let region = Origin::new().object(&object).fault(fault.clone()).run();
+        let site = Proxy::start(node_of(region.address(), &[stratum.address()]).hasty()).await;
+        let node = Proxy::start(node(&site, &[&stratum])).await;
+        let status = node.get(stratum.url(&object.path())).await.status();
+        match fault {
+            // It sends us away, and so do we: the client's next proxy may have another way.
+            Fault::Status(403 | 421) => assert_eq!(status, 421, "{loss}"),
+            _ => assert!(matches!(status, 502 | 504), "{loss}: {status}"),
+        }
+        assert_eq!(stratum.requests(), 0, "{loss}: nobody may go direct");
+        region.heal();
+        let start = Instant::now();
+        while node.get(stratum.url(&object.path())).await.body != object.bytes {
+            assert!(start.elapsed() < crate::support::PATIENCE, "{loss}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_move_when_one_of_four_is_lost_come_home_when_it_is_back() {
+    const NAMES: usize = 400;
+    let objects: Vec<_> = (0..NAMES as u64).map(|seed| Object::generate(seed, 500)).collect();
+    let tier: [Stratum; 4] =
+        std::array::from_fn(|_| objects.iter().fold(Origin::new(), Origin::object).run());
+    let setup = lone("node").no_memory().hasty().with(|config| {
+        config.parents = tier.iter().map(|parent| Parent { url: server(parent), login: None }).collect();
+        config.upstream.parents_choice = ParentsChoice::Rendezvous;
+        config.upstream.direct = false;
+    });
+    let node = Proxy::start(setup).await;
+    let homes = homes(&node, &tier, &objects).await;
+    tier[0].inject(Fault::CloseUnanswered);
+    let away = self::homes(&node, &tier, &objects).await;
+    let moved = homes.iter().zip(&away).filter(|(home, away)| home != away).count();
+    let share = homes.iter().filter(|home| **home == 0).count();
+    assert_eq!(moved, share, "only the names of the lost one move");
+    assert!(moved <= NAMES * 30 / 100, "{moved} of {NAMES}");
+    assert!((1..4).all(|parent| away.iter().filter(|home| **home == parent).count() < NAMES * 45 / 100));
+
+    tier[0].heal();
+    let healthy = metric("substratum_upstream_healthy").label("upstream", &tier[0].base());
+    let start = Instant::now();
+    while !healthy.clone().eq(1).holds(&node.metrics()) {
+        assert!(start.elapsed() < crate::support::PATIENCE, "it does not come back");
+        for object in &objects {
+            node.get(Ask::get(format!("http://127.0.0.1:1{}", object.path()))).await;
+        }
+    }
+    assert_eq!(self::homes(&node, &tier, &objects).await, homes);
+}
+
+fn server(stratum: &Stratum) -> ServerUrl {
+    let address = stratum.address();
+    ServerUrl { scheme: Scheme::Http, host: address.ip().to_string().into(), port: address.port() }
+}
+
+/// Which of the tier each object came from: the last one that was asked.
+async fn homes(node: &Proxy, tier: &[Stratum], objects: &[Object]) -> Vec<usize> {
+    let mut client = node.client();
+    let mut homes = Vec::new();
+    for object in objects {
+        tier.iter().for_each(Stratum::forget);
+        let answer = client.ask(format!("http://127.0.0.1:1{}", object.path())).await.unwrap();
+        assert_eq!(answer.body, object.bytes);
+        let asked = tier.iter().enumerate().filter(|(_, parent)| parent.requests() > 0);
+        let asked: Vec<usize> = asked.map(|(place, _)| place).collect();
+        // The lost one may have been asked in vain before.
+        homes.push(*asked.last().unwrap());
+    }
+    homes
+}
+
+#[tokio::test]
+async fn two_caches_that_are_each_other_s_parent_end_the_circle() {
+    let object = Object::generate(3, 30_000);
+    let stratum = Origin::new().object(&object).run();
+    // One must be told where the other one will be. Whoever closes the circle refuses, and the other goes direct.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let round = node_of(address, &[stratum.address()]).no_memory();
+    let one = Proxy::start(round.with(|config| config.upstream.direct = true)).await;
+    let other = node_of(one.address(), &[stratum.address()]).no_memory();
+    let other = Proxy::start(other.with(|config| {
+        config.listen.proxy = vec![address];
+        config.upstream.direct = true;
+    }))
+    .await;
+    for cache in [&one, &other] {
+        for _ in 0..5 {
+            assert!(cache.get(stratum.url(&object.path())).await.body == object.bytes);
+        }
+    }
+    assert!((10..=20).contains(&stratum.requests()), "{}", stratum.requests());
 }
