@@ -117,7 +117,7 @@ impl App {
             log: None,
         };
 
-        let hedges = Arc::new(HedgeBudget::default());
+        let hedges = Arc::new(HedgeBudget::new(config.upstream.hedge_percent));
         let rechecks = Arc::new(Rechecks::default());
         let limit = ConnectionLimit::new(config.listen.max_connections);
         // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their

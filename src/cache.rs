@@ -15,6 +15,7 @@ mod object;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub struct Cache {
     memory: Memory,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
+    /// Fills that have not ended. Several workers may pass the limit together, by one each.
+    filling: AtomicUsize,
     /// Keyed: clients choose host names, and may not choose collisions.
     hasher: RandomState,
     limits: config::Objects,
@@ -58,6 +61,8 @@ pub enum Lookup {
     Hit(Object),
     /// On their way for somebody else; read along.
     Join(FillReader),
+    /// Nobody brings them, and as many fills as are allowed are in progress.
+    Full,
     /// Nobody brings them: the writer must be given a source, and the caller reads along like anybody.
     Lead(FillWriter, FillReader),
 }
@@ -85,6 +90,7 @@ impl Cache {
             memory: Memory::new(memory),
             disk,
             fills: Default::default(),
+            filling: AtomicUsize::new(0),
             hasher: RandomState::new(),
             limits: objects.clone(),
             metrics,
@@ -132,6 +138,10 @@ impl Cache {
         // Another fill may have been committed since the first look.
         if let Some(object) = self.memory.get(name).or_else(|| self.waiting_for_disk(name)) {
             return Lookup::Hit(Object::Memory(object));
+        }
+        if self.filling.load(Ordering::Relaxed) >= self.limits.max_fills {
+            self.count_failure(Why::Overload);
+            return Lookup::Full;
         }
         let (writer, reader) = FillWriter::new(Arc::clone(self), key);
         fills.insert(key, writer.shared());

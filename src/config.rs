@@ -187,6 +187,8 @@ pub struct Objects {
     pub window: ByteSize,
     /// `finish_abandoned`: a fill that lost all its readers is finished when no more than this is missing.
     pub finish_abandoned: ByteSize,
+    /// `max_fills`: downloads of objects at the same time, of all workers.
+    pub max_fills: usize,
 }
 
 /// `[documents]`: everything that is not named by a checksum.
@@ -238,8 +240,18 @@ pub struct Upstream {
     pub head_deadline: Duration,
     /// `stall_timeout`: a body that brings nothing for this long is broken off (and continued elsewhere where possible).
     pub stall_timeout: Duration,
+    /// `min_rate`: bytes a second below which a body counts as stalled, judged over `stall_timeout`; 0 for no such limit.
+    pub min_rate: ByteSize,
+    /// `hedge_percent`: share of requests that may be put to a second server before `first_byte_timeout` is over.
+    pub hedge_percent: usize,
+    /// `absent_for`: how long a mirror that said 404 about an object is asked for it behind the others.
+    pub absent_for: Duration,
+    /// `redirects`: redirects of one request for an object that are followed; 0: none is.
+    pub redirects: usize,
     /// `max_connections`: connections to one upstream, for each worker.
     pub max_connections: usize,
+    /// `max_waiting`: requests that wait for one of them, for each worker.
+    pub max_waiting: usize,
     /// `idle_connections`: kept-alive connections without a request, to one upstream, for each worker.
     pub idle_connections: usize,
     /// `idle_timeout`: how long these are kept.

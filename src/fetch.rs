@@ -42,6 +42,8 @@ pub struct Fetch {
     pub head_deadline: Duration,
     /// How long readers may be kept waiting so that the object can be verified first.
     pub verify_first_patience: Duration,
+    /// Redirects of an object that are followed.
+    pub redirects: usize,
     /// What is left for asking a second source early.
     pub hedges: Arc<HedgeBudget>,
 }
@@ -186,6 +188,8 @@ impl Fetch {
             method: method.clone(),
             path_and_query: self.path.clone(),
             headers: headers.clone(),
+            // The client's to follow, or not.
+            redirects: 0,
         };
         let refused = |status: StatusCode| refusals == Refusals::Trouble && status != StatusCode::BAD_REQUEST;
         let good = |outcome, status| match outcome {
@@ -202,7 +206,8 @@ impl Fetch {
         }
     }
 
-    /// The first answer that is `good`; if there is none, the last one that was not.
+    /// The first answer that is `good` and whose body does not break off at once; if there is none, the last one that was
+    /// not.
     async fn first_answer(
         &self,
         outgoing: impl Fn(&Turn) -> Outgoing,
@@ -214,20 +219,37 @@ impl Fetch {
         let mut attempts = Attempts::default();
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
         let mut last = None;
-        let judge = |_: Turn, candidate: &Candidate, answer| {
-            let response = attempts.taken(candidate, answer)?;
-            let outcome = candidate.upstream.verdict(response.status(), response.headers());
-            candidate.upstream.record(outcome);
-            if good(outcome, response.status()) {
-                return Some(response);
-            }
-            attempts.answered(candidate, outcome, response.status());
-            last = Some(response);
-            None
-        };
         let deadline = Instant::now() + self.head_deadline;
-        let taken = race(self, &mut queue, deadline, outgoing, judge).await;
-        taken.or(last).ok_or_else(|| attempts.verdict())
+        loop {
+            let judge = |turn: Turn, candidate: &Candidate, answer| {
+                let response = attempts.taken(candidate, answer)?;
+                let outcome = candidate.upstream.verdict(response.status(), response.headers());
+                if good(outcome, response.status()) {
+                    return Some((turn, outcome, response));
+                }
+                candidate.upstream.record(outcome);
+                attempts.answered(candidate, outcome, response.status());
+                last = Some(response);
+                None
+            };
+            let Some((turn, outcome, mut response)) =
+                race(self, &mut queue, deadline, &outgoing, judge).await
+            else {
+                return last.ok_or_else(|| attempts.verdict());
+            };
+            let candidate = &self.candidates[turn.candidate];
+            let left = deadline.saturating_duration_since(Instant::now());
+            match response.body_mut().read_ahead(left.min(self.first_byte_budget)).await {
+                Ok(()) => {
+                    candidate.upstream.record(outcome);
+                    return Ok(response);
+                }
+                Err(failure) => {
+                    candidate.upstream.record(Outcome::from(&failure));
+                    attempts.failed(candidate, &failure);
+                }
+            }
+        }
     }
 
     /// The next source that can deliver the object from byte `from` on.
@@ -284,7 +306,8 @@ impl Fetch {
         if turn.chance == Chance::Second {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        Outgoing { method: Method::GET, path_and_query: self.path.clone(), headers }
+        let (path_and_query, redirects) = (self.path.clone(), self.redirects);
+        Outgoing { method: Method::GET, path_and_query, headers, redirects }
     }
 }
 

@@ -20,7 +20,8 @@ pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// All metrics of one running tier. Cheap to clone: the parts hold shared handles.
@@ -96,6 +97,15 @@ fn gauges(
     labels: &[&str],
 ) -> Result<IntGaugeVec, prometheus::Error> {
     add(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn float_gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec, prometheus::Error> {
+    add(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
 fn histogram(

@@ -206,6 +206,7 @@ impl Worker {
             via: self.heads.request_via().clone(),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
+            redirects: self.upstream.redirects,
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,
         }

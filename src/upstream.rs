@@ -24,6 +24,7 @@ mod latency;
 mod login;
 mod outcome;
 mod pool;
+mod redirect;
 mod rendezvous;
 mod resolve;
 mod route;

@@ -98,6 +98,7 @@ impl Default for Objects {
             verify_first_patience: Duration::from_secs(2),
             window: ByteSize::mib(16),
             finish_abandoned: ByteSize::mib(16),
+            max_fills: 4096,
         }
     }
 }
@@ -129,7 +130,13 @@ impl Default for Upstream {
             first_byte_timeout: Duration::from_millis(1500),
             head_deadline: Duration::from_secs(4),
             stall_timeout: Duration::from_secs(3),
+            // What clients themselves demand (CVMFS_LOW_SPEED_LIMIT).
+            min_rate: ByteSize::kib(1),
+            hedge_percent: 5,
+            absent_for: Duration::from_secs(5),
+            redirects: 0,
             max_connections: 256,
+            max_waiting: 1024,
             idle_connections: 32,
             // Apache closes at 5 s (KeepAliveTimeout); whoever closes first does not race with a request.
             idle_timeout: Duration::from_secs(4),

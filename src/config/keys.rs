@@ -262,6 +262,8 @@ table! { Once objects: "how objects are fetched and passed on"
     FINISH_ABANDONED "finish_abandoned", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
         Absent::Value(r#""16 MiB""#),
         "a download nobody waits for any more is finished when no more than this is missing";
+    MAX_FILLS "max_fills", Accepts::Count(1, 1_000_000), Absent::Value("4096"),
+        "downloads of objects at the same time; whoever wants another one meanwhile is sent to its next proxy";
 }
 
 table! { Once documents: "everything that is not named by its checksum: manifests, Frontier answers, revocation lists"
@@ -302,8 +304,21 @@ table! { Once upstream: "time and connections given to mirrors and parents"
          after 5 s";
     STALL_TIMEOUT "stall_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""3 s""#),
         "a download that brings nothing for this long is continued from another server";
+    MIN_RATE "min_rate", Accepts::Size(ByteSize(0), ByteSize::gib(1)), Absent::Value(r#""1 KiB""#),
+        "bytes a second below which a download counts as standing still; CVMFS clients leave below 1 KiB. 0 for no limit";
+    HEDGE_PERCENT "hedge_percent", Accepts::Count(0, 100), Absent::Value("5"),
+        "of 100 requests, so many may be put to the next server as well before first_byte_timeout is over, when a server \
+         is slower than it usually is";
+    ABSENT_FOR "absent_for", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""5 s""#),
+        "how long a server that does not have an object is asked for it behind the others";
+    REDIRECTS "redirects", Accepts::Count(0, 10), Absent::Value("0"),
+        "redirects of one request for an object that are followed, each to a server that `hosts` and `internal_hosts` \
+         allow; with 0 a server that redirects counts as failing";
     MAX_CONNECTIONS "max_connections", Accepts::Count(1, 65_535), Absent::Value("256"),
         "connections to one server, for each worker";
+    MAX_WAITING "max_waiting", Accepts::Count(0, 65_535), Absent::Value("1024"),
+        "requests that may wait for one of these connections, for each worker; they are refused at once when there are \
+         more, or when it would take longer than connect_timeout";
     IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535), Absent::Value("32"),
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),

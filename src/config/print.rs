@@ -80,7 +80,8 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::VERIFY_FIRST, quoted(exact_size(objects.verify_first)))?;
     p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
     p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
-    p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))
+    p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))?;
+    p.key(&key::MAX_FILLS, objects.max_fills)
 }
 
 fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -134,7 +135,12 @@ fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::FIRST_BYTE_TIMEOUT, quoted(exact_duration(upstream.first_byte_timeout)))?;
     p.key(&key::HEAD_DEADLINE, quoted(exact_duration(upstream.head_deadline)))?;
     p.key(&key::STALL_TIMEOUT, quoted(exact_duration(upstream.stall_timeout)))?;
+    p.key(&key::MIN_RATE, quoted(exact_size(upstream.min_rate)))?;
+    p.key(&key::HEDGE_PERCENT, upstream.hedge_percent)?;
+    p.key(&key::ABSENT_FOR, quoted(exact_duration(upstream.absent_for)))?;
+    p.key(&key::REDIRECTS, upstream.redirects)?;
     p.key(&key::MAX_CONNECTIONS, upstream.max_connections)?;
+    p.key(&key::MAX_WAITING, upstream.max_waiting)?;
     p.key(&key::IDLE_CONNECTIONS, upstream.idle_connections)?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(upstream.idle_timeout)))?;
     p.key(&key::PARENTS_CHOICE, quoted(upstream.parents_choice.as_str()))?;

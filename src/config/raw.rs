@@ -126,6 +126,7 @@ fn objects(section: &mut Section<'_, '_>) -> Objects {
             .unwrap_or(default.verify_first_patience),
         window: section.size(&key::WINDOW).unwrap_or(default.window),
         finish_abandoned: section.size(&key::FINISH_ABANDONED).unwrap_or(default.finish_abandoned),
+        max_fills: section.count(&key::MAX_FILLS).unwrap_or(default.max_fills),
     }
 }
 
@@ -162,7 +163,12 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         first_byte_timeout: section.duration(&key::FIRST_BYTE_TIMEOUT).unwrap_or(default.first_byte_timeout),
         head_deadline: section.duration(&key::HEAD_DEADLINE).unwrap_or(default.head_deadline),
         stall_timeout: section.duration(&key::STALL_TIMEOUT).unwrap_or(default.stall_timeout),
+        min_rate: section.size(&key::MIN_RATE).unwrap_or(default.min_rate),
+        hedge_percent: section.count(&key::HEDGE_PERCENT).unwrap_or(default.hedge_percent),
+        absent_for: section.duration(&key::ABSENT_FOR).unwrap_or(default.absent_for),
+        redirects: section.count(&key::REDIRECTS).unwrap_or(default.redirects),
         max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        max_waiting: section.count(&key::MAX_WAITING).unwrap_or(default.max_waiting),
         idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(default.idle_connections),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         parents_choice: section.text(&key::PARENTS_CHOICE, choice).unwrap_or(default.parents_choice),

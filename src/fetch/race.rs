@@ -16,9 +16,6 @@ use tokio::time::Instant;
 use super::Fetch;
 use crate::upstream::{Candidate, Failure, Outgoing, UpstreamBody, UpstreamOutcome};
 
-/// Share of requests that may be put to a second source before the first one's budget is over, in percent.
-const HEDGED_PERCENT: i64 = 5;
-
 /// Early hedges that may come at once, after a quiet time.
 const BURST: i64 = 20;
 
@@ -55,28 +52,33 @@ impl Turn {
     }
 }
 
-/// Keeps early hedges to a share of all requests. Counted in hundredths of a hedge.
+/// Keeps early hedges to a share of all requests.
 #[derive(Debug)]
-pub struct HedgeBudget(AtomicI64);
-
-impl Default for HedgeBudget {
-    fn default() -> Self {
-        Self(AtomicI64::new(BURST * 100))
-    }
+pub struct HedgeBudget {
+    percent: i64,
+    /// Hundredths of a hedge.
+    left: AtomicI64,
 }
 
 impl HedgeBudget {
+    /// Of 100 requests, `percent` may be hedged early; none at all with 0.
+    pub fn new(percent: usize) -> Self {
+        let percent = percent.min(100) as i64;
+        let left = if percent == 0 { 0 } else { BURST * 100 };
+        Self { percent, left: AtomicI64::new(left) }
+    }
+
     /// A request that may be hedged was sent.
     fn earn(&self) {
-        if self.0.load(Ordering::Relaxed) < BURST * 100 {
-            self.0.fetch_add(HEDGED_PERCENT, Ordering::Relaxed);
+        if self.left.load(Ordering::Relaxed) < BURST * 100 {
+            self.left.fetch_add(self.percent, Ordering::Relaxed);
         }
     }
 
     /// Whether one more early hedge is allowed, which is then spent.
     fn spend(&self) -> bool {
         let spent = self
-            .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= 100).then_some(left - 100));
         spent.is_ok()
     }
@@ -90,6 +92,8 @@ type Asking<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + Send + 'a>>;
 struct Runner {
     turn: Turn,
     since: Instant,
+    /// Sent while another one was still waited for.
+    hedge: bool,
 }
 
 /// Asks the candidates in `queue`, until `judge` takes an answer or none is left. `judge` sees every end and is the one who
@@ -109,9 +113,13 @@ pub async fn race<T>(
         tokio::select! {
             biased;
             Some((turn, answer)) = answers.next() => {
-                running.retain(|runner| runner.turn != turn);
+                let place = running.iter().position(|runner| runner.turn == turn);
+                let hedge = place.map(|place| running.remove(place)).is_some_and(|runner| runner.hedge);
                 let candidate = &fetch.candidates[turn.candidate];
                 if let Some(taken) = judge(turn, candidate, answer) {
+                    if hedge {
+                        fetch.client.metrics().hedges_won.inc();
+                    }
                     for loser in running {
                         let late = loser.since.elapsed() >= fetch.first_byte_budget;
                         fetch.candidates[loser.turn.candidate].upstream.record(match late {
@@ -130,8 +138,11 @@ pub async fn race<T>(
                 let candidate = &fetch.candidates[turn.candidate];
                 let since = Instant::now();
                 next_at = since + candidate.upstream.hedge_after(fetch.first_byte_budget);
-                running.push(Runner { turn, since });
-                if running.len() == 1 {
+                let hedge = !running.is_empty();
+                running.push(Runner { turn, since, hedge });
+                if hedge {
+                    fetch.client.metrics().hedges_sent.inc();
+                } else {
                     fetch.hedges.earn();
                 }
                 let request = outgoing(&turn);
@@ -155,6 +166,7 @@ async fn hedge_wait(fetch: &Fetch, queue: &VecDeque<Turn>, running: &[Runner], n
     tokio::time::sleep_until(next_at).await;
     let budget_over = latest.since + fetch.first_byte_budget;
     if Instant::now() < budget_over && !fetch.hedges.spend() {
+        fetch.client.metrics().hedges_denied.inc();
         tokio::time::sleep_until(budget_over).await;
     }
 }
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn early_hedges_are_a_share_of_all_requests() {
-        let budget = HedgeBudget::default();
+        let budget = HedgeBudget::new(5);
         let burst = (0..1000).filter(|_| budget.spend()).count();
         assert_eq!(burst, BURST as usize);
         let mut hedges = 0;
@@ -173,7 +185,10 @@ mod tests {
             budget.earn();
             hedges += usize::from(budget.spend());
         }
-        assert_eq!(hedges, 1000 * HEDGED_PERCENT as usize / 100);
+        assert_eq!(hedges, 50);
+        let none = HedgeBudget::new(0);
+        none.earn();
+        assert!(!none.spend());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Metrics of mirrors and parents. The label `upstream` is a configured URL, or `other` for every host that
 //! only requests name.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 /// From a mirror next door to the time after which CVMFS clients leave.
 const FIRST_BYTE_SECONDS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.0];
@@ -27,6 +27,16 @@ pub struct UpstreamMetrics {
     pub circuit_opened: IntCounterVec,
     /// Seconds from a request sent to the head of its answer.
     pub first_byte: Histogram,
+    /// Requests put to a further server while an earlier one was still waited for,
+    pub hedges_sent: IntCounter,
+    /// of these, the ones whose answer was taken,
+    pub hedges_won: IntCounter,
+    /// and the ones that had to wait for the end of the budget.
+    pub hedges_denied: IntCounter,
+    /// Redirects followed.
+    pub redirects: IntCounter,
+    /// The configured time limits, in seconds, by `budget`.
+    pub budgets: GaugeVec,
 }
 
 impl UpstreamMetrics {
@@ -85,6 +95,34 @@ impl UpstreamMetrics {
                 "substratum_upstream_first_byte_seconds",
                 "From a request sent to the head of its answer. A rise means slow upstreams or a slow way to them.",
                 &FIRST_BYTE_SECONDS,
+            )?,
+            hedges_sent: super::counter(
+                registry,
+                "substratum_upstream_hedges_total",
+                "Requests put to a further server while an earlier one was still waited for. A rise means slow upstreams.",
+            )?,
+            hedges_won: super::counter(
+                registry,
+                "substratum_upstream_hedges_won_total",
+                "Of these, the ones that answered first. Few of many mean that all upstreams, or the way to them, are slow.",
+            )?,
+            hedges_denied: super::counter(
+                registry,
+                "substratum_upstream_hedges_denied_total",
+                "Early second requests that waited for first_byte_timeout, since hedge_percent of all requests were hedged \
+                 already. A rise means that an upstream is slower than it was for many requests.",
+            )?,
+            redirects: super::counter(
+                registry,
+                "substratum_upstream_redirects_followed_total",
+                "Redirects followed for objects. A rise is normal where strata keep their objects elsewhere.",
+            )?,
+            budgets: super::float_gauges(
+                registry,
+                "substratum_upstream_budget_seconds",
+                "The configured time limits: connect, first_byte, head (all servers together), stall. A rise means that \
+                 somebody changed the configuration.",
+                &["budget"],
             )?,
         })
     }

@@ -144,6 +144,13 @@ impl Worker {
                         continue;
                     }
                 },
+                Lookup::Full => {
+                    last = Some(FillError::new(
+                        Why::Overload,
+                        "too many downloads at once: `max_fills` in [objects]",
+                    ));
+                    break;
+                }
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
                     let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));

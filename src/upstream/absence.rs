@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long an absence is believed.
-const BELIEVED: Duration = Duration::from_secs(5);
 /// Names remembered; a power of two. 96 KiB, once there is anything to remember.
 const SLOTS: usize = 4096;
 
 /// The absences of one mirror.
-#[derive(Debug, Default)]
-pub(super) struct Absences(Vec<Option<Absence>>);
+#[derive(Debug)]
+pub(super) struct Absences {
+    slots: Vec<Option<Absence>>,
+    /// How long an absence is believed.
+    believed: Duration,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Absence {
@@ -26,15 +28,20 @@ struct Absence {
 }
 
 impl Absences {
+    /// Nothing is known; what will be is believed for so long.
+    pub(super) fn new(believed: Duration) -> Self {
+        Self { slots: Vec::new(), believed }
+    }
+
     /// The mirror does not have it.
     pub(super) fn note(&mut self, name: u64, now: Instant) {
-        self.0.resize(SLOTS, None);
-        self.0[slot(name)] = Some(Absence { name, until: now + BELIEVED });
+        self.slots.resize(SLOTS, None);
+        self.slots[slot(name)] = Some(Absence { name, until: now + self.believed });
     }
 
     /// Whether it said so a moment ago. Two names of one hash pass for the same, which costs one of them its order.
     pub(super) fn has(&self, name: u64, now: Instant) -> bool {
-        let absence = self.0.get(slot(name)).copied().flatten();
+        let absence = self.slots.get(slot(name)).copied().flatten();
         absence.is_some_and(|absence| absence.name == name && now < absence.until)
     }
 }
@@ -47,13 +54,15 @@ fn slot(name: u64) -> usize {
 mod tests {
     use super::*;
 
+    const BELIEVED: Duration = Duration::from_secs(5);
+
     fn name(n: usize) -> u64 {
         fastrand::Rng::with_seed(n as u64).u64(..)
     }
 
     #[test]
     fn absences_are_believed_for_a_moment() {
-        let (mut absences, now) = (Absences::default(), Instant::now());
+        let (mut absences, now) = (Absences::new(BELIEVED), Instant::now());
         assert!(!absences.has(name(1), now));
         absences.note(name(1), now);
         assert!(absences.has(name(1), now + Duration::from_millis(4999)));
@@ -63,9 +72,9 @@ mod tests {
 
     #[test]
     fn they_are_bounded() {
-        let (mut absences, now) = (Absences::default(), Instant::now());
+        let (mut absences, now) = (Absences::new(BELIEVED), Instant::now());
         (0..10 * SLOTS).for_each(|n| absences.note(name(n), now));
-        assert_eq!(absences.0.len(), SLOTS);
+        assert_eq!(absences.slots.len(), SLOTS);
         let remembered = (0..10 * SLOTS).filter(|&n| absences.has(name(n), now)).count();
         assert!((SLOTS * 9 / 10..=SLOTS).contains(&remembered), "{remembered}");
     }

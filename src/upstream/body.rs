@@ -4,7 +4,9 @@
 //! counted only while the reader waits: a slow reader is not the upstream's fault. The connection goes back
 //! to the pool when the end was reached, and is closed when the body is dropped before it.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,10 +15,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout_at};
 
 use super::pool::Lease;
 use super::{Failure, Upstream};
+use crate::config;
+
+/// Bytes of a document that are waited for before its head is passed on: a manifest has less than one KiB, a whitelist few.
+const READ_AHEAD: usize = 64 << 10;
 
 /// The body of an upstream's answer. Its frames hold at most 256 KiB, often less: what one read brought.
 pub struct UpstreamBody {
@@ -26,11 +32,18 @@ pub struct UpstreamBody {
     upstream: Arc<Upstream>,
     content_length: Option<u64>,
     received: u64,
+    /// Came before anybody asked; see [`UpstreamBody::read_ahead`].
+    ahead: VecDeque<Bytes>,
     patience: Patience,
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, upstream: Arc<Upstream>, stall: Duration) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        upstream: Arc<Upstream>,
+        limits: &config::Upstream,
+    ) -> Self {
         let content_length = incoming.size_hint().exact();
         let mut body = Self {
             incoming,
@@ -38,7 +51,8 @@ impl UpstreamBody {
             upstream,
             content_length,
             received: 0,
-            patience: Patience::new(stall),
+            ahead: VecDeque::new(),
+            patience: Patience::new(limits.stall_timeout, limits.min_rate.bytes()),
         };
         if body.incoming.is_end_stream() {
             body.finish();
@@ -60,6 +74,37 @@ impl UpstreamBody {
     /// Allows less silence, where `limit` is less, until its first bytes have come.
     pub fn begin_within(&mut self, limit: Duration) {
         self.patience.first = Some(limit);
+    }
+
+    /// Waits for its bytes until all or [`READ_AHEAD`] of them are there, for `patience` at most: so a source that fails early
+    /// can be replaced before anybody has seen anything of it. Silence for the latter half of it is a failure, slowness is
+    /// not.
+    pub async fn read_ahead(&mut self, patience: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + patience;
+        let mut read = 0;
+        while read < READ_AHEAD {
+            let since = Instant::now();
+            match timeout_at(until, self.arriving()).await {
+                Ok(Some(Ok(frame))) => {
+                    // Trailers are not passed on.
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    read += bytes.len();
+                    self.ahead.push_back(bytes);
+                }
+                Ok(Some(Err(failure))) => return Err(failure),
+                Ok(None) => return Ok(()),
+                Err(_) if since.elapsed() < patience / 2 => return Ok(()),
+                Err(_) => {
+                    self.lease = None;
+                    return Err(Failure::Stalled { after: since.elapsed() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn arriving(&mut self) -> Option<Result<Frame<Bytes>, Failure>> {
+        poll_fn(|context| self.poll_arriving(context)).await
     }
 
     fn finish(&mut self) {
@@ -87,7 +132,31 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let this = &mut *self;
+        match self.ahead.pop_front() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => self.poll_arriving(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lease.is_none() && self.ahead.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.incoming.size_hint();
+        let ahead: u64 = self.ahead.iter().map(|bytes| bytes.len() as u64).sum();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint.set_lower(hint.lower() + ahead);
+        hint
+    }
+}
+
+impl UpstreamBody {
+    /// The next frame that comes from the connection.
+    fn poll_arriving(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = self;
         if this.lease.is_none() {
             return Poll::Ready(None);
         }
@@ -124,19 +193,7 @@ impl Body for UpstreamBody {
             }
         }
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.lease.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
 }
-
-/// Bytes a second below which a body counts as stalled, however often something comes: what clients themselves demand
-/// (cvmfs `CVMFS_LOW_SPEED_LIMIT`). Only time spent waiting for the upstream counts.
-const LOWEST_RATE: u64 = 1024;
 
 /// Waits that the rate is judged over, at least: a single one may have been the reader's, who did not come back for long.
 const FEWEST_WAITS: u32 = 4;
@@ -145,6 +202,9 @@ const FEWEST_WAITS: u32 = 4;
 /// when it rings it is set again unless the current wait has lasted long enough.
 struct Patience {
     limit: Duration,
+    /// Bytes a second below which a body counts as stalled, however often something comes. Only time spent waiting for
+    /// the upstream counts.
+    min_rate: u64,
     /// Another limit for the first wait.
     first: Option<Duration>,
     waiting_since: Option<Instant>,
@@ -156,9 +216,10 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(limit: Duration) -> Self {
+    fn new(limit: Duration, min_rate: u64) -> Self {
         Self {
             limit,
+            min_rate,
             first: None,
             waiting_since: None,
             waited: Duration::ZERO,
@@ -181,7 +242,7 @@ impl Patience {
         }
         self.waits = 0;
         let (waited, came) = (std::mem::take(&mut self.waited), std::mem::take(&mut self.came));
-        (came < waited.as_secs() * LOWEST_RATE).then_some(waited)
+        (came < waited.as_secs() * self.min_rate).then_some(waited)
     }
 
     /// Ready with the limit when the current wait has reached it.

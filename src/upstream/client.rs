@@ -10,7 +10,8 @@ use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::{Lease, Pools};
-use super::{Candidate, Failure, Form, Upstream, UpstreamBody, Upstreams};
+use super::{Candidate, Failure, Form, Upstream, UpstreamBody, Upstreams, redirect};
+use crate::metrics::UpstreamMetrics;
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
 /// [`Client::send`] is called on; clones share them.
@@ -30,9 +31,16 @@ pub struct Outgoing {
     /// End-to-end fields only. `Host` is added, in place of any that is there, and `Proxy-Authorization` for a parent that
     /// wants it; nothing else is.
     pub headers: HeaderMap,
+    /// Redirects that are followed.
+    pub redirects: usize,
 }
 
 impl Client {
+    /// What is counted about upstreams.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        self.upstreams.metrics()
+    }
+
     /// A client without connections.
     pub fn new(upstreams: Arc<Upstreams>) -> Self {
         let pools = Pools::new(upstreams.limits(), upstreams.metrics().idle.clone());
@@ -51,7 +59,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let waiting = Waiting::begin(&candidate.upstream);
-        let result = self.connect_and_send(candidate, request, deadline).await;
+        let result = self.send_following(candidate, request, deadline).await;
         match result {
             Ok(answer) => {
                 waiting.answered();
@@ -67,6 +75,25 @@ impl Client {
                 Err(failure)
             }
         }
+    }
+
+    /// Follows redirects, each to where the access rules allow. What comes of it is put down to who redirected.
+    async fn send_following(
+        &self,
+        candidate: &Candidate,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let mut answer = self.connect_and_send(candidate, request.clone(), deadline).await?;
+        let (mut candidate, mut request) = (candidate.clone(), request);
+        while request.redirects > 0 && redirect::is_redirect(answer.status()) {
+            let (server, path) = redirect::location(answer.headers(), candidate.target())?;
+            candidate = self.upstreams.redirected(&candidate, server)?;
+            request = Outgoing { path_and_query: path, redirects: request.redirects - 1, ..request };
+            self.metrics().redirects.inc();
+            answer = self.connect_and_send(&candidate, request.clone(), deadline).await?;
+        }
+        Ok(answer)
     }
 
     async fn connect_and_send(
@@ -120,7 +147,7 @@ impl Client {
             return Err(Broken { failure, lease });
         }
         let upstream = Arc::clone(&candidate.upstream);
-        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, limits.stall_timeout)))
+        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, limits)))
     }
 }
 
@@ -164,7 +191,7 @@ struct Broken {
 /// The request as the candidate wants it: origin-form to the server itself, absolute-form to a cache (RFC
 /// 9112 §3.2).
 fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Bytes>>, Failure> {
-    let Outgoing { method, path_and_query, mut headers } = request;
+    let Outgoing { method, path_and_query, mut headers, redirects: _ } = request;
     let target = candidate.target();
     let authority = target.authority();
     let unusable = |_| Failure::Dns { host: target.host.as_ref().into(), reason: "not a host name".into() };

@@ -11,6 +11,7 @@ use super::absence::Absences;
 use super::health::{Cause, Change, Circuit, Standing};
 use super::latency::Latency;
 use super::{Role, UpstreamOutcome};
+use crate::config;
 use crate::metrics::UpstreamMetrics;
 
 /// A second request is not sent earlier than this: less is within the noise of a busy machine.
@@ -52,11 +53,11 @@ pub struct UpstreamStatus {
 }
 
 impl Condition {
-    pub(super) fn new(metrics: &UpstreamMetrics, label: &str) -> Self {
+    pub(super) fn new(metrics: &UpstreamMetrics, label: &str, limits: &config::Upstream) -> Self {
         let state = State {
             circuit: Circuit::new(fastrand::u64(..)),
             latency: Latency::new(),
-            absences: Absences::default(),
+            absences: Absences::new(limits.absent_for),
             last_failure: None,
         };
         let healthy = metrics.healthy.with_label_values(&[label]);

@@ -7,6 +7,7 @@
 //! runs only while there are any.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ struct State {
 #[derive(Clone)]
 struct Limits {
     connections: usize,
+    waiting: usize,
     idle: usize,
     idle_timeout: Duration,
     idle_gauge: IntGauge,
@@ -46,6 +48,10 @@ struct Limits {
 pub(super) struct Pool {
     limits: Limits,
     permits: Arc<Semaphore>,
+    /// Who waits for one of them.
+    waiting: AtomicUsize,
+    /// Moving average of how long a permit is held.
+    held: Mutex<Option<Duration>>,
     /// The last one given back is the first one taken, so that the others may grow old.
     idle: Mutex<Vec<Idle>>,
 }
@@ -62,8 +68,12 @@ struct Counted(IntGauge);
 /// The right to one connection to a server.
 pub(super) struct Permit {
     pool: Arc<Pool>,
+    since: Instant,
     _permit: OwnedSemaphorePermit,
 }
+
+/// A place in the queue for a permit.
+struct Waiting<'a>(&'a Pool);
 
 /// A connection in use. Dropped, it is closed; see [`Lease::give_back`].
 pub(super) struct Lease {
@@ -76,6 +86,7 @@ impl Pools {
         Arc::new(Self {
             limits: Limits {
                 connections: config.max_connections,
+                waiting: config.max_waiting,
                 idle: config.idle_connections,
                 idle_timeout: config.idle_timeout,
                 idle_gauge,
@@ -84,14 +95,19 @@ impl Pools {
         })
     }
 
-    /// The right to a connection to `server`, waited for until `by`.
+    /// The right to a connection to `server`, waited for until `by`; refused at once when too many wait already, or when
+    /// it would take longer than that.
     pub(super) async fn permit(self: &Arc<Self>, server: &ServerUrl, by: Instant) -> Result<Permit, Failure> {
         let pool = self.pool(server);
-        let permit = timeout_at(by, Arc::clone(&pool.permits).acquire_owned()).await;
-        match permit {
-            Ok(Ok(permit)) => Ok(Permit { pool, _permit: permit }),
-            Ok(Err(_)) | Err(_) => Err(Failure::Busy),
-        }
+        let permit = match Arc::clone(&pool.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _place = pool.queue_up(by)?;
+                let permit = timeout_at(by, Arc::clone(&pool.permits).acquire_owned()).await;
+                permit.ok().and_then(Result::ok).ok_or(Failure::Busy)?
+            }
+        };
+        Ok(Permit { pool, since: Instant::now(), _permit: permit })
     }
 
     fn pool(self: &Arc<Self>, server: &ServerUrl) -> Arc<Pool> {
@@ -105,6 +121,8 @@ impl Pools {
         let pool = Arc::new(Pool {
             limits: self.limits.clone(),
             permits: Arc::new(Semaphore::new(self.limits.connections)),
+            waiting: AtomicUsize::new(0),
+            held: Mutex::new(None),
             idle: Mutex::new(Vec::new()),
         });
         state.servers.insert(server.clone(), Arc::clone(&pool));
@@ -154,6 +172,18 @@ impl Counted {
     }
 }
 
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.pool.observe_held(self.since.elapsed());
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
@@ -194,6 +224,25 @@ impl Lease {
 }
 
 impl Pool {
+    /// A place in the queue, unless it is full or moves too slowly.
+    fn queue_up(&self, by: Instant) -> Result<Waiting<'_>, Failure> {
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Waiting(self);
+        let turns = u32::try_from(ahead / self.limits.connections + 1).unwrap_or(u32::MAX);
+        // A permit that is waited for has been held for a while already: half of the time, on average.
+        let expected = self.held.lock().unwrap_or_default().saturating_mul(turns) / 2;
+        if ahead >= self.limits.waiting || Instant::now() + expected > by {
+            return Err(Failure::Busy);
+        }
+        Ok(place)
+    }
+
+    /// The weight of a new time is 1 / 8.
+    fn observe_held(&self, time: Duration) {
+        let mut held = self.held.lock();
+        *held = Some(held.map_or(time, |average| (average * 7 + time) / 8));
+    }
+
     fn take_idle(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.lock();
         while let Some(next) = idle.pop() {
@@ -223,6 +272,7 @@ mod tests {
     fn pools(connections: usize) -> Arc<Pools> {
         let limits = Limits {
             connections,
+            waiting: 2,
             idle: 1,
             idle_timeout: Duration::from_secs(4),
             idle_gauge: IntGauge::new("idle", "idle").unwrap(),
@@ -232,6 +282,45 @@ mod tests {
 
     fn server(n: usize) -> ServerUrl {
         format!("http://host-{n}").parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_is_bounded_and_passes() {
+        let pools = pools(1);
+        let used = pools.permit(&server(0), Instant::now()).await.unwrap();
+        let by = Instant::now() + Duration::from_secs(1);
+        let ask = || {
+            let pools = Arc::clone(&pools);
+            tokio::spawn(async move { pools.permit(&server(0), by).await.map(drop) })
+        };
+        let waiting = [ask(), ask()];
+        tokio::task::yield_now().await;
+        let third = pools.permit(&server(0), by).await;
+        assert!(matches!(third, Err(Failure::Busy)));
+        assert_eq!(Instant::now(), by - Duration::from_secs(1), "refused at once");
+        drop(used);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_in_vain_for_connections_that_are_held_long() {
+        let pools = pools(1);
+        for expected in [true, false] {
+            let used = pools.permit(&server(0), Instant::now()).await.unwrap();
+            let (start, by) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+            assert!(matches!(pools.permit(&server(0), by).await, Err(Failure::Busy)));
+            assert_eq!(
+                start.elapsed() > Duration::ZERO,
+                expected,
+                "the second one knows better than to wait"
+            );
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            drop(used);
+        }
+        // It is a forecast for those who would wait, not a ban.
+        pools.permit(&server(0), Instant::now()).await.unwrap();
     }
 
     #[tokio::test]

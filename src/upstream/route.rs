@@ -16,7 +16,7 @@ use super::outcome::Counters;
 use super::rendezvous::{self, Rendezvous};
 use super::resolve::{Resolver, Source};
 use super::tls::{Tls, TlsSetupError};
-use super::{Role, Upstream, choice};
+use super::{Failure, Role, Upstream, choice};
 use crate::access::Access;
 use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice, Scheme, ServerUrl};
 use crate::metrics::UpstreamMetrics;
@@ -35,6 +35,7 @@ pub struct Upstreams {
     limits: config::Upstream,
     metrics: UpstreamMetrics,
     connector: Connector,
+    access: Arc<Access>,
 }
 
 struct Group {
@@ -135,6 +136,15 @@ impl Upstreams {
     ) -> Result<Self, UpstreamSetupError> {
         let mut configured =
             mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let budgets = [
+            ("connect", config.connect_timeout),
+            ("first_byte", config.first_byte_timeout),
+            ("head", config.head_deadline),
+            ("stall", config.stall_timeout),
+        ];
+        for (budget, time) in budgets {
+            metrics.budgets.with_label_values(&[budget]).set(time.as_secs_f64());
+        }
         let mut tls = Tls::new(config.ca_files.clone());
         if configured.any(|url| url.scheme == Scheme::Https) {
             tls = tls.load_now()?;
@@ -146,7 +156,7 @@ impl Upstreams {
                 role,
                 authorization,
                 counters: Arc::new(Counters::resolve(&metrics, &label)),
-                condition: Some(Condition::new(&metrics, &label)),
+                condition: Some(Condition::new(&metrics, &label, config)),
                 label: label.into(),
             })
         };
@@ -178,7 +188,8 @@ impl Upstreams {
                 .collect::<Result<_, LoginError>>()?,
             other: Arc::new(Counters::resolve(&metrics, OTHER)),
             limits: config.clone(),
-            connector: Connector::new(Resolver::new(source), tls, access),
+            connector: Connector::new(Resolver::new(source), tls, Arc::clone(&access)),
+            access,
             metrics,
         })
     }
@@ -288,6 +299,20 @@ impl Upstreams {
             authorization: None,
             condition: None,
         })
+    }
+
+    /// Who is asked when `from` redirects to `server`: the server itself, through the same parent if there is one.
+    pub(super) fn redirected(&self, from: &Candidate, server: ServerUrl) -> Result<Candidate, Failure> {
+        self.access.host(&server)?;
+        let (upstream, form) = match &from.form {
+            Form::Origin => {
+                let mut mirrors = self.groups.iter().flat_map(|group| &group.mirrors);
+                let known = mirrors.find(|mirror| *mirror.url() == server).cloned();
+                (known.unwrap_or_else(|| self.unconfigured(&server)), Form::Origin)
+            }
+            Form::Absolute(_) => (Arc::clone(&from.upstream), Form::Absolute(Arc::new(server))),
+        };
+        Ok(Candidate { upstream, form })
     }
 
     pub(super) fn limits(&self) -> &config::Upstream {

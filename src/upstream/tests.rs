@@ -18,7 +18,7 @@ use super::resolve::Source;
 use super::resolve::tests::Table;
 use super::*;
 use crate::access::Access;
-use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice};
+use crate::config::{self, Glob, MirrorGroup, Parent};
 use crate::metrics::{Metrics, UpstreamMetrics};
 
 /// What a test is set up with; [`Setup::client`] makes it real.
@@ -56,9 +56,7 @@ fn limits() -> config::Upstream {
         max_connections: 8,
         idle_connections: 4,
         idle_timeout: Duration::from_secs(4),
-        parents_choice: ParentsChoice::Ordered,
-        direct: true,
-        ca_files: Vec::new(),
+        ..config::Upstream::default()
     }
 }
 
@@ -140,7 +138,12 @@ impl Tested {
 }
 
 fn get(path: &str) -> Outgoing {
-    Outgoing { method: Method::GET, path_and_query: path.parse().unwrap(), headers: HeaderMap::new() }
+    Outgoing {
+        method: Method::GET,
+        path_and_query: path.parse().unwrap(),
+        headers: HeaderMap::new(),
+        redirects: 0,
+    }
 }
 
 async fn text(answer: Response<UpstreamBody>) -> Result<String, Failure> {

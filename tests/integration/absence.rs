@@ -6,8 +6,11 @@ use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Stratum};
 use crate::support::proxy::{Proxy, site};
 
+/// What a mirror is like with regard to an object.
+type Behaviour = fn(Origin, &Object) -> Origin;
+
 /// Three mirrors in the given state, in the order in which they are asked.
-fn three(behave: [fn(Origin, &Object) -> Origin; 3], object: &Object) -> [Stratum; 3] {
+fn three(behave: [Behaviour; 3], object: &Object) -> [Stratum; 3] {
     behave.map(|behave| behave(Origin::new(), object).run())
 }
 
@@ -33,7 +36,7 @@ fn is_silent(origin: Origin, _: &Object) -> Origin {
 
 #[tokio::test]
 async fn missing_is_what_all_mirrors_lack() {
-    let table: [(&str, [fn(Origin, &Object) -> Origin; 3], u16); 8] = [
+    let table: [(&str, [Behaviour; 3], u16); 8] = [
         ("nobody has it", [lacks, lacks, lacks], 404),
         ("the first has it", [has, lacks, lacks], 200),
         ("the last has it", [lacks, lacks, has], 200),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use substratum::config::Upstream;
 
+use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Form, Origin, Page};
 use crate::support::proxy::{Proxy, node, site};
@@ -61,6 +62,53 @@ async fn a_lone_silent_stratum_is_given_up_before_the_client_gives_us_up() {
     let start = Instant::now();
     assert_eq!(proxy.get(stratum.url(&object.path())).await.status(), 504);
     assert!(start.elapsed() < CLIENT_LEAVES, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_document_that_breaks_off_is_asked_of_the_next_mirror() {
+    let page = Page::new("text".repeat(500)).field("Cache-Control", "max-age=60");
+    for fault in [Fault::Stall(10), Fault::Truncate(10), Fault::Reset(10)] {
+        let broken = Origin::new().page(DOCUMENT, page.clone()).fault(fault.clone()).run();
+        let good = Origin::new().page(DOCUMENT, page.clone()).run();
+        let defaults = site(&[&broken, &good]).with(|config| config.upstream = Upstream::default());
+        let proxy = Proxy::start(defaults).await;
+        let start = Instant::now();
+        let answer = proxy.get(broken.url(DOCUMENT)).await;
+        assert_eq!((answer.status(), answer.body.len()), (200, 2000), "{fault:?}");
+        assert!(start.elapsed() < CLIENT_LEAVES, "{fault:?}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn redirects_of_objects_are_followed_where_that_is_configured_and_allowed() {
+    let object = Object::generate(9, 30_000);
+    let store = Origin::new().page("/store/9?signed", Page::new(object.bytes.clone())).run();
+    let location = store.url("/store/9?signed");
+    let page = |location: &str| Page::new("").status(302).field("Location", location);
+    let stratum = Origin::new().page(&object.path(), page(&location)).run();
+    let followed = |n: usize| site(&[&stratum]).with(|config| config.upstream.redirects = n);
+
+    let proxy = Proxy::start(followed(0)).await;
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.status(), 502);
+    assert_eq!(store.requests(), 0);
+
+    let proxy = Proxy::start(followed(1)).await;
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.body, object.bytes);
+    assert_eq!(store.last_seen().target, "/store/9?signed");
+    assert!(metric("substratum_upstream_redirects_followed_total").eq(1).holds(&proxy.metrics()));
+
+    // The store is on this machine, which the rules must allow as if the client had named it.
+    let asked = store.requests();
+    let closed = followed(1).with(|config| config.access.internal_hosts.clear());
+    let proxy = Proxy::start(closed).await;
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.status(), 403);
+    assert_eq!(store.requests(), asked);
+
+    let circle = Origin::new().page(&object.path(), page(&object.path())).run();
+    let proxy = Proxy::start(site(&[&circle]).with(|config| config.upstream.redirects = 3)).await;
+    assert_eq!(proxy.get(circle.url(&object.path())).await.status(), 502);
+    // Once more, with no-cache, is owed to nobody who only redirects.
+    assert_eq!(circle.requests(), 4);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Plays over a cache without any network: writers push, readers read, in every order that matters.
 
+mod joining;
+
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -146,19 +148,6 @@ async fn wrong_bytes_are_never_found_and_never_complete() {
 }
 
 #[tokio::test]
-async fn only_fills_from_the_same_sources_are_joined() {
-    let (cache, bytes) = (cache(), bytes(10_000));
-    let (_first, _reader) = lead(&cache, &name(&bytes));
-    let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), "elsewhere") else {
-        panic!("joined a fill from other sources");
-    };
-    writer.begin(Some(10_000));
-    writer.push(&bytes).await.unwrap();
-    writer.commit().await.map_err(|(_, error)| error).unwrap();
-    assert!(found(&cache, &name(&bytes)));
-}
-
-#[tokio::test]
 async fn too_few_and_too_many_bytes_are_refused() {
     for announced in [9_999, 10_001] {
         let (cache, bytes) = (cache(), bytes(10_000));
@@ -183,20 +172,6 @@ async fn a_hidden_fill_can_begin_anew() {
     writer.commit().await.map_err(|(_, error)| error).unwrap();
     assert!(reader.ready().await.is_ok());
     assert_eq!(read_all(&mut reader).await.unwrap(), bytes);
-}
-
-#[tokio::test]
-async fn a_failed_fill_is_followed_by_one_that_is_joined() {
-    let (cache, bytes) = (cache(), bytes(2 * CHUNK));
-    let (mut writer, mut unlucky) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
-    let mut again = writer.fail_and_restart(FillError::new(Why::Corrupt, "bad")).unwrap();
-    assert_eq!(next(&mut unlucky).await.unwrap().unwrap_err().why, Why::Corrupt);
-    let mut lucky = join(&cache, &name(&bytes));
-    again.begin(Some(bytes.len() as u64));
-    again.push(&bytes).await.unwrap();
-    again.commit().await.map_err(|(_, error)| error).unwrap();
-    assert_eq!(read_all(&mut lucky).await.unwrap(), bytes);
 }
 
 #[tokio::test]
@@ -262,18 +237,6 @@ async fn the_only_reader_may_be_as_slow_as_it_likes() {
     }
     assert!(read == bytes);
     writing.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
-    let (cache, bytes) = (cache(), bytes(3 * WINDOW));
-    let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(None);
-    for part in bytes[..2 * WINDOW].chunks(CHUNK) {
-        writer.push(part).await.unwrap();
-        at_hand(&mut reader);
-    }
-    assert!(matches!(cache.lookup(&name(&bytes), ""), Lookup::Lead(..)));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The writing side of a fill. Whoever holds it must bring the bytes: dropping it fails the fill.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
     pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey) -> (Self, FillReader) {
         let (fill, reader) = Fill::new(key);
+        cache.filling.fetch_add(1, Ordering::Relaxed);
         let verify_first = cache.limits().verify_first.bytes();
         let writer = Self {
             verify_first,
@@ -379,6 +381,7 @@ impl FillWriter {
         if let Phase::Failed(error) = &phase {
             self.cache.count_failure(error.why);
         }
+        self.cache.filling.fetch_sub(1, Ordering::Relaxed);
         // Out of the table first: who looks from now on finds the object, or leads anew.
         self.cache.forget(&self.fill);
         let mut state = self.fill.state.lock();

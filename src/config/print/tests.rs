@@ -119,12 +119,13 @@ fn disk() -> impl Strategy<Value = Disk> {
 }
 
 fn objects() -> impl Strategy<Value = Objects> {
-    (size(1 << 20), wait(60_000), size(1 << 30), size(1 << 40)).prop_map(
-        |(verify_first, verify_first_patience, window, finish_abandoned)| Objects {
+    (size(1 << 20), wait(60_000), size(1 << 30), size(1 << 40), 1usize..=1_000_000).prop_map(
+        |(verify_first, verify_first_patience, window, finish_abandoned, max_fills)| Objects {
             verify_first,
             verify_first_patience,
             window: ByteSize(window.bytes() + (1 << 20)),
             finish_abandoned,
+            max_fills,
         },
     )
 }
@@ -164,6 +165,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         0.0..=1.0,
         (select(&ParentsChoice::ALL[..]), any::<bool>()),
         vec(file(), 0..3),
+        (size(1 << 30), 0usize..=100, wait(3_600_000), 0usize..=10, 0usize..=65_535),
     )
         .prop_map(
             |(
@@ -174,12 +176,18 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 idle,
                 (parents_choice, direct),
                 ca_files,
+                (min_rate, hedge_percent, absent_for, redirects, max_waiting),
             )| Upstream {
                 connect_timeout,
                 first_byte_timeout,
                 head_deadline: connect_timeout.max(first_byte_timeout).max(wait),
                 stall_timeout: wait,
+                min_rate,
+                hedge_percent,
+                absent_for,
+                redirects,
                 max_connections,
+                max_waiting,
                 idle_connections: (max_connections as f64 * idle) as usize,
                 idle_timeout: wait,
                 parents_choice,

@@ -1,6 +1,7 @@
 //! Who is asked, in which order, in which form.
 
 use super::*;
+use crate::config::ParentsChoice;
 
 fn group(urls: &[&str], serves: &[&str]) -> MirrorGroup {
     MirrorGroup {

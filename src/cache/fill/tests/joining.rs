@@ -1,0 +1,61 @@
+//! Who joins whose fill, and who may start one.
+
+use super::*;
+
+#[tokio::test]
+async fn only_fills_from_the_same_sources_are_joined() {
+    let (cache, bytes) = (cache(), bytes(10_000));
+    let (_first, _reader) = lead(&cache, &name(&bytes));
+    let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), "elsewhere") else {
+        panic!("joined a fill from other sources");
+    };
+    writer.begin(Some(10_000));
+    writer.push(&bytes).await.unwrap();
+    writer.commit().await.map_err(|(_, error)| error).unwrap();
+    assert!(found(&cache, &name(&bytes)));
+}
+
+#[tokio::test]
+async fn a_failed_fill_is_followed_by_one_that_is_joined() {
+    let (cache, bytes) = (cache(), bytes(2 * CHUNK));
+    let (mut writer, mut unlucky) = lead(&cache, &name(&bytes));
+    writer.begin(Some(bytes.len() as u64));
+    let mut again = writer.fail_and_restart(FillError::new(Why::Corrupt, "bad")).unwrap();
+    assert_eq!(next(&mut unlucky).await.unwrap().unwrap_err().why, Why::Corrupt);
+    let mut lucky = join(&cache, &name(&bytes));
+    again.begin(Some(bytes.len() as u64));
+    again.push(&bytes).await.unwrap();
+    again.commit().await.map_err(|(_, error)| error).unwrap();
+    assert_eq!(read_all(&mut lucky).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn fills_are_bounded_in_all_and_joined_beyond_that() {
+    let memory = config::Memory { capacity: ByteSize::mib(16), max_object: ByteSize::mib(4) };
+    let limits = config::Objects { max_fills: 2, ..objects() };
+    let metrics = Metrics::new().unwrap().cache;
+    let cache = Cache::new(&memory, &limits, None, metrics.clone());
+    let names: Vec<_> = (1..=3).map(|len| name(&bytes(len))).collect();
+    let (first, _reader) = lead(&cache, &names[0]);
+    let _second = lead(&cache, &names[1]);
+    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Full));
+    assert!(matches!(cache.lookup(&names[1], ""), Lookup::Join(_)));
+    assert_eq!(metrics.fill_failures[Why::Overload as usize].get(), 1);
+    // A fill that begins anew takes the place of the one it replaces.
+    let again = first.fail_and_restart(FillError::new(Why::Corrupt, "bad")).unwrap();
+    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Full));
+    drop(again);
+    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Lead(..)));
+}
+
+#[tokio::test]
+async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
+    let (cache, bytes) = (cache(), bytes(3 * WINDOW));
+    let (mut writer, mut reader) = lead(&cache, &name(&bytes));
+    writer.begin(None);
+    for part in bytes[..2 * WINDOW].chunks(CHUNK) {
+        writer.push(part).await.unwrap();
+        at_hand(&mut reader);
+    }
+    assert!(matches!(cache.lookup(&name(&bytes), ""), Lookup::Lead(..)));
+}
