@@ -18,10 +18,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::Failure;
 use super::resolve::Resolver;
 use super::task::OwnedTask;
 use super::tls::Tls;
+use super::{Failure, Side};
 use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl};
 
@@ -71,6 +71,19 @@ impl Connector {
     /// longer than [`NEXT_ATTEMPT`]. The first connection wins, the other attempts are given up.
     async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
         let addresses = self.permitted_addresses(server, by).await?;
+        let opened = self.open_any(server, addresses, by).await;
+        if opened.as_ref().is_err_and(|failure| failure.side() == Side::Upstream) {
+            self.resolver.doubt(&server.host);
+        }
+        opened
+    }
+
+    async fn open_any(
+        &self,
+        server: &ServerUrl,
+        addresses: Vec<IpAddr>,
+        by: Instant,
+    ) -> Result<TcpStream, Failure> {
         let mut untried = addresses.into_iter();
         let mut attempts = JoinSet::new();
         let mut last = Failure::ConnectTimeout;

@@ -2,8 +2,9 @@
 //!
 //! A name is looked up by one task at a time, however many ask. An answer is good for [`FRESH`]; after that
 //! it is still given out for [`STALE`] while a new one is being fetched, so that a slow or failing name
-//! server is felt by nobody whose name was known. A failed lookup is not repeated for [`NEGATIVE`]. The
-//! system resolver does not tell the records' own times to live, hence the fixed ones.
+//! server is felt by nobody whose name was known. Where nobody could be connected to, the answer is in doubt: the next one who
+//! asks waits for a new one. A failed lookup is not repeated for [`NEGATIVE`]. The system resolver does not tell the records'
+//! own times to live, hence the fixed ones.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,6 +21,8 @@ use super::task::OwnedTask;
 const FRESH: Duration = Duration::from_secs(60);
 const STALE: Duration = Duration::from_secs(600);
 const NEGATIVE: Duration = Duration::from_secs(2);
+/// An answer is not in doubt before this age: a server that is down is no reason to ask for its name again and again.
+const CERTAIN: Duration = Duration::from_secs(2);
 /// Names remembered. Clients choose names where `hosts` allows it.
 const MAX_NAMES: usize = 1024;
 /// Lookups in progress; each occupies a thread for as long as the name server takes.
@@ -57,6 +60,15 @@ struct Name {
 struct Good {
     addresses: Arc<[IpAddr]>,
     since: Instant,
+    trust: Trust,
+}
+
+/// Whether the addresses of a name still lead anywhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Good,
+    /// None of them could be connected to.
+    InDoubt,
 }
 
 struct Failed {
@@ -89,10 +101,28 @@ impl Resolver {
             Err(lookup) => lookup,
         };
         match answer.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(answer)) => answer.clone(),
+            Ok(Some(Ok(addresses))) => Ok(Arc::clone(addresses)),
+            // What was in doubt is better than nothing.
+            Ok(Some(Err(reason))) => self.still_known(host).ok_or_else(|| Arc::clone(reason)),
             // The worker whose task it was has stopped.
             _ => Err("the lookup was given up".into()),
         }
+    }
+
+    /// Nobody could be connected to at the addresses that were given out for `host`.
+    pub(super) fn doubt(&self, host: &str) {
+        let now = Instant::now();
+        let mut table = self.0.table.lock();
+        let good = table.get_mut(host).and_then(|name| name.good.as_mut());
+        if let Some(good) = good.filter(|good| now >= good.since + CERTAIN) {
+            good.trust = Trust::InDoubt;
+        }
+    }
+
+    fn still_known(&self, host: &str) -> Option<Arc<[IpAddr]>> {
+        let table = self.0.table.lock();
+        let good = table.get(host)?.good.as_ref()?;
+        (Instant::now() < good.since + STALE).then(|| Arc::clone(&good.addresses))
     }
 
     /// What is known, or the lookup to wait for. Starts one where what is known is missing or old.
@@ -103,7 +133,8 @@ impl Resolver {
             make_room(&mut table, now);
         }
         let name = table.entry(host.into()).or_default();
-        if let Some(good) = name.good.as_ref().filter(|good| now < good.since + FRESH) {
+        let in_doubt = name.good.as_ref().is_some_and(|good| good.trust == Trust::InDoubt);
+        if let Some(good) = name.good.as_ref().filter(|good| !in_doubt && now < good.since + FRESH) {
             return Ok(Ok(Arc::clone(&good.addresses)));
         }
         let stale = name.good.as_ref().filter(|good| now < good.since + STALE);
@@ -117,7 +148,7 @@ impl Resolver {
         };
         let answer = lookup.answer.clone();
         name.lookup = Some(lookup);
-        stale.map(Ok).ok_or(answer)
+        stale.filter(|_| !in_doubt).map(Ok).ok_or(answer)
     }
 }
 
@@ -148,7 +179,7 @@ impl Names {
         let Some(name) = table.get_mut(host) else { return };
         match found {
             Ok(addresses) => {
-                name.good = Some(Good { addresses: Arc::clone(addresses), since });
+                name.good = Some(Good { addresses: Arc::clone(addresses), since, trust: Trust::Good });
                 name.failed = None;
             }
             Err(reason) => name.failed = Some(Failed { reason: Arc::clone(reason), since }),
@@ -235,7 +266,7 @@ pub(super) mod tests {
             table
         }
 
-        fn set(&self, name: &str, addresses: &[&str]) {
+        pub(in crate::upstream) fn set(&self, name: &str, addresses: &[&str]) {
             let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
             self.0.names.lock().insert(name.to_owned(), addresses);
         }
@@ -318,6 +349,28 @@ pub(super) mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.2"]));
         assert_eq!(names.lookups(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_in_doubt_are_looked_up_before_they_are_used_again() {
+        let names = Table::new(&[("a", &["1.0.0.1"])]);
+        let resolver = Resolver::new(Source::Table(names.clone()));
+        resolver.addresses("a").await.unwrap();
+        names.set("a", &["1.0.0.2"]);
+        resolver.doubt("a");
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.1"]), "it is too young");
+        tokio::time::advance(CERTAIN).await;
+        resolver.doubt("a");
+        assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.2"]));
+        assert_eq!(names.lookups(), 2);
+        // The name server is gone as well: the old addresses are the best there is.
+        tokio::time::advance(CERTAIN).await;
+        names.0.names.lock().clear();
+        resolver.doubt("a");
+        for _ in 0..2 {
+            assert_eq!(resolver.addresses("a").await.unwrap().to_vec(), ips(&["1.0.0.2"]));
+        }
+        assert_eq!(names.lookups(), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,6 +71,21 @@ async fn a_refusal_is_not_waited_for() {
     assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_moved_is_found_by_the_next_request() {
+    let server = Server::play(&[&[Read, Write(HELLO)]]).await;
+    let url = format!("http://mirror.example:{}", server.port());
+    let setup = setup().name("mirror.example", &["127.0.0.2"]).mirror(&url);
+    let names = setup.names.clone();
+    let tested = setup.client();
+    assert_eq!(tested.fetch(&url).await.unwrap_err().kind(), "refused");
+    names.set("mirror.example", &["127.0.0.1"]);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    // This one finds out that nobody is there any more.
+    assert_eq!(tested.fetch(&url).await.unwrap_err().kind(), "refused");
+    assert_eq!(tested.fetch(&url).await.unwrap(), "hello");
+}
+
 #[tokio::test]
 async fn an_unknown_name_is_told() {
     let failure = setup().client().fetch("http://nowhere.example").await.unwrap_err();
