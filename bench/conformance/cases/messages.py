@@ -1,20 +1,7 @@
 """Answers of the origin as messages: interim ones, trailers, and those that are broken, short, long or contradictory."""
 
 from ..case import Group, answer, get, given
-from ..checks import (
-    asked,
-    body,
-    complete,
-    fails,
-    has,
-    lacks,
-    no_interim,
-    reused,
-    shows,
-    shows_not,
-    status,
-    test,
-)
+from ..checks import asked, body, fails, lacks, no_interim, reused, shows, status, test
 
 group = Group("messages", "RFC 9112, RFC 9110 §15.2, RFC 9111 §3.3: answers as messages")
 HEAD = b"HTTP/1.1 200 OK\r\nDate: {now}\r\nCache-Control: max-age=600\r\n"

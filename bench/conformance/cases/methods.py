@@ -1,7 +1,7 @@
 """HEAD, other methods and what they make of stored answers; the URL as the key."""
 
 from ..case import Group, answer, get, given
-from ..checks import asked, has, no_body, reused, same, shows, status, test
+from ..checks import asked, no_body, reused, shows, status, test
 
 group = Group("methods", "RFC 9111 §2, §4, §4.3.5, §4.4, RFC 9110 §9: methods and keys")
 FRESH = answer(cc="max-age=600", etag='"a"')

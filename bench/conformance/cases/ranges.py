@@ -1,7 +1,7 @@
 """Parts: asked for by clients, answered from what is stored, and what comes of parts that the origin sends."""
 
 from ..case import Group, answer, get, given
-from ..checks import asked, body, has, lacks, mentions, once, reused, same, shows, status, test
+from ..checks import asked, body, has, lacks, mentions, reused, same, status, test
 
 group = Group("ranges", "RFC 9110 §14, §13.1.5, RFC 9111 §3.3, §3.4: ranges")
 TEN = b"0123456789"

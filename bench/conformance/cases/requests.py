@@ -1,7 +1,7 @@
 """Requests as messages: what is ambiguous or malformed must not reach the origin in a form that it reads differently."""
 
-from ..case import Group, answer, get, given
-from ..checks import asked, bad_request, closed, complete, refused, shows, status, test, upstream_raw_lacks
+from ..case import Group, get
+from ..checks import bad_request, closed, refused, shows, status, test, upstream_raw_lacks
 
 group = Group("requests", "RFC 9112 §2, §3, §5, §6, §7, RFC 9110 §7.2, §10.1.1: requests as messages")
 G = b"GET {target} HTTP/1.1\r\nHost: {host}\r\n"

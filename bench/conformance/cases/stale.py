@@ -1,7 +1,7 @@
 """Stale answers: when they may be used, and when never."""
 
 from ..case import Group, answer, get, given
-from ..checks import age, asked, fails, reused, shows, shows_not, status, test
+from ..checks import age, fails, shows, shows_not, status, test
 
 group = Group("stale", "RFC 9111 §4.2.4, RFC 5861: stale answers")
 LATER = 2.5

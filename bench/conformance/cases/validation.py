@@ -1,21 +1,7 @@
 """Conditional requests: from clients, to the origin, and what a 304 changes."""
 
 from ..case import Group, answer, get, given
-from ..checks import (
-    age,
-    asked,
-    has,
-    lacks,
-    no_body,
-    reused,
-    shows,
-    status,
-    test,
-    unconditional,
-    upstream,
-    upstream_lacks,
-    validated,
-)
+from ..checks import asked, has, no_body, reused, shows, status, test, unconditional, upstream, validated
 
 group = Group("validation", "RFC 9111 §4.3, RFC 9110 §13: validation")
 T0, T1, T2 = "{now-3000}", "{now-2000}", "{now-1000}"
