@@ -1,0 +1,1 @@
+"""HTTP caching and message handling, asked of several caches in the same words. See ../README.md."""
