@@ -64,7 +64,7 @@ class Member:
                 return self.again(f"status {status}")
             fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
             self.left = int(fields.get(b"content-length", len(self.herd.expected)))
-            # Only squid, and only for clients that ask while it does not know the length: not taken apart here.
+            # The mirrors announce lengths; a server that hides them is not taken apart here, and shows as `chunked`.
             self.chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
             if self.chunked:
                 return self.again("chunked")
@@ -180,7 +180,6 @@ def play(name, folder, rate, round, arguments):
 
 
 def row(result):
-    # What is copied to the clients while the bytes arrive need not be copied afterwards.
     ratio = f"{result['last_s'] / result['ideal_s']:.2f}" if result["last_s"] else "-"
     upstream = [result["upstream"][result["first"]], result["upstream"][1 - result["first"]]]
     cells = [

@@ -139,7 +139,7 @@ class Mirror:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), KEEP_ALIVE)
                 if not await self.answer(reader, writer, head.decode("latin-1")) or b"onnection: close" in head:
                     break
-        except (OSError, EOFError, asyncio.TimeoutError, asyncio.LimitOverrunError):
+        except (OSError, EOFError, asyncio.TimeoutError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass
         finally:
             self.open.discard(writer)
