@@ -129,7 +129,7 @@ impl Default for Upstream {
             connect_timeout: Duration::from_secs(1),
             first_byte_timeout: Duration::from_millis(1500),
             head_deadline: Duration::from_secs(4),
-            stall_timeout: Duration::from_secs(3),
+            stall_timeout: Duration::from_secs(2),
             // What clients themselves demand (CVMFS_LOW_SPEED_LIMIT).
             min_rate: ByteSize::kib(1),
             hedge_percent: 5,

@@ -302,7 +302,7 @@ table! { Once upstream: "time and connections given to mirrors and parents"
     HEAD_DEADLINE "head_deadline", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long all servers together may take to begin an answer; then the client gets 504. CVMFS clients leave \
          after 5 s";
-    STALL_TIMEOUT "stall_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""3 s""#),
+    STALL_TIMEOUT "stall_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""2 s""#),
         "a download that brings nothing for this long is continued from another server";
     MIN_RATE "min_rate", Accepts::Size(ByteSize(0), ByteSize::gib(1)), Absent::Value(r#""1 KiB""#),
         "bytes a second below which a download counts as standing still; CVMFS clients leave below 1 KiB. 0 for no limit";
