@@ -27,6 +27,7 @@ mod pool;
 mod rendezvous;
 mod resolve;
 mod route;
+mod stream;
 mod task;
 mod tls;
 mod verdict;
