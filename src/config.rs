@@ -110,6 +110,10 @@ pub struct Listen {
     pub max_connections: usize,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
     pub idle_timeout: Duration,
+    /// `max_head`: longest head of a request, in bytes; more is answered with 431.
+    pub max_head: ByteSize,
+    /// `max_target`: longest target of a request; more is answered with 414.
+    pub max_target: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
 }

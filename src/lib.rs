@@ -22,6 +22,7 @@
 //! | [`cli`], [`app`] | commands; builds the parts and takes them down | |
 //! | [`config`] | TOML -> [`config::Config`]: every key, default and cross-check | everything else |
 //! | [`server`], [`service`] | connections; one request | how bytes are kept or fetched |
+//! | [`syntax`] | what is wrong with the lines of a head, on either side; pure | what a field means |
 //! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
@@ -79,5 +80,6 @@ pub mod request;
 pub mod response;
 pub mod server;
 pub mod service;
+pub mod syntax;
 pub mod tally;
 pub mod upstream;

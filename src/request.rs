@@ -3,7 +3,7 @@
 //! Accepts absolute-form (forward proxy) and origin-form (reverse proxy) targets of GET and HEAD. Refuses whatever two
 //! parsers could read differently. Sources: RFC 9112 §3.2 (request target, Host), §6 (framing); RFC 9110 §7.6.3 (Via).
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Version};
 
@@ -11,6 +11,7 @@ use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl};
 use crate::layout::cvmfs::{self, Mutable};
 use crate::layout::{self, NamedObject};
+use crate::syntax::Flaw;
 
 /// The methods that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,12 @@ pub enum Refusal {
     /// A head that is ambiguous or breaks the rules; the connection is closed.
     #[error("malformed request: {0}")]
     Malformed(&'static str),
+    /// A head that the parser was not shown; the connection is closed.
+    #[error("malformed request: {}", .0.as_str())]
+    Flawed(Flaw),
+    /// An expectation other than 100-continue (RFC 9110 §10.1.1).
+    #[error("the expectation cannot be met")]
+    Expectation,
     /// Only GET and HEAD are served.
     #[error("only GET and HEAD are served here")]
     Method,
@@ -75,8 +82,9 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
     let verb = match *request.method() {
         Method::GET => Verb::Get,
         Method::HEAD => Verb::Head,
-        _ => return Err(Refusal::Method),
+        _ => return Err(flaw(request).map_or(Refusal::Method, Refusal::Flawed)),
     };
+    expectation(request.headers())?;
     framing(request.headers())?;
     let named = named_server(request)?;
     let path = request.uri().path_and_query().ok_or(Refusal::Malformed("the target has no path"))?;
@@ -103,6 +111,26 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
         return Err(Refusal::Loop);
     }
     Ok(Asked { verb, named, path, target })
+}
+
+/// A method that nobody serves. A client that sends it itself is refused as well.
+const REFUSED: &str = "REFUSED";
+
+/// The head that stands for a flawed one.
+pub fn stand_in(flaw: Flaw) -> String {
+    format!("{REFUSED} /{} HTTP/1.1\r\n\r\n", flaw.as_str())
+}
+
+/// What a stand-in says.
+pub fn flaw<B>(request: &Request<B>) -> Option<Flaw> {
+    let word = request.uri().path().strip_prefix('/').filter(|_| request.method().as_str() == REFUSED)?;
+    Flaw::ALL.into_iter().find(|flaw| flaw.as_str() == word)
+}
+
+/// There is no content to wait for, so 100-continue means nothing here; no other expectation exists.
+fn expectation(headers: &HeaderMap) -> Result<(), Refusal> {
+    let met = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(EXPECT).iter().all(met) { Ok(()) } else { Err(Refusal::Expectation) }
 }
 
 /// GET and HEAD carry no body here: one that did could be framed differently by the next server.
@@ -210,6 +238,8 @@ mod tests {
                 Target::Document(None) => "document".to_owned(),
             },
             Err(Refusal::Malformed(why)) => format!("400 {why}"),
+            Err(Refusal::Flawed(flaw)) => format!("400 {}", flaw.as_str()),
+            Err(Refusal::Expectation) => "417".to_owned(),
             Err(Refusal::Method) => "405".to_owned(),
             Err(Refusal::Denied(_)) => "403".to_owned(),
             Err(Refusal::Loop) => "loop".to_owned(),

@@ -30,6 +30,7 @@ use crate::digest::ObjectName;
 use crate::document;
 use crate::outcome::Outcome;
 use crate::request::{Refusal, Verb};
+use crate::syntax::Flaw;
 
 /// Field of site tooling: `HIT from name`, `MISS from name`.
 pub static X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -174,20 +175,27 @@ impl Heads {
     pub fn refusal(&self, refusal: &Refusal) -> (Response<Bytes>, Outcome) {
         let (status, error, outcome) = match refusal {
             Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "http_request_error", Outcome::BadRequest),
+            Refusal::Flawed(flaw) => {
+                let status = match flaw {
+                    Flaw::TargetTooLong => StatusCode::URI_TOO_LONG,
+                    Flaw::HeadTooLong | Flaw::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                (status, "http_request_error", Outcome::BadRequest)
+            }
+            Refusal::Expectation => {
+                (StatusCode::EXPECTATION_FAILED, "http_request_error", Outcome::BadRequest)
+            }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
         let mut response = self.trouble(status, error, &refusal.to_string());
-        match refusal {
-            Refusal::Method => {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            }
-            Refusal::Malformed(_) => {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
+        if matches!(refusal, Refusal::Method) {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
+        // Content that came with it, read as the next request, would be somebody's smuggled one.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         (response, outcome)
     }
 

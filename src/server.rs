@@ -6,6 +6,7 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -23,10 +25,17 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::config;
 use crate::metrics::{OpenConnection, Refusal, ServerMetrics};
 use crate::service::{Service, Worker};
+use crate::syntax::Limits;
 use crate::tally::Activity;
 
-/// Largest request head, in bytes. More is answered with 431, a longer target with 414.
-const MAX_HEAD: usize = 64 << 10;
+/// Fields of a request head. More are answered with 431.
+const MAX_FIELDS: usize = 100;
+
+/// What a request line has beside its target, with room for long methods.
+const AROUND_TARGET: usize = 64;
+
+/// Bytes of requests that the parser takes in ahead, more than the longest head.
+const READ_AHEAD: usize = 16 << 10;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -76,6 +85,7 @@ pub struct Server {
     limit: Arc<ConnectionLimit>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
+    limits: Limits,
     idle_timeout: Duration,
     drain_timeout: Duration,
     connections: Arc<Mutex<Vec<Connection>>>,
@@ -101,6 +111,7 @@ impl Server {
             limit,
             metrics,
             phase,
+            limits: limits(config),
             idle_timeout: config.idle_timeout,
             drain_timeout: config.drain_timeout,
             connections: Arc::default(),
@@ -152,10 +163,12 @@ impl Server {
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             return;
         };
+        let _ = stream.set_nodelay(true);
         let open = self.metrics.accept();
         let activity = Activity::new(self.worker.recorder.seconds());
         let service = Service::new(Arc::clone(&self.worker), peer.ip().to_canonical(), Arc::clone(&activity));
-        let task = serving.spawn(serve(stream, service, self.phase.clone(), (place, open)));
+        let stream = ClientStream::new(stream, self.limits);
+        let task = serving.spawn(serve(stream, self.limits, service, self.phase.clone(), (place, open)));
         self.connections.lock().push(Connection { activity, task });
     }
 
@@ -217,17 +230,23 @@ fn is_per_connection(error: &io::Error) -> bool {
     )
 }
 
+fn limits(config: &config::Listen) -> Limits {
+    let bytes = |size: config::ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
+    let (head, target) = (bytes(config.max_head), bytes(config.max_target));
+    Limits { head, first_line: target + AROUND_TARGET, fields: MAX_FIELDS, empty_lines: 1 }
+}
+
 async fn serve(
-    stream: TcpStream,
+    stream: ClientStream,
+    limits: Limits,
     service: Service,
     mut phase: watch::Receiver<Phase>,
     _counted: (Place, OpenConnection),
 ) {
-    let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(limits.head + READ_AHEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -28,6 +28,7 @@ mod redirect;
 mod rendezvous;
 mod resolve;
 mod route;
+mod stream;
 mod task;
 mod tls;
 mod verdict;

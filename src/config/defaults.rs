@@ -46,6 +46,8 @@ impl Default for Listen {
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,
             idle_timeout: Duration::from_secs(120),
+            max_head: ByteSize::kib(64),
+            max_target: ByteSize::kib(32),
             drain_timeout: Duration::from_secs(20),
         }
     }

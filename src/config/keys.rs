@@ -211,6 +211,10 @@ table! { Once listen: "where and how requests are taken"
         "client connections open at the same time; further ones are turned away at once";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
         "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
+    MAX_HEAD "max_head", Accepts::Size(ByteSize::kib(1), ByteSize::mib(1)), Absent::Value(r#""64 KiB""#),
+        "longest head of a request; longer ones are answered with 431";
+    MAX_TARGET "max_target", Accepts::Size(ByteSize::kib(1), ByteSize::kib(60)), Absent::Value(r#""32 KiB""#),
+        "longest URL of a request; longer ones are answered with 414";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
 }

@@ -40,6 +40,8 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
+    p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
+    p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
 }
 

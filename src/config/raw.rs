@@ -76,6 +76,8 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
+        max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
+        max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
     }
 }

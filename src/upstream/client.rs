@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
@@ -225,6 +225,9 @@ fn check_framing<B>(answer: &Response<B>) -> Result<(), Failure> {
     let headers = answer.headers();
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
+    if answer.version() != Version::HTTP_11 {
+        return Err(Failure::protocol("it has a Transfer-Encoding, but is no HTTP/1.1"));
+    }
     if headers.contains_key(header::CONTENT_LENGTH) {
         return Err(Failure::protocol("it has both Content-Length and Transfer-Encoding"));
     }

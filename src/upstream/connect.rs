@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::resolve::Resolver;
+use super::stream::UpstreamStream;
 use super::task::OwnedTask;
 use super::tls::Tls;
 use super::{Failure, Side};
@@ -148,7 +149,7 @@ where
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .max_header_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(UpstreamStream::new(stream, MAX_HEAD)))
         .await
         .map_err(|error| Failure::from_head(&error))?;
     let driver = OwnedTask::spawn(async move {

@@ -143,7 +143,13 @@ impl Failure {
     /// What broke before the head of the answer was complete.
     pub(super) fn from_head(error: &hyper::Error) -> Self {
         let broken = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-        if broken || io_kind(error).is_some() { Self::Reset } else { Self::protocol(with_cause(error)) }
+        match io_kind(error) {
+            // What a flawed head makes of a read.
+            Some(io::ErrorKind::InvalidData) => Self::protocol(with_cause(error)),
+            Some(_) => Self::Reset,
+            None if broken => Self::Reset,
+            None => Self::protocol(with_cause(error)),
+        }
     }
 
     /// What broke after `received` bytes of a body, of which `expected` were announced.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod faults;
+mod flaws;
 mod pooling;
 mod reach;
 mod routes;

@@ -18,6 +18,7 @@ mod health;
 mod hedging;
 mod herd;
 mod hierarchy;
+mod malformed;
 mod mirrors;
 mod one_copy;
 mod operators;

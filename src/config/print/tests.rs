@@ -101,6 +101,8 @@ fn listen() -> impl Strategy<Value = Listen> {
             workers,
             max_connections,
             idle_timeout: idle + Duration::from_secs(1),
+            max_head: ByteSize::kib(workers as u64),
+            max_target: ByteSize::kib(1 + workers as u64 % 60),
             drain_timeout,
         },
     )

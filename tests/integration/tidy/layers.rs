@@ -5,22 +5,26 @@ use std::collections::BTreeSet;
 use super::{File, files, none};
 
 /// Each module and those it uses. Nothing more is allowed, and what is not used any more must go from here.
-const MODULES: [(&str, &[&str]); 20] = [
+const MODULES: [(&str, &[&str]); 21] = [
     ("digest", &[]),
     ("outcome", &[]),
+    ("syntax", &[]),
     ("config", &[]),
     ("layout", &["digest"]),
     // Label values come from the enums of the parts.
     ("metrics", &["cache", "outcome"]),
     ("access", &["config", "layout"]),
     ("cache", &["config", "digest", "metrics"]),
-    ("upstream", &["access", "config", "metrics"]),
+    ("upstream", &["access", "config", "metrics", "syntax"]),
     ("access_log", &["config", "metrics", "outcome", "upstream"]),
     ("tally", &["access_log", "metrics", "outcome", "upstream"]),
     // Of `response` only the parts that are HTTP and nothing else, see below.
     ("document", &["config", "digest", "layout", "metrics", "outcome", "response"]),
-    ("request", &["access", "config", "layout"]),
-    ("response", &["access_log", "cache", "digest", "document", "outcome", "request", "tally", "upstream"]),
+    ("request", &["access", "config", "layout", "syntax"]),
+    (
+        "response",
+        &["access_log", "cache", "digest", "document", "outcome", "request", "syntax", "tally", "upstream"],
+    ),
     ("fetch", &["cache", "upstream"]),
     (
         "service",
@@ -29,7 +33,7 @@ const MODULES: [(&str, &[&str]); 20] = [
             "tally", "upstream",
         ],
     ),
-    ("server", &["config", "metrics", "service", "tally"]),
+    ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),
     ("admin", &["config", "metrics"]),
     (
         "app",
@@ -67,7 +71,8 @@ const ABSENT: [(&str, &[&str], &str); 8] = [
 ];
 
 /// Files that take the time as an argument and touch no file or socket.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
+    "syntax.rs",
     "document/cache_control.rs",
     "document/freshness.rs",
     "document/storable.rs",

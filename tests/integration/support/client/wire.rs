@@ -76,7 +76,10 @@ impl Head {
 
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.split("\r\n");
-        let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        let line = lines.next()?;
+        // The version of the request, where that was HTTP/1.0.
+        let status = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
+        let status = status.get(..3)?.parse().ok()?;
         let mut fields = Vec::new();
         for line in lines {
             let (name, value) = line.split_once(':')?;

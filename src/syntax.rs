@@ -1,0 +1,286 @@
+//! What hyper's parser forgives in HTTP/1 heads and we do not (RFC 9112 §2.2, §3, §5.2): pure, on bytes as they arrive.
+//!
+//! The parser takes a bare LF for the end of a line, skips empty lines before a head and drops fragments from targets;
+//! the next server may read such a message differently. [`Lines`] checks lines of requests and answers alike,
+//! [`request_line`] the first line of a request. Names and values of fields stay the parser's business.
+
+use memchr::{memchr2, memrchr};
+
+/// What is wrong with a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// LF without CR.
+    BareLf,
+    /// CR without LF.
+    BareCr,
+    /// Empty lines before the first line.
+    EmptyLines,
+    /// A field continued on the next line.
+    Folded,
+    /// Not `method SP target SP HTTP-version`.
+    RequestLine,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    Version,
+    /// Characters that no URI has, a fragment, or a percent sign without two hexadecimal digits.
+    Target,
+    /// The first line is longer than allowed.
+    TargetTooLong,
+    /// The head is longer than allowed.
+    HeadTooLong,
+    /// More fields than allowed.
+    TooManyFields,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::BareLf,
+        Self::BareCr,
+        Self::EmptyLines,
+        Self::Folded,
+        Self::RequestLine,
+        Self::Version,
+        Self::Target,
+        Self::TargetTooLong,
+        Self::HeadTooLong,
+        Self::TooManyFields,
+    ];
+
+    /// A stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BareLf => "bare-lf",
+            Self::BareCr => "bare-cr",
+            Self::EmptyLines => "empty-lines",
+            Self::Folded => "folded-field",
+            Self::RequestLine => "request-line",
+            Self::Version => "version",
+            Self::Target => "target",
+            Self::TargetTooLong => "target-too-long",
+            Self::HeadTooLong => "head-too-long",
+            Self::TooManyFields => "too-many-fields",
+        }
+    }
+}
+
+/// Bounds on a head.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes in all.
+    pub head: usize,
+    /// Bytes of the first line.
+    pub first_line: usize,
+    /// Fields.
+    pub fields: usize,
+    /// Empty lines before it: one before a request (RFC 9112 §2.2), none before an answer.
+    pub empty_lines: usize,
+}
+
+/// The lines of heads, one head after the other, in pieces of any size.
+#[derive(Debug)]
+pub struct Lines {
+    limits: Limits,
+    at: At,
+    /// Bytes of this head so far.
+    head: usize,
+    /// Bytes of the current line so far, without its end.
+    line: usize,
+    /// Lines that ended.
+    lines: usize,
+    empty_lines: usize,
+}
+
+#[derive(Debug)]
+enum At {
+    Line,
+    AfterCr,
+}
+
+impl Lines {
+    /// Before the first head.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, at: At::Line, head: 0, line: 0, lines: 0, empty_lines: 0 }
+    }
+
+    /// Forgets the bytes of a head that is not complete: they come again.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.limits);
+    }
+
+    /// Takes in more bytes, up to the end of a head: how many of them belong to it. `None` where it goes on; all were
+    /// taken in then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.at {
+                At::Line => {
+                    let end = memchr2(b'\r', b'\n', rest);
+                    let text = &rest[..end.unwrap_or(rest.len())];
+                    if self.line == 0 && self.lines > 0 && matches!(text.first(), Some(b' ' | b'\t')) {
+                        return Err(Flaw::Folded);
+                    }
+                    self.grow(text.len())?;
+                    self.line += text.len();
+                    if self.lines == 0 && self.line > self.limits.first_line {
+                        return Err(Flaw::TargetTooLong);
+                    }
+                    taken += text.len();
+                    if let Some(end) = end {
+                        if rest[end] == b'\n' {
+                            return Err(Flaw::BareLf);
+                        }
+                        self.at = At::AfterCr;
+                        self.grow(1)?;
+                        taken += 1;
+                    }
+                }
+                At::AfterCr => {
+                    if rest[0] != b'\n' {
+                        return Err(Flaw::BareCr);
+                    }
+                    self.grow(1)?;
+                    taken += 1;
+                    self.at = At::Line;
+                    if self.end_line()? {
+                        *self = Self::new(self.limits);
+                        return Ok(Some(taken));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether that was the empty line after the fields.
+    fn end_line(&mut self) -> Result<bool, Flaw> {
+        match (std::mem::take(&mut self.line), self.lines) {
+            (0, 0) => {
+                self.empty_lines += 1;
+                if self.empty_lines > self.limits.empty_lines {
+                    return Err(Flaw::EmptyLines);
+                }
+            }
+            (0, _) => return Ok(true),
+            _ => {
+                self.lines += 1;
+                if self.lines > self.limits.fields + 1 {
+                    return Err(Flaw::TooManyFields);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn grow(&mut self, by: usize) -> Result<(), Flaw> {
+        self.head += by;
+        if self.head > self.limits.head {
+            // Of a first line that goes on for ever, that line is what is wrong.
+            return Err(match self.lines {
+                0 if self.line + by > self.limits.first_line => Flaw::TargetTooLong,
+                _ => Flaw::HeadTooLong,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Characters of URIs (RFC 3986 §2), without `#`: a fragment is never sent (RFC 9112 §3.2).
+const URI: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut c = 0;
+    while c < 128 {
+        let byte = c as u8;
+        table[c] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'[' | b']' | b'@' | b'%')
+            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        c += 1;
+    }
+    table
+};
+
+/// Checks the first line of a request, from a whole head whose lines are in order.
+pub fn request_line(head: &[u8]) -> Result<(), Flaw> {
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let line = &head[..memchr2(b'\r', b'\n', head).unwrap_or(head.len())];
+    let version = memrchr(b' ', line).ok_or(Flaw::RequestLine)?;
+    let method = memchr2(b' ', b'\t', line).filter(|&end| end > 0).ok_or(Flaw::RequestLine)?;
+    match &line[version + 1..] {
+        b"HTTP/1.1" | b"HTTP/1.0" => {}
+        version if version.starts_with(b"HTTP/") => return Err(Flaw::Version),
+        _ => return Err(Flaw::RequestLine),
+    }
+    let target =
+        line.get(method + 1..version).filter(|target| !target.is_empty()).ok_or(Flaw::RequestLine)?;
+    if !target.iter().all(|&c| URI[usize::from(c)]) {
+        return Err(Flaw::Target);
+    }
+    let mut escapes = target.split(|&c| c == b'%').skip(1);
+    let escaped = escapes.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit));
+    if escaped { Ok(()) } else { Err(Flaw::Target) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: 100, first_line: 50, fields: 3, empty_lines: 1 };
+
+    /// Whole and byte by byte.
+    fn check(head: &str, expected: Result<Option<usize>, Flaw>) {
+        assert_eq!(Lines::new(LIMITS).feed(head.as_bytes()), expected, "{head:?}");
+        let mut lines = Lines::new(LIMITS);
+        let mut got = Ok(None);
+        for (n, byte) in (1..).zip(head.as_bytes()) {
+            got = lines.feed(&[*byte]).map(|end| end.map(|_| n));
+            if got != Ok(None) {
+                break;
+            }
+        }
+        assert_eq!(got, expected, "{head:?} in pieces");
+    }
+
+    #[test]
+    fn lines() {
+        check("GET / HTTP/1.1\r\nA: b\r\n\r\nGET", Ok(Some(24)));
+        check("\r\nGET / HTTP/1.1\r\n\r\n", Ok(Some(20)));
+        check("GET / HTTP/1.1\r\nA: b\r\n", Ok(None));
+        check("\r\n\r\nGET / HTTP/1.1\r\n\r\n", Err(Flaw::EmptyLines));
+        check("\nGET / HTTP/1.1\r\n\r\n", Err(Flaw::BareLf));
+        check("GET / HTTP/1.1\n\n", Err(Flaw::BareLf));
+        check("GET / HTTP/1.1\r\nA: b\n\r\n", Err(Flaw::BareLf));
+        check("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", Err(Flaw::BareCr));
+        check("GET / HTTP/1.1\r\r\n\r\n", Err(Flaw::BareCr));
+        check("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", Err(Flaw::Folded));
+        check("GET / HTTP/1.1\r\n\tA: b\r\n\r\n", Err(Flaw::Folded));
+        check(&format!("GET /{} HTTP/1.1\r\n", "x".repeat(99)), Err(Flaw::TargetTooLong));
+        check(&format!("GET / HTTP/1.1\r\nA: {}\r\n", "x".repeat(99)), Err(Flaw::HeadTooLong));
+        check("GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\nD:\r\n", Err(Flaw::TooManyFields));
+    }
+
+    #[test]
+    fn first_lines() {
+        let table = [
+            ("GET / HTTP/1.1", Ok(())),
+            ("GET /a%2Fb?c=%00 HTTP/1.0", Ok(())),
+            ("OPTIONS * HTTP/1.1", Ok(())),
+            ("GET /", Err(Flaw::RequestLine)),
+            ("GET", Err(Flaw::RequestLine)),
+            ("GET  HTTP/1.1", Err(Flaw::RequestLine)),
+            (" GET / HTTP/1.1", Err(Flaw::RequestLine)),
+            ("GET\t/\tHTTP/1.1", Err(Flaw::RequestLine)),
+            ("GET  / HTTP/1.1", Err(Flaw::Target)),
+            ("GET / HTTP/1.1 ", Err(Flaw::RequestLine)),
+            ("GET / http/1.1", Err(Flaw::RequestLine)),
+            ("GET / HTTP/1.2", Err(Flaw::Version)),
+            ("PRI * HTTP/2.0", Err(Flaw::Version)),
+            ("GET /a#b HTTP/1.1", Err(Flaw::Target)),
+            ("GET /a\\b HTTP/1.1", Err(Flaw::Target)),
+            ("GET /%zz HTTP/1.1", Err(Flaw::Target)),
+            ("GET /%2 HTTP/1.1", Err(Flaw::Target)),
+            ("GET /\u{e9} HTTP/1.1", Err(Flaw::Target)),
+        ];
+        for (line, expected) in table {
+            assert_eq!(request_line(format!("{line}\r\n\r\n").as_bytes()), expected, "{line:?}");
+        }
+    }
+}
