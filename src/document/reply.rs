@@ -102,6 +102,7 @@ mod tests {
     use http::header::HeaderName;
 
     use super::super::freshness::Exchange;
+    use super::super::terms::Terms;
     use super::super::vary::Selection;
     use super::*;
 
@@ -121,7 +122,8 @@ mod tests {
         let exchange = Exchange { requested: received, received };
         let body = Bytes::from_static(if status == 204 { b"" } else { b"0123456789" });
         let status = StatusCode::from_u16(status).unwrap();
-        let stored = Stored::new(status, map(response), body, Selection::default(), exchange);
+        let stored =
+            Stored::new(status, map(response), body, Selection::default(), &Terms::default(), exchange);
         reply(&stored, &method, &map(request), received + Duration::from_secs(7))
     }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use substratum::config::Config;
+
 use crate::support::client::{Answer, Ask};
+use crate::support::metric::metric;
 use crate::support::origin::{Origin, Page, Stratum};
-use crate::support::proxy::{Proxy, node, site};
+use crate::support::proxy::{Proxy, lone, node, site};
 
 const PATH: &str = "/cvmfs/a.test.local/.cvmfs_document";
 const MANIFEST: &str = "/cvmfs/images.test.local/.cvmfspublished";
@@ -245,4 +248,33 @@ async fn must_revalidate_forbids_stale_answers() {
     let url = stratum.url(PATH);
     stratum.refuse();
     assert!(matches!(proxy.get(&url).await.status(), 502 | 504));
+}
+
+#[tokio::test]
+async fn an_operator_s_word_counts_where_the_answer_does_not_forbid_it() {
+    let rules = "[[documents]]\nmatch = \"127.0.0.1/mute*\"\nttl = \"1 h\"\nnegative_ttl = \"1 h\"\n\
+                 [[documents]]\nmatch = \"*/*\"\nttl = \"0 s\"\nstale_while_revalidate = \"1 h\"\n";
+    let rules = Config::parse(rules, std::path::Path::new("rules.toml")).unwrap().documents;
+    let stratum = Origin::new()
+        .page("/mute", Page::new("text"))
+        .page("/mute/none", Page::new("none").status(404))
+        .page("/mute/secret", Page::new("text").field("Cache-Control", "private"))
+        .page("/other", Page::new("old").field("ETag", "\"v1\""))
+        .run();
+    let proxy = Proxy::start(lone("site").any_target().with(|config| config.documents = rules)).await;
+    for (path, asked) in [("/mute", 1), ("/mute/none", 1), ("/mute/secret", 2)] {
+        stratum.forget();
+        for _ in 0..2 {
+            proxy.get(stratum.url(path)).await;
+        }
+        assert_eq!(stratum.requests(), asked, "{path}");
+    }
+    stratum.forget();
+    assert_eq!(proxy.get(stratum.url("/other")).await.body, "old");
+    stratum.set_page("/other", Page::new("new").field("ETag", "\"v2\""));
+    let meanwhile = proxy.get(stratum.url("/other")).await;
+    assert_eq!(meanwhile.body, "old");
+    assert!(meanwhile.get("Cache-Status").ends_with("detail=stale-while-revalidate"), "{:?}", meanwhile.head);
+    proxy.until(metric("substratum_document_refreshes_total").label("result", "fetched").eq(4)).await;
+    assert_eq!(proxy.get(stratum.url("/other")).await.body, "new");
 }
