@@ -7,6 +7,7 @@ mod passing;
 mod reusing;
 mod slow;
 mod standing_in;
+mod tables;
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -20,6 +20,7 @@ mod mirrors;
 mod one_copy;
 mod operators;
 mod peers;
+mod ranges;
 mod repositories;
 mod restart;
 mod schedule;
