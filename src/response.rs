@@ -152,7 +152,7 @@ impl Heads {
             (Some(Portion::Parts(parts)), Some(len)) => {
                 let parts = Multipart::new(parts, len, headers.get(CONTENT_TYPE), fastrand::u64(..));
                 headers.insert(CONTENT_TYPE, parts.content_type());
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(parts.len()));
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(parts.body_len()));
                 (StatusCode::PARTIAL_CONTENT, Selection::Parts(parts))
             }
             (Some(_), len) => {

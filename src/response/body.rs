@@ -147,7 +147,7 @@ impl Body {
         let heads_and_bytes =
             parts.parts().iter().flat_map(|(head, part)| [Self::once(head.clone()), stretch(part.clone())]);
         let bodies = heads_and_bytes.chain([Self::once(parts.end().clone())]).collect();
-        Self::of(Source::Several(bodies), Some(parts.len()))
+        Self::of(Source::Several(bodies), Some(parts.body_len()))
     }
 
     /// The bytes of a fill from the reader's position on.

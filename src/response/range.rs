@@ -342,7 +342,7 @@ mod tests {
             let parts = match portion(&request, length, IfRangeValidators::default()) {
                 Portion::Parts(parts) => parts,
                 Portion::Part(part) => vec![part],
-                Portion::Whole => vec![0..length],
+                Portion::Whole => std::iter::once(0..length).collect(),
                 Portion::Unsatisfiable => vec![],
             };
             for (first, n) in asked {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use substratum::config::Config;
+use substratum::config::{Config, TargetShape};
 
 use crate::support::client::{Answer, Ask};
 use crate::support::metric::metric;
@@ -277,4 +277,32 @@ async fn an_operator_s_word_counts_where_the_answer_does_not_forbid_it() {
     assert!(meanwhile.get("Cache-Status").ends_with("detail=stale-while-revalidate"), "{:?}", meanwhile.head);
     proxy.until(metric("substratum_document_refreshes_total").label("result", "fetched").eq(4)).await;
     assert_eq!(proxy.get(stratum.url("/other")).await.body, "new");
+}
+
+#[tokio::test]
+async fn a_frontier_query_is_validated_and_stands_in() {
+    let query = "/atlr/Frontier/type=frontier_request:1:DEFAULT&encoding=BLOBzip5&p1=eNp1";
+    let page = Page::new("rows")
+        .field("Cache-Control", "max-age=0, stale-if-error=600")
+        .field("Last-Modified", "Sat, 21 Nov 2020 08:00:00 GMT");
+    let mut stratum = Origin::new().page(query, page).run();
+    let frontier_only = |config: &mut Config| config.access.targets = vec![TargetShape::Frontier];
+    let proxy = Proxy::start(lone("site").with(frontier_only)).await;
+    let ask = || Ask::get(stratum.url(query)).field("X-Frontier-Id", "job-7");
+    assert_eq!(proxy.get(ask()).await.body, "rows");
+    assert_eq!(stratum.last_seen().get("X-Frontier-Id"), Some("job-7"));
+
+    stratum
+        .set_page(query, Page::new("").status(304).field("Cache-Control", "max-age=0, stale-if-error=600"));
+    let validated = proxy.get(ask()).await;
+    assert_eq!((validated.status(), &validated.body[..]), (200, &b"rows"[..]));
+    assert_eq!(stratum.last_seen().get("If-Modified-Since"), Some("Sat, 21 Nov 2020 08:00:00 GMT"));
+    let own = ask().field("If-Modified-Since", "Sat, 21 Nov 2020 08:00:00 GMT");
+    assert_eq!(proxy.get(own).await.status(), 304);
+
+    let ask = ask();
+    stratum.refuse();
+    let stale = proxy.get(ask).await;
+    assert_eq!(stale.body, "rows");
+    assert!(stale.get("Cache-Status").ends_with("detail=stale-if-error"), "{:?}", stale.head);
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
+use proptest::prelude::*;
 
 use super::{DATE, SECONDS, fields, rows};
 use crate::document::cache_control::ResponseDirectives;
-use crate::document::freshness::{Exchange, Freshness};
+use crate::document::freshness::{Exchange, Freshness, Remaining};
 use crate::document::terms::Terms;
 
 pub const TABLES: &[&str] = &[LIFETIMES, AGES, TERMS];
@@ -177,5 +178,42 @@ fn terms() {
         let (ttl, negative_ttl) = (times.next().unwrap(), times.next().unwrap());
         let terms = Terms { ttl, negative_ttl, ..Terms::default() };
         assert_eq!(freshness(row[1], row[2], &terms, 0).lifetime.as_secs().to_string(), row[4], "{row:?}");
+    }
+}
+
+proptest! {
+    /// What is stale stays stale, and no age decreases, whatever the fields say.
+    #[test]
+    fn freshness_only_runs_out(
+        directives in "(max-age=[0-9]{1,3}|s-maxage=[0-9]{1,3}|public|x)(, max-age=[0-9]{1,11})?",
+        age in "[0-9]{0,11}",
+        moments in prop::collection::btree_set(0u64..2000, 2..9),
+    ) {
+        let cell = format!("cache-control: {directives} ; age: {age}");
+        let freshness = freshness("200", &cell, &Terms::default(), 0);
+        let mut earlier = (Duration::ZERO, i64::MAX, false);
+        for moment in moments {
+            let remaining = freshness.remaining(at(moment));
+            let stale = matches!(remaining, Remaining::Stale(_));
+            let now = (freshness.age(at(moment)), remaining.ttl(), stale);
+            prop_assert!(now.0 >= earlier.0 && now.1 <= earlier.1 && (stale || !earlier.2), "{:?} {:?}", earlier, now);
+            earlier = now;
+        }
+    }
+
+    /// Each cache of a chain receives what the one before it emitted, after a journey and a stay: ages add up.
+    #[test]
+    fn ages_grow_along_a_chain(hops in prop::collection::vec((0u64..5, 0u64..100), 1..8)) {
+        let (mut told, mut clock) = (0, 0);
+        for (journey, stay) in hops {
+            let headers = fields(&format!("cache-control: max-age=61 ; age: {told} ; date: {DATE}"));
+            let directives = ResponseDirectives::read(&headers);
+            let exchange = Exchange { requested: at(clock), received: at(clock + journey) };
+            let here = Freshness::of(StatusCode::OK, &headers, &directives, &Terms::default(), exchange);
+            clock += journey + stay;
+            let age = here.age(at(clock)).as_secs();
+            prop_assert!(age >= told + journey + stay && age >= clock, "{} after {} at {}", age, told, clock);
+            told = age;
+        }
     }
 }
