@@ -99,10 +99,11 @@ def play(name, seed, folder, arguments):
         with PEERS[name](name, folder, strata.ports) as server:
             begin = time.monotonic() + WARM_UP
             strata.play(acts, begin)
-            seen, by_act = asyncio.run(clients(server, strata.ports, requests, begin, acts))
+            seen, by_act, examples = asyncio.run(clients(server, strata.ports, requests, begin, acts))
     finally:
         counts = strata.stop()
-    return summary(name, seed, arguments, seen, by_act, counts, requests)
+    result = summary(name, seed, arguments, seen, by_act, counts, requests)
+    return result | {"examples": examples}
 
 
 async def clients(server, ports, requests, begin, acts):
@@ -110,10 +111,14 @@ async def clients(server, ports, requests, begin, acts):
     hosts = [f"127.0.0.1:{port}" for port in ports]
     crew = [Client(server.port, hosts, number % len(hosts), seen) for number in range(CLIENTS)]
     spoiled = [0] * len(acts)
+    examples = []
 
     async def one(request):
+        begun = time.monotonic()
         first = await crew[request.client].fetch(request.path, request.size)
         if first != "ok":
+            took = time.monotonic() - begun
+            examples.append({"at": round(request.at, 2), "size": request.size, "first": first, "took": round(took, 2)})
             spoiled[min(len(acts) - 1, int(request.at / acts[0].seconds))] += 1
 
     tasks = []
@@ -125,7 +130,7 @@ async def clients(server, ports, requests, begin, acts):
         {"faults": {str(mirror): fault for mirror, fault in act.faults.items()}, "spoiled": count}
         for act, count in zip(acts, spoiled)
     ]
-    return seen, by_act
+    return seen, by_act, examples[:MOST_EXAMPLES]
 
 
 def quantile(values, share):
@@ -154,6 +159,8 @@ def summary(name, seed, arguments, seen, by_act, counts, requests):
     }
 
 
+# Spoiled requests of which the output tells when, what and how.
+MOST_EXAMPLES = 100
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1}
 
 

@@ -103,7 +103,7 @@ impl App {
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let disk = config.disk.as_ref().map(|disk| Disk::open(disk, metrics.disk.clone())).transpose()?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let documents = Documents::new(&config.documents, metrics.document.clone());
+        let documents = Documents::new(&config.memory, &config.documents, metrics.document.clone());
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {

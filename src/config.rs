@@ -8,6 +8,7 @@ pub mod check;
 pub mod defaults;
 pub mod error;
 pub mod keys;
+pub mod pattern;
 pub mod print;
 pub mod quantity;
 mod raw;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
+pub use pattern::DocumentPattern;
 pub use units::{ByteSize, Glob, Scheme, ServerUrl};
 
 /// Largest file that is read, in bytes.
@@ -39,8 +41,8 @@ pub struct Config {
     pub disk: Option<Disk>,
     /// `[objects]`
     pub objects: Objects,
-    /// `[documents]`
-    pub documents: Documents,
+    /// `[[documents]]`, in the order written: the first that matches counts.
+    pub documents: Vec<DocumentRule>,
     /// `[[mirrors]]`, in the order written.
     pub mirrors: Vec<MirrorGroup>,
     /// `[[parents]]`, in the order written.
@@ -156,13 +158,17 @@ impl TargetShape {
     }
 }
 
-/// `[memory]`: the memory tier for objects.
+/// `[memory]`: the memory tier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     /// `capacity`: bytes of objects, overhead included; 0 switches the tier off.
     pub capacity: ByteSize,
     /// `max_object`: larger objects are kept on disk only. At most a quarter of the capacity.
     pub max_object: ByteSize,
+    /// `documents`: bytes of documents, beside the capacity.
+    pub documents: ByteSize,
+    /// `max_document`: larger documents pass through without being stored.
+    pub max_document: ByteSize,
 }
 
 /// `[disk]`: the disk tier for objects.
@@ -195,13 +201,20 @@ pub struct Objects {
     pub max_fills: usize,
 }
 
-/// `[documents]`: everything that is not named by a checksum.
+/// `[[documents]]`: times of some documents in place of the usual ones. `None`: as without the entry.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Documents {
-    /// `capacity`: bytes of documents kept in memory.
-    pub capacity: ByteSize,
-    /// `max_size`: larger answers pass through without being stored.
-    pub max_size: ByteSize,
+pub struct DocumentRule {
+    /// `match`: which documents.
+    pub pattern: DocumentPattern,
+    /// `ttl`: lifetime of successful answers and permanent redirects, in place of what these say.
+    pub ttl: Option<Duration>,
+    /// `negative_ttl`: lifetime of 404 and 410 that do not give one.
+    pub negative_ttl: Option<Duration>,
+    /// `stale_if_error`: staleness accepted while upstreams fail, unless the answer gives its own.
+    pub stale_if_error: Option<Duration>,
+    /// `stale_while_revalidate`: staleness during which the old answer is sent while a new one is fetched, unless the
+    /// answer gives its own.
+    pub stale_while_revalidate: Option<Duration>,
 }
 
 /// `[[mirrors]]`: hosts that serve the same repositories.

@@ -27,11 +27,13 @@ mod policy;
 mod refresh;
 mod reply;
 pub mod reuse;
+mod sharing;
 mod shelf;
 mod slow;
 pub mod storable;
 mod store;
 mod stored;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub mod validation;
@@ -46,27 +48,25 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Method, Response};
 use http_body::Body;
-use tokio::sync::oneshot;
 
 use self::asking::Asking;
 pub use self::body::{AnswerBody, PassBody};
 pub use self::failure::Failure;
-use self::flight::{Flight, FlightLimits, Flights, Join};
-use self::flow::Flow;
+use self::flight::{FlightLimits, Flights};
 pub use self::key::{DocumentKey, Kind};
 pub use self::policy::Policy;
 pub use self::refresh::UpstreamRequest;
-use self::refresh::{Document, Job, Refreshed, mark_key};
+use self::refresh::mark_key;
 use self::reuse::Reuse;
+use self::sharing::Landed;
 use self::shelf::Shelf;
-use self::storable::NotStored;
 use self::store::Lookup;
 use self::stored::Stored;
 use self::watermark::Standing;
-use crate::config;
+use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
 use crate::outcome::Outcome;
-use crate::response::cache_status::{CacheStatus, Forward, Sharing};
+use crate::response::cache_status::{CacheStatus, Forward};
 
 /// The cache of documents. Cheap to clone; one for all workers. `E` is the upstream's error, shared by all who wait.
 pub struct Documents<E> {
@@ -104,30 +104,27 @@ pub struct Answer<B, E> {
     pub cache_status: CacheStatus,
 }
 
-/// What those who waited for a refresh get.
-#[derive(Clone)]
-enum Landed<E> {
-    Document(Document),
-    /// A response that still arrives.
-    Flowing(Arc<Stored>, Flow<E>),
-    /// Nothing that could be shared: everybody fetches for themselves.
-    Nothing,
-    Failed(Failure<E>),
-}
-
 impl<E> Documents<E>
 where
     E: Clone + Send + Sync + 'static,
 {
     /// An empty cache with the default [`Policy`].
-    pub fn new(config: &config::Documents, metrics: DocumentMetrics) -> Self {
-        Self::with_policy(config, Policy::default(), metrics)
+    pub fn new(memory: &config::Memory, rules: &[DocumentRule], metrics: DocumentMetrics) -> Self {
+        Self::with_policy(memory, rules, Policy::default(), metrics)
     }
 
     /// An empty cache.
-    pub fn with_policy(config: &config::Documents, policy: Policy, metrics: DocumentMetrics) -> Self {
+    pub fn with_policy(
+        memory: &config::Memory,
+        rules: &[DocumentRule],
+        policy: Policy,
+        metrics: DocumentMetrics,
+    ) -> Self {
         let limits = FlightLimits { flights: policy.max_flights, waiters: policy.max_waiters };
-        Self { shelf: Arc::new(Shelf::new(config, policy, metrics)), flights: Arc::new(Flights::new(limits)) }
+        Self {
+            shelf: Arc::new(Shelf::new(memory, rules, policy, metrics)),
+            flights: Arc::new(Flights::new(limits)),
+        }
     }
 
     /// Answers a request, from the store or with the help of `fetch`, which is called at most once, and mostly in a
@@ -147,12 +144,18 @@ where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<E> + Send,
     {
-        let asking = Asking::new(request, now);
+        let terms = self.shelf.terms(&request.key);
+        let asking = Asking::new(request, terms, now);
         if validation::is_for_the_origin(&asking.request.headers) {
             return asking.pass(fetch, Forward::Request, Outcome::Pass).await;
         }
         let (stored, reason) = match self.look_up(&asking) {
             Found::Answer(answer) => return Ok(answer),
+            Found::Meanwhile(stored) => {
+                let answer = self.meanwhile(&asking, &stored);
+                self.refresh_behind(&asking, stored, fetch);
+                return Ok(answer);
+            }
             Found::Ask(stored, reason) => (stored, reason),
         };
         if asking.directives.only_if_cached {
@@ -181,115 +184,19 @@ where
             Reuse::Ask(_) if stored.rests(now) && self.may_stand_in(asking, &stored) => {
                 Found::Answer(self.stale(asking, &stored))
             }
+            Reuse::Ask(_) if self.may_serve_meanwhile(asking, &stored) => Found::Meanwhile(stored),
             Reuse::Ask(reason) => Found::Ask(Some(stored), reason),
         }
     }
 
-    async fn refreshed<F, Fut, B>(
-        &self,
-        asking: Asking,
-        stored: Option<Arc<Stored>>,
-        reason: Forward,
-        fetch: F,
-    ) -> Result<Answer<B, E>, Failure<E>>
-    where
-        F: FnOnce(UpstreamRequest) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<E> + Send,
-    {
-        let job = asking.job(stored.clone(), stored.clone().filter(|one| self.may_stand_in(&asking, one)));
-        let join = if asking.shares_refreshes() { self.flights.join(&job.key) } else { Join::Full };
-        let refreshed = match join {
-            Join::Lead(flight) => {
-                // Another flight may have landed between the look-up and now.
-                if let Found::Answer(answer) = self.look_up(&asking) {
-                    return Ok(answer);
-                }
-                self.lead(flight, job, fetch).await
-            }
-            Join::Wait(waiter) => {
-                let waiting = self.shelf.waiting();
-                let landed = waiter.landed().await;
-                drop(waiting);
-                match landed {
-                    Some(Landed::Flowing(head, flow)) if asking.may_share(&head) => {
-                        return Ok(asking.flowing(&head, &flow, reason, Sharing::Collapsed));
-                    }
-                    Some(Landed::Document(document)) if asking.may_share(&document.stored) => {
-                        return Ok(asking.document(&document, reason, Sharing::Collapsed));
-                    }
-                    // An answer that only the leader could replace by a stored one is fetched again.
-                    Some(Landed::Failed(failure)) if job.stand_in.is_some() || !failure.has_answer() => {
-                        Ended::Failed(failure)
-                    }
-                    Some(_) => self.alone(job, fetch).await,
-                    None => match self.look_up(&asking) {
-                        Found::Answer(answer) => return Ok(answer),
-                        Found::Ask(..) => self.alone(job, fetch).await,
-                    },
-                }
-            }
-            Join::Full => self.alone(job, fetch).await,
-            Join::Crowded => return Err(Failure::Overload),
-        };
-        match refreshed {
-            Ended::Flowing(head, flow) => Ok(asking.flowing(&head, &flow, reason, Sharing::Alone)),
-            Ended::Document(document) => Ok(asking.document(&document, reason, Sharing::Alone)),
-            Ended::Passed(response, why) => Ok(asking.passed(response, reason, why)),
-            Ended::Failed(failure) => match stored {
-                Some(stored) if self.may_stand_in(&asking, &stored) => Ok(self.stale(&asking, &stored)),
-                _ => Err(failure),
-            },
-        }
-    }
-
-    /// Runs the refresh in a task of its own, which ends by itself: the upstream bounds the time to the head,
-    /// [`Policy`] the time for the body.
-    async fn lead<F, Fut, B>(&self, flight: Flight<Landed<E>>, job: Job, fetch: F) -> Ended<B, E>
-    where
-        F: FnOnce(UpstreamRequest) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Response<B>, E>> + Send + 'static,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<E> + Send,
-    {
-        let shelf = self.shelf.clone();
-        let (sender, receiver) = oneshot::channel();
-        tokio::spawn(async move {
-            // In all cases the leader may have gone; what was meant for it alone then ends here.
-            let refreshed = job.run(&shelf, fetch).await;
-            let Refreshed::Slow(slow) = refreshed else {
-                let ended = Ended::of(refreshed);
-                flight.land(Landed::of(&ended));
-                let _ = sender.send(ended);
-                return;
-            };
-            let announce = |head: Arc<Stored>, flow: Flow<E>| {
-                flight.announce(Landed::Flowing(head.clone(), flow.clone()));
-                let _ = sender.send(Ended::Flowing(head, flow));
-            };
-            let finished = slow.finish(&job, &shelf, announce).await;
-            // Over before anybody hears of its end, as every flight.
-            drop(flight);
-            finished.tell();
-        });
-        receiver.await.unwrap_or(Ended::Failed(Failure::Interrupted))
-    }
-
-    /// Runs the refresh for one request alone, and only as long as that lives.
-    async fn alone<F, Fut, B>(&self, job: Job, fetch: F) -> Ended<B, E>
-    where
-        F: FnOnce(UpstreamRequest) -> Fut,
-        Fut: Future<Output = Result<Response<B>, E>>,
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<E>,
-    {
-        Ended::of(job.run(&self.shelf, fetch).await)
-    }
-
     fn may_stand_in(&self, asking: &Asking, stored: &Stored) -> bool {
-        let bound = self.shelf.stand_in_bound(&asking.request.key);
-        reuse::may_stand_in(stored.facts(&asking.directives, asking.clock.now()), bound)
+        let facts = stored.facts(&asking.directives, asking.clock.now());
+        reuse::may_stand_in(facts, asking.terms.stale_if_error)
+    }
+
+    fn may_serve_meanwhile(&self, asking: &Asking, stored: &Stored) -> bool {
+        let facts = stored.facts(&asking.directives, asking.clock.now());
+        asking.shares_refreshes() && reuse::may_serve_meanwhile(facts, asking.terms.stale_while_revalidate)
     }
 
     /// The stored response, or the newest manifest in its place.
@@ -299,6 +206,12 @@ where
             Standing::Newest => stored,
             Standing::Older(newest) => Arc::new(newest.as_fresh_as(&stored)),
         }
+    }
+
+    fn meanwhile<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
+        let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
+        answer.cache_status.detail = Some("stale-while-revalidate");
+        answer
     }
 
     fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
@@ -312,40 +225,7 @@ where
 /// What a look-up says.
 enum Found<B, E> {
     Answer(Answer<B, E>),
+    /// Stale, and to be sent all the same while a new one is fetched.
+    Meanwhile(Arc<Stored>),
     Ask(Option<Arc<Stored>>, Forward),
-}
-
-/// How a refresh ended for the one who caused it.
-enum Ended<B, E> {
-    Document(Document),
-    Flowing(Arc<Stored>, Flow<E>),
-    Passed(Response<PassBody<B>>, NotStored),
-    Failed(Failure<E>),
-}
-
-impl<B, E> Ended<B, E> {
-    fn of(refreshed: Refreshed<B, E>) -> Self {
-        match refreshed {
-            Refreshed::Document(document) => Self::Document(document),
-            Refreshed::Slow(slow) => Self::Passed(slow.passed_on(), NotStored::TooSlow),
-            Refreshed::Passed { response, reason } => Self::Passed(response, reason),
-            Refreshed::Failed(failure) => Self::Failed(failure),
-        }
-    }
-}
-
-impl<E: Clone> Landed<E> {
-    fn of<B>(ended: &Ended<B, E>) -> Self {
-        match ended {
-            Ended::Document(document) if is_shareable(document) => Self::Document(document.clone()),
-            Ended::Flowing(head, flow) => Self::Flowing(head.clone(), flow.clone()),
-            Ended::Document(_) | Ended::Passed(..) => Self::Nothing,
-            Ended::Failed(failure) => Self::Failed(failure.clone()),
-        }
-    }
-}
-
-/// What is not kept for want of use may be shared all the same; what may not be kept may not.
-fn is_shareable(document: &Document) -> bool {
-    matches!(document.kept, Ok(()) | Err(NotStored::NoUse))
 }

@@ -9,6 +9,7 @@
 mod attempts;
 mod pump;
 mod race;
+mod resting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use pump::{Ended, pump};
 pub use race::HedgeBudget;
 use race::{Chance, Turn, race};
+use resting::Resting;
 use tokio::time::Instant;
 
 use crate::cache::{CommitError, FillError, FillWriter, Why};
@@ -78,12 +80,16 @@ impl Fetch {
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
         // Sources that announced another length than the one readers were told.
         let mut dissenting = VecDeque::new();
+        let mut resting = Resting::default();
         loop {
+            resting.wake(&mut queue, Instant::now());
             let from = writer.received();
             if from > 0 {
                 deadline = Instant::now() + self.head_deadline;
             }
-            let source = self.source(&mut queue, &mut dissenting, &mut attempts, &writer, deadline).await;
+            let source = self
+                .source(&mut queue, (&mut dissenting, &mut resting), &mut attempts, &writer, deadline)
+                .await;
             let Some(Source { turn, mut body, len, skip }) = source else {
                 if dissenting.is_empty() || !writer.is_released() {
                     return writer.fail(attempts.verdict());
@@ -256,14 +262,17 @@ impl Fetch {
     async fn source(
         &self,
         queue: &mut VecDeque<Turn>,
-        dissenting: &mut VecDeque<Turn>,
+        (dissenting, resting): (&mut VecDeque<Turn>, &mut Resting),
         attempts: &mut Attempts,
         writer: &FillWriter,
         deadline: Instant,
     ) -> Option<Source> {
         let (name, from, expected) = (writer.name(), writer.received(), writer.len());
         let judge = |turn: Turn, candidate: &Candidate, answer| {
-            let response = attempts.taken(candidate, answer)?;
+            let Some(response) = attempts.taken(candidate, answer) else {
+                resting.note(turn, Instant::now());
+                return None;
+            };
             match read_head(candidate, &response, from, expected) {
                 Ok((len, skip)) => Some(Source { turn, body: response.into_body(), len, skip }),
                 Err(outcome) => {
@@ -272,8 +281,10 @@ impl Fetch {
                     if outcome == Outcome::NotFound {
                         candidate.upstream.note_absent(name.hash64());
                     }
-                    if outcome == Outcome::BadLength {
-                        dissenting.extend(turn.again());
+                    match outcome {
+                        Outcome::BadLength => dissenting.extend(turn.again()),
+                        Outcome::NotFound => {}
+                        _ => resting.note(turn, Instant::now()),
                     }
                     None
                 }

@@ -4,6 +4,7 @@
 //! a path that needs decoding is not one of ours.
 
 pub mod cvmfs;
+pub mod frontier;
 
 use crate::digest::ObjectName;
 

@@ -9,6 +9,7 @@ pub mod cache_status;
 pub mod conditional;
 pub mod date;
 pub mod entity_tag;
+pub mod multipart;
 pub mod range;
 
 use std::ops::Range;
@@ -23,6 +24,7 @@ use http::header::{
     IF_NONE_MATCH, RANGE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use multipart::Multipart;
 use range::{IfRangeValidators, Portion};
 
 use crate::cache::{FillError, Why};
@@ -62,6 +64,8 @@ pub enum Selection {
     Whole,
     /// These.
     Part(Range<u64>),
+    /// Several stretches, with what stands around them.
+    Parts(Multipart),
 }
 
 impl Heads {
@@ -145,6 +149,12 @@ impl Heads {
                 headers.insert(CONTENT_RANGE, range::content_range(&part, len));
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
                 (StatusCode::PARTIAL_CONTENT, Selection::Part(part))
+            }
+            (Some(Portion::Parts(parts)), Some(len)) => {
+                let parts = Multipart::new(parts, len, headers.get(CONTENT_TYPE), fastrand::u64(..));
+                headers.insert(CONTENT_TYPE, parts.content_type());
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(parts.body_len()));
+                (StatusCode::PARTIAL_CONTENT, Selection::Parts(parts))
             }
             (Some(_), len) => {
                 if let Some(len) = len {

@@ -101,8 +101,11 @@ mod tests {
 
     #[test]
     fn weight_stays_within_capacity() {
-        let memory =
-            Memory::new(&config::Memory { capacity: ByteSize::mib(1), max_object: ByteSize::kib(256) });
+        let memory = Memory::new(&config::Memory {
+            capacity: ByteSize::mib(1),
+            max_object: ByteSize::kib(256),
+            ..config::Memory::default()
+        });
         for i in 0..1000u32 {
             let bytes = Bytes::from(vec![i as u8; 4096]);
             let name = ObjectName::of(Algorithm::Sha1, &i.to_le_bytes());
@@ -115,8 +118,11 @@ mod tests {
 
     #[test]
     fn large_objects_are_left_out() {
-        let memory =
-            Memory::new(&config::Memory { capacity: ByteSize::mib(1), max_object: ByteSize::kib(4) });
+        let memory = Memory::new(&config::Memory {
+            capacity: ByteSize::mib(1),
+            max_object: ByteSize::kib(4),
+            ..config::Memory::default()
+        });
         let name = ObjectName::of(Algorithm::Sha1, b"x");
         memory.insert(name, Arc::new(MemoryObject::new(vec![Bytes::from(vec![0; 4097])], 0)));
         assert!(memory.get(&name).is_none());

@@ -119,9 +119,8 @@ fn sizes(config: &Config, found: &mut Findings) {
         found.at_most((&VERIFY_FIRST, objects.verify_first), (&WINDOW, objects.window));
     }
     {
-        use keys::documents::{CAPACITY, MAX_SIZE};
-        let documents = &config.documents;
-        found.at_most((&MAX_SIZE, documents.max_size), (&CAPACITY, documents.capacity));
+        use keys::memory::{DOCUMENTS, MAX_DOCUMENT};
+        found.at_most((&MAX_DOCUMENT, memory.max_document), (&DOCUMENTS, memory.documents));
     }
 }
 
@@ -309,6 +308,13 @@ fn patience(config: &Config, found: &mut Findings) {
 }
 
 fn unused(config: &Config, found: &mut Findings) {
+    for (i, rule) in config.documents.iter().enumerate() {
+        if config.documents[..i].iter().any(|earlier| earlier.pattern == rule.pattern) {
+            let message =
+                format!("an earlier entry says \"{}\", too, and is the one that counts", rule.pattern);
+            found.at(Place::nth(&keys::documents::MATCH, i), message);
+        }
+    }
     let takes_all = config.mirrors.iter().position(|group| group.serves.iter().any(is_everything));
     if let Some(first) = takes_all {
         for (i, group) in config.mirrors.iter().enumerate().skip(first + 1) {

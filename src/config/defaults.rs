@@ -12,8 +12,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::units::{ByteSize, Glob};
 use super::{
-    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Memory, MirrorGroup, Objects,
-    ParentsChoice, TargetShape, Upstream,
+    Access, AccessLogFormat, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
+    TargetShape, Upstream,
 };
 
 /// Longest `listen.name`, in bytes: it is repeated in the head of every answer.
@@ -28,7 +28,7 @@ impl Default for Config {
             memory: Memory::default(),
             disk: None,
             objects: Objects::default(),
-            documents: Documents::default(),
+            documents: Vec::new(),
             mirrors: Vec::new(),
             parents: Vec::new(),
             upstream: Upstream::default(),
@@ -70,13 +70,23 @@ impl Default for Access {
 impl Memory {
     /// A memory tier of this size.
     pub fn with_capacity(capacity: ByteSize) -> Self {
-        Self { capacity, max_object: quarter(capacity).min(ByteSize::mib(32)) }
+        Self { capacity, max_object: quarter(capacity).min(ByteSize::mib(32)), ..Self::default() }
+    }
+
+    /// The same, with this much for documents.
+    pub fn with_documents(self, documents: ByteSize) -> Self {
+        Self { documents, max_document: quarter(documents).min(ByteSize::mib(8)), ..self }
     }
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::with_capacity(ByteSize::mib(256))
+        Self {
+            capacity: ByteSize::mib(256),
+            max_object: ByteSize::mib(32),
+            documents: ByteSize::mib(64),
+            max_document: ByteSize::mib(8),
+        }
     }
 }
 
@@ -102,19 +112,6 @@ impl Default for Objects {
             finish_abandoned: ByteSize::mib(16),
             max_fills: 4096,
         }
-    }
-}
-
-impl Documents {
-    /// A document store of this size.
-    pub fn with_capacity(capacity: ByteSize) -> Self {
-        Self { capacity, max_size: quarter(capacity).min(ByteSize::mib(8)) }
-    }
-}
-
-impl Default for Documents {
-    fn default() -> Self {
-        Self::with_capacity(ByteSize::mib(64))
     }
 }
 

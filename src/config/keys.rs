@@ -231,12 +231,18 @@ table! { Once access: "who may ask, for what, whither"
          always may";
 }
 
-table! { Once memory: "the memory tier for objects"
+table! { Once memory: "the memory tier"
     CAPACITY "capacity", Accepts::Size(ByteSize(0), ByteSize::gib(16384)), Absent::Value(r#""256 MiB""#),
         "memory for the most wanted objects; 0 for none. The process needs more beside it, for connections and downloads";
     MAX_OBJECT "max_object", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
         Absent::Words("a quarter of the capacity, at most 32 MiB"),
         "larger objects are kept on disk only; at most a quarter of the capacity";
+    DOCUMENTS "documents", Accepts::Size(ByteSize(0), ByteSize::gib(1024)), Absent::Value(r#""64 MiB""#),
+        "memory beside the capacity for what is not named by its checksum: manifests, Frontier answers, revocation \
+         lists; 0 for none";
+    MAX_DOCUMENT "max_document", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
+        Absent::Words("a quarter of documents, at most 8 MiB"),
+        "larger documents pass through without being kept";
 }
 
 table! { Once disk: "the disk tier for objects; leave the whole table out for none"
@@ -270,12 +276,19 @@ table! { Once objects: "how objects are fetched and passed on"
         "downloads of objects at the same time; whoever wants another one meanwhile is sent to its next proxy";
 }
 
-table! { Once documents: "everything that is not named by its checksum: manifests, Frontier answers, revocation lists"
-    CAPACITY "capacity", Accepts::Size(ByteSize(0), ByteSize::gib(1024)), Absent::Value(r#""64 MiB""#),
-        "memory for documents; 0 for none";
-    MAX_SIZE "max_size", Accepts::Size(ByteSize(0), ByteSize::gib(4)),
-        Absent::Words("a quarter of the capacity, at most 8 MiB"),
-        "larger answers pass through without being kept";
+table! { Many documents: "other lifetimes for some documents; the first entry that matches counts"
+    MATCH "match", Accepts::Text(PATTERN_WORDS), Absent::Required,
+        "the documents that are meant";
+    TTL "ttl", Accepts::Duration(Duration::ZERO, YEAR), Absent::Words("what the answer says"),
+        "how long a successful answer or a permanent redirect is fresh, whatever it says itself";
+    NEGATIVE_TTL "negative_ttl", Accepts::Duration(Duration::ZERO, DAY), Absent::Words("they are asked for again"),
+        "how long a 404 or 410 is fresh that does not say it itself";
+    STALE_IF_ERROR "stale_if_error", Accepts::Duration(Duration::ZERO, YEAR),
+        Absent::Words("1 d for what lies below /cvmfs/, nothing for all else"),
+        "how long beyond its lifetime an answer may stand in while the servers fail, unless it says so itself";
+    STALE_WHILE_REVALIDATE "stale_while_revalidate", Accepts::Duration(Duration::ZERO, YEAR), Absent::Words("nothing"),
+        "how long beyond its lifetime an answer is still sent at once, while a new one is fetched behind it, unless it \
+         says so itself";
 }
 
 table! { Many mirrors: "servers that hold the same repositories; an object may come from any of them"
@@ -352,8 +365,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
+const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontier\" or a pattern for host and path, such as \"*.cern.ch/crl/*\"";
 const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
 
 static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");

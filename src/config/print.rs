@@ -59,7 +59,9 @@ fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     use keys::memory as key;
     p.table(&key::TABLE)?;
     p.key(&key::CAPACITY, quoted(exact_size(config.memory.capacity)))?;
-    p.key(&key::MAX_OBJECT, quoted(exact_size(config.memory.max_object)))
+    p.key(&key::MAX_OBJECT, quoted(exact_size(config.memory.max_object)))?;
+    p.key(&key::DOCUMENTS, quoted(exact_size(config.memory.documents)))?;
+    p.key(&key::MAX_DOCUMENT, quoted(exact_size(config.memory.max_document)))
 }
 
 fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -88,9 +90,26 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
 
 fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     use keys::documents as key;
-    p.table(&key::TABLE)?;
-    p.key(&key::CAPACITY, quoted(exact_size(config.documents.capacity)))?;
-    p.key(&key::MAX_SIZE, quoted(exact_size(config.documents.max_size)))
+    if config.documents.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for rule in &config.documents {
+        p.table(&key::TABLE)?;
+        p.key(&key::MATCH, quoted(&rule.pattern))?;
+        let times = [
+            (&key::TTL, rule.ttl),
+            (&key::NEGATIVE_TTL, rule.negative_ttl),
+            (&key::STALE_IF_ERROR, rule.stale_if_error),
+            (&key::STALE_WHILE_REVALIDATE, rule.stale_while_revalidate),
+        ];
+        for (key, time) in times {
+            match time {
+                Some(time) => p.key(key, quoted(exact_duration(time)))?,
+                None => p.no_key(key)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn mirrors(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

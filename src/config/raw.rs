@@ -12,8 +12,8 @@ use toml::de::DeTable;
 
 use super::error::Fault;
 use super::{
-    Access, AccessLogFormat, Config, Disk, Documents, Listen, Log, Login, Memory, MirrorGroup, Objects,
-    Parent, ParentsChoice, TargetShape, Upstream, check, keys,
+    Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
+    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -58,7 +58,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         memory: memory(&mut reader.section(&keys::memory::TABLE)),
         disk: reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section)),
         objects: objects(&mut reader.section(&keys::objects::TABLE)),
-        documents: documents(&mut reader.section(&keys::documents::TABLE)),
+        documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
         parents: reader.sections(&keys::parents::TABLE, parent),
         upstream: upstream(&mut reader.section(&keys::upstream::TABLE)),
@@ -99,7 +99,15 @@ fn access(section: &mut Section<'_, '_>) -> Access {
 fn memory(section: &mut Section<'_, '_>) -> Memory {
     use keys::memory as key;
     let default = section.size(&key::CAPACITY).map_or_else(Memory::default, Memory::with_capacity);
-    Memory { max_object: section.size(&key::MAX_OBJECT).unwrap_or(default.max_object), ..default }
+    let default = match section.size(&key::DOCUMENTS) {
+        Some(documents) => default.with_documents(documents),
+        None => default,
+    };
+    Memory {
+        max_object: section.size(&key::MAX_OBJECT).unwrap_or(default.max_object),
+        max_document: section.size(&key::MAX_DOCUMENT).unwrap_or(default.max_document),
+        ..default
+    }
 }
 
 fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
@@ -132,10 +140,14 @@ fn objects(section: &mut Section<'_, '_>) -> Objects {
     }
 }
 
-fn documents(section: &mut Section<'_, '_>) -> Documents {
+fn document_rule(section: &mut Section<'_, '_>) -> Option<DocumentRule> {
     use keys::documents as key;
-    let default = section.size(&key::CAPACITY).map_or_else(Documents::default, Documents::with_capacity);
-    Documents { max_size: section.size(&key::MAX_SIZE).unwrap_or(default.max_size), ..default }
+    let pattern = section.text(&key::MATCH, |text| Ok(text.parse::<DocumentPattern>()?));
+    let ttl = section.duration(&key::TTL);
+    let negative_ttl = section.duration(&key::NEGATIVE_TTL);
+    let stale_if_error = section.duration(&key::STALE_IF_ERROR);
+    let stale_while_revalidate = section.duration(&key::STALE_WHILE_REVALIDATE);
+    Some(DocumentRule { pattern: pattern?, ttl, negative_ttl, stale_if_error, stale_while_revalidate })
 }
 
 fn mirror_group(section: &mut Section<'_, '_>) -> Option<MirrorGroup> {

@@ -202,27 +202,33 @@ impl Glob {
 
     /// Whether the whole of `text` matches. Linear in `text` for each `*`.
     pub fn matches(&self, text: &str) -> bool {
-        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
-        let (mut p, mut t) = (0, 0);
-        // Where to resume when the characters behind the latest `*` turn out not to match.
-        let mut retry: Option<(usize, usize)> = None;
-        while t < text.len() {
-            if pattern.get(p) == Some(&b'*') {
-                retry = Some((p, t));
-                p += 1;
-            } else if pattern.get(p) == Some(&text[t].to_ascii_lowercase()) {
-                p += 1;
-                t += 1;
-            } else if let Some((star, from)) = retry {
-                retry = Some((star, from + 1));
-                p = star + 1;
-                t = from + 1;
-            } else {
-                return false;
-            }
-        }
-        pattern[p..].iter().all(|&c| c == b'*')
+        glob_matches(&self.0, text, |pattern, c| pattern == c.to_ascii_lowercase())
     }
+}
+
+/// Whether `pattern`, in which `*` stands for any run of characters, matches the whole of `text`; `same` compares
+/// all other characters. Linear in `text` for each `*`.
+pub(super) fn glob_matches(pattern: &str, text: &str, same: impl Fn(u8, u8) -> bool) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // Where to resume when the characters behind the latest `*` turn out not to match.
+    let mut retry: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            retry = Some((p, t));
+            p += 1;
+        } else if pattern.get(p).is_some_and(|&wanted| same(wanted, text[t])) {
+            p += 1;
+            t += 1;
+        } else if let Some((star, from)) = retry {
+            retry = Some((star, from + 1));
+            p = star + 1;
+            t = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::flow::Flow;
 use super::refresh::{Document, Job, ManifestStanding, UpstreamRequest, passed_on};
 use super::storable::NotStored;
 use super::stored::Stored;
+use super::terms::Terms;
 use super::{Answer, DocumentRequest, hop, reply, reuse};
 use crate::outcome::Outcome;
 use crate::response::cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
@@ -25,15 +26,17 @@ pub struct Asking {
     pub request: DocumentRequest,
     /// Its directives.
     pub directives: RequestDirectives,
+    /// The operator's word about the document.
+    pub terms: Terms,
     /// The time.
     pub clock: Clock,
 }
 
 impl Asking {
     /// A request that came at `now`.
-    pub fn new(request: DocumentRequest, now: SystemTime) -> Self {
+    pub fn new(request: DocumentRequest, terms: Terms, now: SystemTime) -> Self {
         let directives = RequestDirectives::read(&request.headers);
-        Self { request, directives, clock: Clock::starting_at(now) }
+        Self { request, directives, terms, clock: Clock::starting_at(now) }
     }
 
     /// The refresh on its behalf.
@@ -45,6 +48,7 @@ impl Asking {
             directives: self.directives,
             stored,
             stand_in,
+            terms: self.terms,
             clock: self.clock,
         }
     }

@@ -75,6 +75,8 @@ pub struct ResponseDirectives {
     pub s_maxage: Seconds,
     /// `stale-if-error` (RFC 5861)
     pub stale_if_error: Seconds,
+    /// `stale-while-revalidate` (RFC 5861)
+    pub stale_while_revalidate: Seconds,
     /// `no-store`
     pub no_store: bool,
     /// `no-cache`
@@ -99,6 +101,7 @@ impl ResponseDirectives {
             b"max-age" => found.max_age.add(argument),
             b"s-maxage" => found.s_maxage.add(argument),
             b"stale-if-error" => found.stale_if_error.add(argument),
+            b"stale-while-revalidate" => found.stale_while_revalidate.add(argument),
             b"no-store" => found.no_store = true,
             b"no-cache" => found.no_cache = true,
             b"private" => found.private = true,

@@ -83,6 +83,19 @@ impl<T: Clone> Flights<T> {
     }
 }
 
+impl<T> Flights<T> {
+    /// Starts a flight, unless there is one or the table is full.
+    pub fn start(&self, key: &DocumentKey) -> Option<Flight<T>> {
+        let mut table = self.table.lock();
+        if table.len() >= self.limits.flights || table.contains_key(key) {
+            return None;
+        }
+        let (sender, result) = watch::channel(None);
+        table.insert(key.clone(), Landing { result, joined: 0 });
+        Some(Flight { key: key.clone(), sender, table: self.table.clone() })
+    }
+}
+
 /// The duty to fetch a document for all who wait.
 pub struct Flight<T> {
     key: DocumentKey,

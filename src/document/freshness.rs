@@ -9,6 +9,7 @@ use http::StatusCode;
 use http::header::{AGE, DATE, EXPIRES, HeaderMap, LAST_MODIFIED};
 
 use super::cache_control::{MAX_SECONDS, ResponseDirectives, Seconds, parse_seconds};
+use super::terms::Terms;
 use crate::response::date::DateField;
 
 /// Share of the time since `Last-Modified` that a heuristic lifetime takes (§4.2.2 suggests a tenth).
@@ -61,11 +62,12 @@ impl Freshness {
         status: StatusCode,
         headers: &HeaderMap,
         directives: &ResponseDirectives,
+        terms: &Terms,
         at: Exchange,
     ) -> Self {
         let date = DateField::read(headers, DATE).at().unwrap_or(at.received);
         Self {
-            lifetime: lifetime(status, headers, directives, date),
+            lifetime: lifetime(status, headers, directives, terms, date),
             initial_age: initial_age(age_field(headers), date, at),
             received: at.received,
         }
@@ -92,13 +94,19 @@ pub fn heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
-/// §4.2.1: `s-maxage`, else `max-age`, else `Expires` - `Date`, else a heuristic; the malformed is stale.
+/// The operator's word; else §4.2.1: `s-maxage`, else `max-age`, else `Expires` - `Date`, else a heuristic; the malformed is stale.
 fn lifetime(
     status: StatusCode,
     headers: &HeaderMap,
     directives: &ResponseDirectives,
+    terms: &Terms,
     date: SystemTime,
 ) -> Duration {
+    if let Some(ttl) = terms.ttl
+        && (status.is_success() || matches!(status.as_u16(), 301 | 308))
+    {
+        return ttl;
+    }
     for given in [directives.s_maxage, directives.max_age] {
         match given {
             Seconds::Absent => {}
@@ -109,7 +117,10 @@ fn lifetime(
     let lifetime = match DateField::read(headers, EXPIRES) {
         DateField::At(expires) => expires.duration_since(date).unwrap_or_default(),
         DateField::Malformed => Duration::ZERO,
-        DateField::Absent => heuristic(status, headers, directives, date),
+        DateField::Absent => match (status.as_u16(), terms.negative_ttl) {
+            (404 | 410, Some(ttl)) => ttl,
+            _ => heuristic(status, headers, directives, date),
+        },
     };
     lifetime.min(Duration::from_secs(MAX_SECONDS))
 }
@@ -168,7 +179,8 @@ mod tests {
         }
         let directives = ResponseDirectives::read(&headers);
         let exchange = Exchange { requested: at(0), received: at(delay) };
-        Freshness::of(StatusCode::from_u16(status).unwrap(), &headers, &directives, exchange)
+        let status = StatusCode::from_u16(status).unwrap();
+        Freshness::of(status, &headers, &directives, &Terms::default(), exchange)
     }
 
     fn check_lifetime(status: u16, fields: &[(&str, &str)], expected: u64) {
@@ -261,7 +273,7 @@ mod tests {
                 headers.insert(AGE, HeaderValue::from(age));
                 let exchange = Exchange { requested: at(now), received: at(now) };
                 let directives = ResponseDirectives::read(&headers);
-                let fresh = Freshness::of(StatusCode::OK, &headers, &directives, exchange);
+                let fresh = Freshness::of(StatusCode::OK, &headers, &directives, &Terms::default(), exchange);
                 now += stay;
                 age = fresh.age(at(now)).as_secs();
                 let is_fresh = matches!(fresh.remaining(at(now)), Remaining::Fresh(_));

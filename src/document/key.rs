@@ -27,6 +27,16 @@ impl DocumentKey {
         &self.url[..self.authority_len]
     }
 
+    /// Host without scheme, port and brackets; empty when the request named no server.
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        let authority = authority.strip_prefix("https:").unwrap_or(authority);
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
     /// Path and query.
     pub fn target(&self) -> &str {
         &self.url[self.authority_len..]

@@ -32,6 +32,7 @@ use super::shelf::Shelf;
 use super::slow::Slow;
 use super::storable::{Asked, NotStored, storable};
 use super::stored::{Stored, date_if_missing};
+use super::terms::Terms;
 use super::validation;
 use super::vary::Selection;
 use super::watermark::{MarkKey, Standing};
@@ -60,6 +61,8 @@ pub struct Job {
     pub stored: Option<Arc<Stored>>,
     /// The same, if it may stand in for an upstream that fails.
     pub stand_in: Option<Arc<Stored>>,
+    /// The operator's word about it.
+    pub terms: Terms,
     /// The time.
     pub clock: Clock,
 }
@@ -159,7 +162,7 @@ impl Job {
         let mut reservation = shelf.budget.reservation();
         match collect(body, announced, appetite, &mut reservation).await {
             Collected::Whole(body) => {
-                let stored = Stored::new(head.status, head.headers, body, selection, at);
+                let stored = Stored::new(head.status, head.headers, body, selection, &self.terms, at);
                 self.judged(shelf, stored, at)
             }
             // What is not whole cannot be told from an older one.
@@ -168,7 +171,14 @@ impl Job {
             }
             Collected::TooSlow(body) => match announced {
                 Some(length) if reservation.grow_to(length).is_ok() => {
-                    let head = Arc::new(Stored::new(head.status, head.headers, Bytes::new(), selection, at));
+                    let head = Arc::new(Stored::new(
+                        head.status,
+                        head.headers,
+                        Bytes::new(),
+                        selection,
+                        &self.terms,
+                        at,
+                    ));
                     Refreshed::Slow(Slow { head, length, body, reservation })
                 }
                 Some(_) => self.passed(shelf, head, body, at, NotStored::NoRoom),
@@ -211,7 +221,8 @@ impl Job {
             Ok(selection) => (selection, Ok(())),
             Err(reason) => (Selection::default(), Err(reason)),
         };
-        let updated = Stored::new(stored.status(), headers, stored.body().clone(), selection, at);
+        let updated =
+            Stored::new(stored.status(), headers, stored.body().clone(), selection, &self.terms, at);
         let updated = match stored.revision() {
             Some(revision) => updated.with_revision(revision),
             None => updated,
@@ -224,13 +235,13 @@ impl Job {
         let answered = stored.status();
         let is_manifest = matches!(self.key.kind(), Kind::Manifest { .. }) && answered == StatusCode::OK;
         if !is_manifest {
-            let kept = self.worth_keeping(shelf, &stored, at.received);
+            let kept = self.worth_keeping(&stored, at.received);
             return Refreshed::Document(self.placed(shelf, stored, answered, kept, at));
         }
         match manifest::revision(stored.body()) {
             Ok(revision) => {
                 let stored = stored.with_revision(revision);
-                let kept = self.worth_keeping(shelf, &stored, at.received);
+                let kept = self.worth_keeping(&stored, at.received);
                 Refreshed::Document(self.placed(shelf, stored, answered, kept, at))
             }
             Err(error) => {
@@ -247,15 +258,9 @@ impl Job {
     }
 
     /// Whether a storable response can ever be of use: now, after validation, or when the upstream fails.
-    pub(super) fn worth_keeping(
-        &self,
-        shelf: &Shelf,
-        stored: &Stored,
-        now: SystemTime,
-    ) -> Result<(), NotStored> {
+    pub(super) fn worth_keeping(&self, stored: &Stored, now: SystemTime) -> Result<(), NotStored> {
         let fresh = matches!(stored.freshness().remaining(now), Remaining::Fresh(_));
-        let lasting =
-            validation::has_validator(stored.headers()) || !shelf.stand_in_bound(&self.key).is_zero();
+        let lasting = validation::has_validator(stored.headers()) || self.terms.accept_stale();
         // An error without a lifetime must not displace the good copy that may have to stand in.
         let useful = fresh || (stored.status().is_success() && lasting);
         if useful { Ok(()) } else { Err(NotStored::NoUse) }

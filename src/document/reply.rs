@@ -8,6 +8,7 @@ use http::{Method, Response, StatusCode};
 
 use super::stored::Stored;
 use crate::response::conditional::{self, Condition, Validators};
+use crate::response::multipart::Multipart;
 use crate::response::range::{self, IfRangeValidators, Portion};
 
 /// Answers a GET or HEAD from a complete stored response. The body is empty for HEAD, while `Content-Length` says
@@ -22,6 +23,12 @@ pub fn reply(stored: &Stored, method: &Method, request: &HeaderMap, now: SystemT
         // Within the body, whose length is a usize.
         Selected::Portion(Portion::Part(part)) => {
             (StatusCode::PARTIAL_CONTENT, body.slice(part.start as usize..part.end as usize))
+        }
+        Selected::Portion(Portion::Parts(parts)) => {
+            let media = headers.get(header::CONTENT_TYPE);
+            let parts = Multipart::new(parts, body.len() as u64, media, fastrand::u64(..));
+            headers.insert(header::CONTENT_TYPE, parts.content_type());
+            (StatusCode::PARTIAL_CONTENT, parts.of(body))
         }
         Selected::Portion(Portion::Unsatisfiable) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()),
     };
@@ -76,7 +83,7 @@ fn select(stored: &Stored, method: &Method, request: &HeaderMap, length: u64) ->
         IfRangeValidators { tag: stored.tag(), modified: stored.modified(), date: Some(stored.date()) };
     let portion = range::portion(request, length, held);
     match &portion {
-        Portion::Whole => {}
+        Portion::Whole | Portion::Parts(_) => {}
         Portion::Part(part) => {
             headers.insert(header::CONTENT_RANGE, range::content_range(part, length));
         }
@@ -102,6 +109,7 @@ mod tests {
     use http::header::HeaderName;
 
     use super::super::freshness::Exchange;
+    use super::super::terms::Terms;
     use super::super::vary::Selection;
     use super::*;
 
@@ -121,7 +129,8 @@ mod tests {
         let exchange = Exchange { requested: received, received };
         let body = Bytes::from_static(if status == 204 { b"" } else { b"0123456789" });
         let status = StatusCode::from_u16(status).unwrap();
-        let stored = Stored::new(status, map(response), body, Selection::default(), exchange);
+        let stored =
+            Stored::new(status, map(response), body, Selection::default(), &Terms::default(), exchange);
         reply(&stored, &method, &map(request), received + Duration::from_secs(7))
     }
 

@@ -72,6 +72,21 @@ pub fn may_stand_in(facts: Facts<'_>, bound: Duration) -> bool {
     }
 }
 
+/// Whether a stale response may be sent at once while a new one is fetched behind it (RFC 5861 §3).
+///
+/// `bound` is the staleness that our own policy accepts; an explicit `stale-while-revalidate` comes before it.
+pub fn may_serve_meanwhile(facts: Facts<'_>, bound: Duration) -> bool {
+    let Facts { freshness, directives, asked, now } = facts;
+    if directives.forbids_stale() || asked.bounds_age() {
+        return false;
+    }
+    let bound = directives.stale_while_revalidate.or_zero().unwrap_or(bound);
+    match freshness.remaining(now) {
+        Remaining::Fresh(_) => false,
+        Remaining::Stale(past) => past < bound,
+    }
+}
+
 /// Whether a response fetched for one request may answer another that was waiting for it.
 ///
 /// Beyond [`decide`]: what is stale on arrival, but not by a directive that demands validation, is as new to those
@@ -91,6 +106,7 @@ mod tests {
     use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 
     use super::super::freshness::Exchange;
+    use super::super::terms::Terms;
     use super::*;
 
     /// Runs `judge` on a response and a request with these `Cache-Control` values, `age` seconds after arrival.
@@ -105,7 +121,7 @@ mod tests {
         let directives = ResponseDirectives::read(&response);
         let received = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let exchange = Exchange { requested: received, received };
-        let freshness = Freshness::of(StatusCode::OK, &response, &directives, exchange);
+        let freshness = Freshness::of(StatusCode::OK, &response, &directives, &Terms::default(), exchange);
         let asked = RequestDirectives::read(&request);
         let now = received + Duration::from_secs(age);
         judge(Facts { freshness: &freshness, directives: &directives, asked: &asked, now })
@@ -164,6 +180,32 @@ mod tests {
         for (response, request, age, bound, expected) in table {
             let verdict =
                 judge(response, request, age, |facts| may_stand_in(facts, Duration::from_secs(bound)));
+            assert_eq!(verdict, expected, "{response} / {request} at {age} s, bound {bound} s");
+        }
+    }
+
+    #[test]
+    fn serving_while_a_new_one_is_fetched() {
+        let table = [
+            ("max-age=60, stale-while-revalidate=10", "", 59, 0, false),
+            ("max-age=60, stale-while-revalidate=10", "", 60, 0, true),
+            ("max-age=60, stale-while-revalidate=10", "", 69, 0, true),
+            ("max-age=60, stale-while-revalidate=10", "", 70, 99, false),
+            ("max-age=60, stale-while-revalidate=x", "", 61, 99, false),
+            ("max-age=60", "", 61, 0, false),
+            ("max-age=60", "", 69, 10, true),
+            ("max-age=60", "", 70, 10, false),
+            ("max-age=60, must-revalidate", "", 61, 99, false),
+            ("max-age=60, proxy-revalidate", "", 61, 99, false),
+            ("s-maxage=60, stale-while-revalidate=10", "", 61, 99, false),
+            ("no-cache, stale-while-revalidate=10", "", 61, 99, false),
+            ("max-age=60", "no-cache", 61, 99, false),
+            ("max-age=60", "max-age=99", 61, 99, false),
+            ("max-age=60", "min-fresh=1", 61, 99, false),
+        ];
+        for (response, request, age, bound, expected) in table {
+            let verdict =
+                judge(response, request, age, |facts| may_serve_meanwhile(facts, Duration::from_secs(bound)));
             assert_eq!(verdict, expected, "{response} / {request} at {age} s, bound {bound} s");
         }
     }

@@ -1,17 +1,16 @@
 //! What all requests for documents share: the store, the newest manifests, policy, metrics.
 
-use std::time::Duration;
-
 use prometheus::{IntCounter, IntGauge};
 
 use super::budget::Budget;
-use super::key::{DocumentKey, Kind};
+use super::key::DocumentKey;
 use super::policy::Policy;
 use super::refresh::Refreshed;
 use super::storable::NotStored;
 use super::store::Store;
+use super::terms::Terms;
 use super::watermark::Watermarks;
-use crate::config;
+use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
 
 /// One part in eight of the capacity remembers the newest manifests, which mostly share their bytes with the store.
@@ -34,14 +33,20 @@ pub struct Shelf {
     pub max_size: u64,
     /// Metrics.
     pub metrics: DocumentMetrics,
+    rules: Box<[DocumentRule]>,
     results: [IntCounter; 5],
     reasons: [IntCounter; NotStored::ALL.len()],
 }
 
 impl Shelf {
     /// Empty.
-    pub fn new(config: &config::Documents, policy: Policy, metrics: DocumentMetrics) -> Self {
-        let capacity = config.capacity.bytes();
+    pub fn new(
+        memory: &config::Memory,
+        rules: &[DocumentRule],
+        policy: Policy,
+        metrics: DocumentMetrics,
+    ) -> Self {
+        let capacity = memory.documents.bytes();
         let marks = capacity / WATERMARK_SHARE;
         let evictions = metrics.evictions.clone();
         let result = |label| metrics.refreshes.with_label_values(&[label]);
@@ -50,19 +55,17 @@ impl Shelf {
             watermarks: Watermarks::new(marks, policy.manifest_hold),
             budget: Budget::new(capacity / READING_SHARE),
             policy,
-            max_size: config.max_size.bytes(),
+            rules: rules.into(),
+            max_size: memory.max_document.bytes(),
             results: ["fetched", "validated", "flowing", "passed", "failed"].map(result),
             reasons: NotStored::ALL.map(|reason| metrics.not_stored.with_label_values(&[reason.as_str()])),
             metrics,
         }
     }
 
-    /// Staleness that our own policy accepts while the upstream fails.
-    pub fn stand_in_bound(&self, key: &DocumentKey) -> Duration {
-        match key.kind() {
-            Kind::Manifest { .. } | Kind::Cvmfs => self.policy.stale_if_error,
-            Kind::Other => Duration::ZERO,
-        }
+    /// The times that hold for a document.
+    pub fn terms(&self, key: &DocumentKey) -> Terms {
+        Terms::of(key, &self.rules, &self.policy)
     }
 
     /// Counts the end of a refresh.

@@ -65,7 +65,7 @@ where
         let end = within(shelf.policy.longest_fetch, drain(&mut rest, length, &mut pieces, &source)).await;
         if end.is_ok() {
             let stored = head.with_body(joined(pieces, length));
-            if job.worth_keeping(shelf, &stored, job.clock.now()).is_ok() {
+            if job.worth_keeping(&stored, job.clock.now()).is_ok() {
                 shelf.store.put(&job.key, &job.headers, Arc::new(stored));
             }
         }

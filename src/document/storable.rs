@@ -30,7 +30,7 @@ pub enum NotStored {
     NoUse,
     /// `Vary: *`
     Vary,
-    /// The body is larger than `[documents] max_size`.
+    /// The body is larger than `[memory] max_document`.
     TooLarge,
     /// The body took too long to be waited for, and could not be shared while it arrived.
     TooSlow,

@@ -115,6 +115,7 @@ mod tests {
     use http::header::HeaderName;
 
     use super::super::freshness::Exchange;
+    use super::super::terms::Terms;
     use super::super::vary::Selection;
     use super::*;
 
@@ -135,6 +136,7 @@ mod tests {
             response,
             body,
             selection,
+            &Terms::default(),
             Exchange { requested: received, received },
         ))
     }

@@ -14,6 +14,7 @@ use super::freshness::{Exchange, Freshness};
 use super::hop;
 use super::manifest::Revision;
 use super::reuse::Facts;
+use super::terms::Terms;
 use super::validation;
 use super::vary::Selection;
 use crate::response::date::DateField;
@@ -48,10 +49,11 @@ impl Stored {
         mut headers: HeaderMap,
         body: Bytes,
         selection: Selection,
+        terms: &Terms,
         at: Exchange,
     ) -> Self {
         let directives = ResponseDirectives::read(&headers);
-        let freshness = Freshness::of(status, &headers, &directives, at);
+        let freshness = Freshness::of(status, &headers, &directives, terms, at);
         let modified = DateField::read(&headers, header::LAST_MODIFIED).at();
         let date = DateField::read(&headers, header::DATE).at().unwrap_or(at.received);
         hop::remove_hop_by_hop(&mut headers);

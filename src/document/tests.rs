@@ -2,10 +2,12 @@
 
 mod collapsing;
 mod manifests;
+mod operators;
 mod passing;
 mod reusing;
 mod slow;
 mod standing_in;
+mod tables;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -139,10 +141,22 @@ impl Play {
         Self::with_policy(Policy::default())
     }
 
+    fn with_rules(rules: &[DocumentRule]) -> Self {
+        Self::with(rules, Policy::default())
+    }
+
     fn with_policy(policy: Policy) -> Self {
+        Self::with(&[], policy)
+    }
+
+    fn with(rules: &[DocumentRule], policy: Policy) -> Self {
         let metrics = Metrics::new().unwrap();
-        let config = config::Documents { capacity: ByteSize::mib(8), max_size: ByteSize(MAX_SIZE) };
-        let documents = Documents::with_policy(&config, policy, metrics.document.clone());
+        let memory = config::Memory {
+            documents: ByteSize::mib(8),
+            max_document: ByteSize(MAX_SIZE),
+            ..config::Memory::default()
+        };
+        let documents = Documents::with_policy(&memory, rules, policy, metrics.document.clone());
         Self { documents, metrics, script: Arc::default(), asked: Arc::default() }
     }
 

@@ -103,6 +103,7 @@ mod tests {
 
     use super::super::freshness::Exchange;
     use super::super::manifest::Revision;
+    use super::super::terms::Terms;
     use super::super::vary::Selection;
     use super::*;
 
@@ -114,8 +115,14 @@ mod tests {
 
     fn manifest(published: u64, number: u64) -> Arc<Stored> {
         let exchange = Exchange { requested: at(0), received: at(0) };
-        let stored =
-            Stored::new(StatusCode::OK, HeaderMap::new(), Bytes::new(), Selection::default(), exchange);
+        let stored = Stored::new(
+            StatusCode::OK,
+            HeaderMap::new(),
+            Bytes::new(),
+            Selection::default(),
+            &Terms::default(),
+            exchange,
+        );
         Arc::new(stored.with_revision(Revision { published, number }))
     }
 

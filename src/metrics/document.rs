@@ -35,7 +35,7 @@ impl DocumentMetrics {
             stored_bytes: gauge(
                 registry,
                 "substratum_document_stored_bytes",
-                "Bytes of documents in memory; rises to [documents] capacity and stays there.",
+                "Bytes of documents in memory; rises to [memory] documents and stays there.",
             )?,
             stored_urls: gauge(
                 registry,
@@ -45,7 +45,7 @@ impl DocumentMetrics {
             evictions: counter(
                 registry,
                 "substratum_document_evictions_total",
-                "Documents evicted for lack of room; a steady rise means that [documents] capacity is too small.",
+                "Documents evicted for lack of room; a steady rise means that [memory] documents is too small.",
             )?,
             refreshes: counters(
                 registry,
@@ -56,7 +56,7 @@ impl DocumentMetrics {
             not_stored: counters(
                 registry,
                 "substratum_document_not_stored_total",
-                "Documents not stored; a rise means load on the upstreams that no cache can take away, or bodies beyond [documents] max_size.",
+                "Documents not stored; a rise means load on the upstreams that no cache can take away, or bodies beyond [memory] max_document.",
                 &["reason"],
             )?,
             refreshing: gauge(

@@ -3,7 +3,9 @@
 //! A body that cannot be finished ends in an error, which makes the connection be cut: never a clean end of a short
 //! body.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
+use super::multipart::Multipart;
 use crate::access_log::Ending;
 use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, Cache, FillError, FillReader, MemoryObject};
@@ -48,10 +51,15 @@ pub struct Body {
 enum Source {
     Nothing,
     Once(Bytes),
-    Memory { object: Arc<MemoryObject>, offset: u64 },
+    Memory {
+        object: Arc<MemoryObject>,
+        offset: u64,
+    },
     Disk(DiskSource),
     Fill(Box<FillReader>),
     Document(Box<AnswerBody<UpstreamBody, FillError>>),
+    /// One after the other, each of a known length.
+    Several(VecDeque<Body>),
 }
 
 /// A stored object being read.
@@ -134,6 +142,14 @@ impl Body {
         Self::of(Source::Disk(source), Some(len))
     }
 
+    /// Several stretches of a representation, each of which `stretch` makes a body of.
+    pub fn parts(parts: &Multipart, stretch: impl Fn(Range<u64>) -> Self) -> Self {
+        let heads_and_bytes =
+            parts.parts().iter().flat_map(|(head, part)| [Self::once(head.clone()), stretch(part.clone())]);
+        let bodies = heads_and_bytes.chain([Self::once(parts.end().clone())]).collect();
+        Self::of(Source::Several(bodies), Some(parts.body_len()))
+    }
+
     /// The bytes of a fill from the reader's position on.
     pub fn fill(reader: FillReader, len: Option<u64>) -> Self {
         Self::of(Source::Fill(Box::new(reader)), len)
@@ -185,6 +201,18 @@ impl Body {
                     .map_err(Into::into)
                 })
             }),
+            Source::Several(bodies) => loop {
+                let Some(body) = bodies.front_mut() else { return Poll::Ready(None) };
+                if body.left == Some(0) {
+                    bodies.pop_front();
+                    continue;
+                }
+                let read = ready!(body.poll_source(cx));
+                if let (Some(Ok(bytes)), Some(left)) = (&read, &mut body.left) {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                }
+                return Poll::Ready(read);
+            },
             Source::Document(body) => {
                 loop {
                     let Some(frame) = ready!(Pin::new(&mut **body).poll_frame(cx)) else {

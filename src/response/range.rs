@@ -1,7 +1,8 @@
 //! Byte ranges (RFC 9110 §14): what a `Range` field asks of a representation whose length is known.
 //!
 //! A field that is malformed, of another unit, or asks for more than [`MAX_RANGES`] is ignored: the whole
-//! representation is always a correct answer. So it is, for now, for several satisfiable ranges.
+//! representation is always a correct answer. Several ranges that touch, or lie closer than a part's head is long,
+//! become one (§15.3.7.2); the parts never overlap and are together smaller than the whole.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,9 @@ use super::entity_tag::EntityTag;
 
 /// Ranges in one field beyond which it is ignored (RFC 9110 §14.2 on many small or overlapping ranges).
 pub const MAX_RANGES: usize = 32;
+
+/// What a part costs beside its bytes: a gap up to this size is sent rather than left out.
+const PART_HEAD: u64 = 128;
 
 /// One member of a `Range` field, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,8 @@ pub enum Portion {
     Whole,
     /// 206: these bytes, never empty, within the representation.
     Part(Range<u64>),
+    /// 206 with `multipart/byteranges`: two or more, apart from each other, in the order asked for.
+    Parts(Vec<Range<u64>>),
     /// 416, with `Content-Range: bytes */length`.
     Unsatisfiable,
 }
@@ -105,12 +111,35 @@ pub fn portion(request: &HeaderMap, length: u64, held: IfRangeValidators<'_>) ->
     if !if_range_holds(request, held) {
         return Portion::Whole;
     }
-    let mut satisfiable = specs.iter().filter_map(|spec| spec.within(length));
-    match (satisfiable.next(), satisfiable.next()) {
-        (None, _) => Portion::Unsatisfiable,
-        (Some(range), None) => Portion::Part(range),
-        (Some(_), Some(_)) => Portion::Whole,
+    let satisfiable = specs.iter().filter_map(|spec| spec.within(length)).collect();
+    let mut parts = coalesced(satisfiable);
+    match parts.len() {
+        0 => Portion::Unsatisfiable,
+        1 => Portion::Part(parts.remove(0)),
+        // Parts that are not smaller than the whole help nobody.
+        _ if parts.iter().map(|part| part.end - part.start + PART_HEAD).sum::<u64>() >= length => {
+            Portion::Whole
+        }
+        _ => Portion::Parts(parts),
     }
+}
+
+/// The same bytes in ranges that lie apart, each where the first that went into it stood (§15.3.7.2).
+fn coalesced(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut sorted: Vec<_> = ranges.into_iter().enumerate().collect();
+    sorted.sort_by_key(|(_, range)| range.start);
+    let mut merged: Vec<(usize, Range<u64>)> = Vec::new();
+    for (place, range) in sorted {
+        match merged.last_mut() {
+            Some((first, last)) if range.start <= last.end.saturating_add(PART_HEAD) => {
+                last.end = last.end.max(range.end);
+                *first = (*first).min(place);
+            }
+            _ => merged.push((place, range)),
+        }
+    }
+    merged.sort_by_key(|(place, _)| *place);
+    merged.into_iter().map(|(_, range)| range).collect()
 }
 
 /// What `If-Range` is compared with.
@@ -203,7 +232,7 @@ mod tests {
             ("bytes=-0", Unsatisfiable),
             ("bytes=20-,30-", Unsatisfiable),
             ("bytes=99999999999999999999999-", Unsatisfiable),
-            ("bytes=0-0,2-2", Whole),
+            ("bytes=0-0,2-2", Part(0..3)),
             ("bytes=5-2", Whole),
             ("bytes=", Whole),
             ("bytes=-", Whole),
@@ -220,6 +249,33 @@ mod tests {
         }
         for range in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
             check(range, 0, Unsatisfiable);
+        }
+    }
+
+    #[test]
+    fn several_portions_of_a_thousand_bytes() {
+        use Portion::{Part, Parts, Unsatisfiable, Whole};
+        let table = [
+            ("bytes=0-9,500-509", Parts(vec![0..10, 500..510])),
+            ("bytes=500-509,0-9", Parts(vec![500..510, 0..10])),
+            ("bytes=0-9,-10", Parts(vec![0..10, 990..1000])),
+            ("bytes=0-9,990-", Parts(vec![0..10, 990..1000])),
+            ("bytes=0-9,500-509,2000-", Parts(vec![0..10, 500..510])),
+            ("bytes=0-9,500-509,505-600", Parts(vec![0..10, 500..601])),
+            ("bytes=500-509,0-9,505-600", Parts(vec![500..601, 0..10])),
+            ("bytes=0-9,5-19", Part(0..20)),
+            ("bytes=5-19,0-9", Part(0..20)),
+            ("bytes=0-9,10-19", Part(0..20)),
+            ("bytes=0-9,0-9,0-9", Part(0..10)),
+            ("bytes=0-9,138-140", Part(0..141)),
+            ("bytes=0-9,139-140", Parts(vec![0..10, 139..141])),
+            ("bytes=2-3,2000-", Part(2..4)),
+            ("bytes=0-,-1", Part(0..1000)),
+            ("bytes=0-399,600-999", Whole),
+            ("bytes=2000-,3000-4000,-0", Unsatisfiable),
+        ];
+        for (range, expected) in table {
+            check(range, 1000, expected);
         }
     }
 
@@ -272,6 +328,30 @@ mod tests {
                 if let Some(range) = spec.within(length) {
                     prop_assert!(range.start < range.end && range.end <= length);
                 }
+            }
+        }
+
+        #[test]
+        fn parts_hold_what_was_asked_for_and_lie_apart(
+            asked in prop::collection::vec((0u64..5000, 0u64..400), 1..MAX_RANGES),
+            length in 1u64..5000,
+        ) {
+            let specs: Vec<_> = asked.iter().map(|(first, n)| format!("{first}-{}", first + n)).collect();
+            let mut request = HeaderMap::new();
+            request.insert(RANGE, HeaderValue::try_from(format!("bytes={}", specs.join(","))).unwrap());
+            let parts = match portion(&request, length, IfRangeValidators::default()) {
+                Portion::Parts(parts) => parts,
+                Portion::Part(part) => vec![part],
+                Portion::Whole => std::iter::once(0..length).collect(),
+                Portion::Unsatisfiable => vec![],
+            };
+            for (first, n) in asked {
+                let end = (first + n + 1).min(length);
+                prop_assert!(first >= length || parts.iter().any(|part| part.start <= first && end <= part.end));
+            }
+            for (i, one) in parts.iter().enumerate() {
+                prop_assert!(one.start < one.end && one.end <= length);
+                prop_assert!(parts[..i].iter().all(|other| other.end < one.start || one.end < other.start));
             }
         }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::header::RANGE;
 use http::{HeaderMap, Response};
 
 use super::{Place, Worker, note_first};
@@ -63,6 +64,9 @@ impl Worker {
             Selection::Nothing => Body::empty(),
             Selection::Whole => Body::memory(object, 0, len),
             Selection::Part(part) => Body::memory(object, part.start, part.end - part.start),
+            Selection::Parts(parts) => Body::parts(&parts, |part| {
+                Body::memory(Arc::clone(&object), part.start, part.end - part.start)
+            }),
         };
         (head.map(|()| body), outcome)
     }
@@ -97,11 +101,15 @@ impl Worker {
     ) -> (Response<Body>, Outcome) {
         let (len, age) = (object.len(), age(object.stored_at()));
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
-        let source = |offset, first| DiskSource::new(Arc::clone(&self.cache), *name, object, offset, first);
+        let source =
+            |offset, first| DiskSource::new(Arc::clone(&self.cache), *name, object.clone(), offset, first);
         let body = match selection {
             Selection::Nothing => Body::empty(),
             Selection::Whole => Body::disk(source(0, first), len),
             Selection::Part(part) => Body::disk(source(part.start, None), part.end - part.start),
+            Selection::Parts(parts) => {
+                Body::parts(&parts, |part| Body::disk(source(part.start, None), part.end - part.start))
+            }
         };
         (head.map(|()| body), outcome)
     }
@@ -203,11 +211,16 @@ impl Worker {
         match ready {
             Ready::Complete(object) => self.at_rest(request, object, outcome).await,
             Ready::Streaming { len } => {
+                let mut headers = request.headers.clone();
+                // What is read once from start to end has no several stretches; all of it is right, too.
+                if asks_for_several(&headers) {
+                    headers.remove(RANGE);
+                }
                 let (head, selection) =
-                    self.heads.object(request.verb, &request.headers, &request.name, len, 0, outcome);
+                    self.heads.object(request.verb, &headers, &request.name, len, 0, outcome);
                 let body = match selection {
                     Selection::Nothing => Body::empty(),
-                    Selection::Whole => Body::fill(reader, len),
+                    Selection::Whole | Selection::Parts(_) => Body::fill(reader, len),
                     Selection::Part(part) => {
                         reader.seek(part.start);
                         Body::fill(reader, Some(part.end - part.start))
@@ -251,6 +264,10 @@ impl Worker {
             Err(_) => Ok(Object::Disk(object)),
         }
     }
+}
+
+fn asks_for_several(headers: &HeaderMap) -> bool {
+    headers.get(RANGE).is_some_and(|range| range.as_bytes().contains(&b','))
 }
 
 /// Seconds since `stored_at`.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use substratum::config::{Config, TargetShape};
+
 use crate::support::client::{Answer, Ask};
+use crate::support::metric::metric;
 use crate::support::origin::{Origin, Page, Stratum};
-use crate::support::proxy::{Proxy, node, site};
+use crate::support::proxy::{Proxy, lone, node, site};
 
 const PATH: &str = "/cvmfs/a.test.local/.cvmfs_document";
 const MANIFEST: &str = "/cvmfs/images.test.local/.cvmfspublished";
@@ -311,4 +314,61 @@ async fn many_readers_of_a_stale_manifest_cost_one_question() {
     }
     // Whoever came after the answer asks anew: it is good for no time at all.
     assert!(stratum.requests() < 10, "{} questions", stratum.requests());
+}
+
+#[tokio::test]
+async fn an_operator_s_word_counts_where_the_answer_does_not_forbid_it() {
+    let rules = "[[documents]]\nmatch = \"127.0.0.1/mute*\"\nttl = \"1 h\"\nnegative_ttl = \"1 h\"\n\
+                 [[documents]]\nmatch = \"*/*\"\nttl = \"0 s\"\nstale_while_revalidate = \"1 h\"\n";
+    let rules = Config::parse(rules, std::path::Path::new("rules.toml")).unwrap().documents;
+    let stratum = Origin::new()
+        .page("/mute", Page::new("text"))
+        .page("/mute/none", Page::new("none").status(404))
+        .page("/mute/secret", Page::new("text").field("Cache-Control", "private"))
+        .page("/other", Page::new("old").field("ETag", "\"v1\""))
+        .run();
+    let proxy = Proxy::start(lone("site").any_target().with(|config| config.documents = rules)).await;
+    for (path, asked) in [("/mute", 1), ("/mute/none", 1), ("/mute/secret", 2)] {
+        stratum.forget();
+        for _ in 0..2 {
+            proxy.get(stratum.url(path)).await;
+        }
+        assert_eq!(stratum.requests(), asked, "{path}");
+    }
+    stratum.forget();
+    assert_eq!(proxy.get(stratum.url("/other")).await.body, "old");
+    stratum.set_page("/other", Page::new("new").field("ETag", "\"v2\""));
+    let meanwhile = proxy.get(stratum.url("/other")).await;
+    assert_eq!(meanwhile.body, "old");
+    assert!(meanwhile.get("Cache-Status").ends_with("detail=stale-while-revalidate"), "{:?}", meanwhile.head);
+    proxy.until(metric("substratum_document_refreshes_total").label("result", "fetched").eq(4)).await;
+    assert_eq!(proxy.get(stratum.url("/other")).await.body, "new");
+}
+
+#[tokio::test]
+async fn a_frontier_query_is_validated_and_stands_in() {
+    let query = "/atlr/Frontier/type=frontier_request:1:DEFAULT&encoding=BLOBzip5&p1=eNp1";
+    let page = Page::new("rows")
+        .field("Cache-Control", "max-age=0, stale-if-error=600")
+        .field("Last-Modified", "Sat, 21 Nov 2020 08:00:00 GMT");
+    let mut stratum = Origin::new().page(query, page).run();
+    let frontier_only = |config: &mut Config| config.access.targets = vec![TargetShape::Frontier];
+    let proxy = Proxy::start(lone("site").with(frontier_only)).await;
+    let ask = || Ask::get(stratum.url(query)).field("X-Frontier-Id", "job-7");
+    assert_eq!(proxy.get(ask()).await.body, "rows");
+    assert_eq!(stratum.last_seen().get("X-Frontier-Id"), Some("job-7"));
+
+    stratum
+        .set_page(query, Page::new("").status(304).field("Cache-Control", "max-age=0, stale-if-error=600"));
+    let validated = proxy.get(ask()).await;
+    assert_eq!((validated.status(), &validated.body[..]), (200, &b"rows"[..]));
+    assert_eq!(stratum.last_seen().get("If-Modified-Since"), Some("Sat, 21 Nov 2020 08:00:00 GMT"));
+    let own = ask().field("If-Modified-Since", "Sat, 21 Nov 2020 08:00:00 GMT");
+    assert_eq!(proxy.get(own).await.status(), 304);
+
+    let ask = ask();
+    stratum.refuse();
+    let stale = proxy.get(ask).await;
+    assert_eq!(stale.body, "rows");
+    assert!(stale.get("Cache-Status").ends_with("detail=stale-if-error"), "{:?}", stale.head);
 }

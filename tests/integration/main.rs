@@ -24,6 +24,7 @@ mod one_copy;
 mod operators;
 mod patience;
 mod peers;
+mod ranges;
 mod repositories;
 mod restart;
 mod schedule;

@@ -35,7 +35,11 @@ fn cache_with(disk: Option<&std::path::Path>) -> Arc<Cache> {
         let config = config::Disk::new(path.to_owned(), ByteSize::mib(64));
         Disk::open(&config, metrics.disk.clone()).unwrap()
     });
-    let memory = config::Memory { capacity: ByteSize::mib(16), max_object: ByteSize::mib(4) };
+    let memory = config::Memory {
+        capacity: ByteSize::mib(16),
+        max_object: ByteSize::mib(4),
+        ..config::Memory::default()
+    };
     Cache::new(&memory, &objects(), disk, metrics.cache)
 }
 

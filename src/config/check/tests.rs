@@ -49,8 +49,8 @@ fn contradictions_are_refused() {
         ],
     );
     check(
-        "[documents]\ncapacity = '1 MiB'\nmax_size = '2 MiB'",
-        &["[documents] max_size: 2 MiB is more than capacity (1 MiB)"],
+        "[memory]\ndocuments = '1 MiB'\nmax_document = '2 MiB'",
+        &["[memory] max_document: 2 MiB is more than documents (1 MiB)"],
     );
     check(
         "[upstream]\nmax_connections = 8",

@@ -12,8 +12,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::{
-    Access, AccessLogFormat, ByteSize, Disk, Documents, Glob, Listen, Log, Login, Memory, MirrorGroup,
-    Objects, Parent, ParentsChoice, TargetShape, Upstream,
+    Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login, Memory,
+    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -50,6 +50,13 @@ fn every_key_is_printed() {
     };
     let config = Config {
         disk: Some(Disk::new(PathBuf::from("/c"), ByteSize::gib(1))),
+        documents: vec![DocumentRule {
+            pattern: DocumentPattern::Cvmfs,
+            ttl: Some(Duration::ZERO),
+            negative_ttl: Some(Duration::ZERO),
+            stale_if_error: Some(Duration::ZERO),
+            stale_while_revalidate: Some(Duration::ZERO),
+        }],
         mirrors: vec![group("one"), group("two")],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
@@ -132,6 +139,21 @@ fn objects() -> impl Strategy<Value = Objects> {
     )
 }
 
+fn document_rule() -> impl Strategy<Value = DocumentRule> {
+    let pattern = select(&["manifests", "whitelists", "cvmfs", "frontier", "*.cern.ch/crl/*", "*/*?q"][..])
+        .prop_map(|text| text.parse::<DocumentPattern>().unwrap());
+    let time = || option::of(wait(86_400_000));
+    (pattern, time(), time(), time(), time()).prop_map(
+        |(pattern, ttl, negative_ttl, stale_if_error, stale_while_revalidate)| DocumentRule {
+            pattern,
+            ttl,
+            negative_ttl,
+            stale_if_error,
+            stale_while_revalidate,
+        },
+    )
+}
+
 fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
     let urls = select(vec![
         vec!["http://a.example.org:8000"],
@@ -209,10 +231,11 @@ prop_compose! {
     fn config()(
         listen in listen(),
         access in access(),
-        memory in size(1 << 44).prop_map(Memory::with_capacity),
+        memory in (size(1 << 44), size(1 << 40))
+            .prop_map(|(all, documents)| Memory::with_capacity(all).with_documents(documents)),
         disk in option::of(disk()),
         objects in objects(),
-        documents in size(1 << 40).prop_map(Documents::with_capacity),
+        documents in vec(document_rule(), 0..4),
         mirrors in mirrors(),
         parents in option::of(parent()),
         upstream in upstream(),

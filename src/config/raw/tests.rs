@@ -30,7 +30,9 @@ fn unknown_keys_and_tables() {
     );
     check(
         "[memory]\nfoo.bar = 1\n",
-        &["site.toml:2:1: [memory] foo: unknown key; known here: capacity, max_object"],
+        &[
+            "site.toml:2:1: [memory] foo: unknown key; known here: capacity, max_object, documents, max_document",
+        ],
     );
     check(
         "[[parents]]\nurl = \"http://a\"\n[[parents]]\nurll = \"http://b\"\n",
@@ -49,15 +51,12 @@ fn unknown_keys_and_tables() {
     );
     check("[acess]\n", &["site.toml:1:2: [acess]: unknown table; did you mean [access]?"]);
     check("[[mirror]]\n", &["site.toml:1:3: [mirror]: unknown table; did you mean [[mirrors]]?"]);
-    check(
-        "capacity = 5",
-        &["site.toml:1:1: [capacity]: unknown table; it belongs in [memory], [disk], [documents]"],
-    );
+    check("capacity = 5", &["site.toml:1:1: [capacity]: unknown table; it belongs in [memory], [disk]"]);
     check(
         "[network]",
         &[
             "site.toml:1:2: [network]: unknown table; known tables: [listen], [access], [memory], [disk], [objects], \
-           [documents], [[mirrors]], [[parents]], [upstream], [log]",
+           [[documents]], [[mirrors]], [[parents]], [upstream], [log]",
         ],
     );
 }
@@ -212,7 +211,7 @@ fn all_faults_come_at_once_in_the_order_of_the_file() {
             "site.toml:3:2: [acces]: unknown table; did you mean [access]?",
             "site.toml:5:12: [memory] capacity: true is a boolean; expected a size from 0 B to 16 TiB, such as \
              \"64 MiB\"",
-            "site.toml:6:1: [memory] max: unknown key; known here: capacity, max_object",
+            "site.toml:6:1: [memory] max: unknown key; known here: capacity, max_object, documents, max_document",
         ],
     );
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::config::defaults::{MAX_NAME, is_name_char};
+use crate::config::pattern::DocumentPatternError;
 use crate::config::quantity::QuantityError;
 use crate::config::units::{Glob, ServerUrl, ServerUrlError};
 
@@ -31,6 +32,12 @@ impl From<String> for Why {
 
 impl From<QuantityError> for Why {
     fn from(error: QuantityError) -> Self {
+        Self::from(error.to_string())
+    }
+}
+
+impl From<DocumentPatternError> for Why {
+    fn from(error: DocumentPatternError) -> Self {
         Self::from(error.to_string())
     }
 }

@@ -31,7 +31,8 @@ async fn a_failed_fill_is_followed_by_one_that_is_joined() {
 
 #[tokio::test]
 async fn fills_are_bounded_in_all_and_joined_beyond_that() {
-    let memory = config::Memory { capacity: ByteSize::mib(16), max_object: ByteSize::mib(4) };
+    let memory =
+        config::Memory { max_object: ByteSize::mib(4), ..config::Memory::with_capacity(ByteSize::mib(16)) };
     let limits = config::Objects { max_fills: 2, ..objects() };
     let metrics = Metrics::new().unwrap().cache;
     let cache = Cache::new(&memory, &limits, None, metrics.clone());
