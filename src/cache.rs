@@ -176,9 +176,18 @@ impl Cache {
     pub fn unreadable(&self, name: &ObjectName, error: &ReadError) -> bool {
         match error {
             ReadError::Foreign => false,
-            ReadError::Corrupt { .. } | ReadError::Io(_) => {
+            ReadError::Corrupt { .. } => {
                 tracing::warn!(%name, %error, "a stored object is dropped");
                 self.remove_bad(name);
+                true
+            }
+            // Nothing is known about its bytes. Should the whole disk fail, only the first few are lost.
+            ReadError::Io(_) => {
+                tracing::warn!(%name, %error, "a stored object cannot be read and is dropped");
+                self.memory.remove(name);
+                if let Some(disk) = &self.disk {
+                    disk.remove(name, RemoveReason::Unreadable);
+                }
                 true
             }
         }

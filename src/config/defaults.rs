@@ -84,6 +84,7 @@ impl Disk {
         Self {
             path,
             capacity,
+            free_reserve: ByteSize(capacity.bytes() / 10).min(ByteSize::gib(1)),
             segment: segment_for(capacity),
             max_object: quarter(capacity).min(ByteSize::gib(4)),
             io_threads: 8,

@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{counter, counters, gauge};
+use super::{counter, counters, gauge, gauges};
+use crate::cache::disk::Condition;
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
@@ -15,6 +16,10 @@ pub struct DiskMetrics {
     pub reserved_bytes: IntGauge,
     /// The hard limit.
     pub capacity_bytes: IntGauge,
+    /// What may be used now.
+    pub limit_bytes: IntGauge,
+    /// What the tier can do, one for each `cache::disk::Condition`.
+    pub condition: [IntGauge; 3],
     /// Segment files.
     pub segments: IntGauge,
     /// Memory of the index.
@@ -33,6 +38,8 @@ pub struct DiskMetrics {
     pub copied_bytes: IntCounter,
     /// Failed writes.
     pub write_errors: IntCounter,
+    /// Failed reads.
+    pub read_errors: IntCounter,
     /// Records that failed their checksums.
     pub corrupt_records: IntCounter,
     /// Bytes dropped, by reason.
@@ -50,6 +57,8 @@ pub struct Evicted {
     pub shrunk: IntCounter,
     /// They were damaged.
     pub corrupt: IntCounter,
+    /// The disk could not read them.
+    pub unreadable: IntCounter,
     /// Somebody asked for it.
     pub purged: IntCounter,
 }
@@ -88,6 +97,13 @@ impl DiskMetrics {
              small for the misses; for paused or failed: the disk is failing or full.",
             &["reason"],
         )?;
+        let conditions = gauges(
+            registry,
+            "substratum_disk_condition",
+            "1 for what the tier can do: working, read_only (nothing new is stored) or memory_only (the disk cannot be \
+             read). Tried again on its own after a pause.",
+            &["state"],
+        )?;
         Ok(Self {
             objects: gauge("substratum_disk_objects", "Objects that can be found on the disk.")?,
             stored_bytes: gauge("substratum_disk_stored_bytes", "Bytes of the disk tier's files.")?,
@@ -99,6 +115,11 @@ impl DiskMetrics {
                 "substratum_disk_capacity_bytes",
                 "Hard limit of stored and reserved bytes together.",
             )?,
+            limit_bytes: gauge(
+                "substratum_disk_limit_bytes",
+                "What the tier may use now. Below the capacity: others fill the file system.",
+            )?,
+            condition: Condition::ALL.map(|state| conditions.with_label_values(&[state.as_str()])),
             segments: gauge("substratum_disk_segments", "Segment files, each of them an open file.")?,
             index_bytes: gauge("substratum_disk_index_bytes", "Memory of the index, ghosts included.")?,
             index_loaded: gauge(
@@ -123,6 +144,10 @@ impl DiskMetrics {
                 "substratum_disk_write_errors_total",
                 "Failed writes. Any rise: the disk is full or failing.",
             )?,
+            read_errors: counter(
+                "substratum_disk_read_errors_total",
+                "Failed reads, and those that took too long. Any rise: the disk is failing.",
+            )?,
             corrupt_records: counter(
                 "substratum_disk_corrupt_records_total",
                 "Records that failed their checksums and were dropped. A rise without a crash: the disk is failing.",
@@ -140,6 +165,7 @@ impl Evicted {
             space: reason("space"),
             shrunk: reason("shrunk"),
             corrupt: reason("corrupt"),
+            unreadable: reason("unreadable"),
             purged: reason("purged"),
         }
     }
