@@ -181,6 +181,7 @@ impl Cache {
                 self.remove_bad(name);
                 true
             }
+            ReadError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => true,
             // Nothing is known about its bytes. Should the whole disk fail, only the first few are lost.
             ReadError::Io(_) => {
                 tracing::warn!(%name, %error, "a stored object cannot be read and is dropped");
@@ -190,6 +191,13 @@ impl Cache {
                 }
                 true
             }
+        }
+    }
+
+    /// A read from disk took longer than anybody waits. When that goes on, the disk is passed over for a while.
+    pub fn disk_is_slow(&self) {
+        if let Some(disk) = &self.disk {
+            disk.too_slow();
         }
     }
 

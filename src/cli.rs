@@ -2,12 +2,16 @@
 
 pub mod check;
 pub mod demo;
+pub mod scrub;
 pub mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Exit status when `scrub` found bad records.
+const BAD_RECORDS: u8 = 3;
 
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -29,6 +33,8 @@ enum Command {
     Serve,
     /// Read the configuration, print what it comes to, start nothing
     Check,
+    /// Hash everything in the disk tier anew while no daemon uses it; exits with 3 if anything was bad
+    Scrub,
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -45,6 +51,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
+        },
+        Command::Scrub => match scrub::run(config, &mut std::io::stdout().lock()) {
+            Ok(sum) if sum.bad == 0 => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::from(BAD_RECORDS),
+            Err(error) => fail(&error, error.exit_code()),
         },
         Command::Demo(options) => match demo::run(&options) {
             Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,

@@ -174,6 +174,8 @@ pub struct Disk {
     pub segment: ByteSize,
     /// `max_object`: larger objects pass through without being stored.
     pub max_object: ByteSize,
+    /// `scrub_rate`: bytes a second that the background check of stored objects reads; 0 for none.
+    pub scrub_rate: ByteSize,
     /// `io_threads`: threads for reads that would block, and for writes, for each worker.
     pub io_threads: usize,
 }

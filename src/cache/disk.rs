@@ -32,6 +32,7 @@ mod record;
 mod recovery;
 mod replacement;
 mod scan;
+mod scrub;
 mod segment;
 mod segments;
 mod shared;
@@ -56,6 +57,7 @@ pub use blocks::{Part, ReadError};
 pub use folder::OpenError;
 pub use health::Condition;
 pub use object::DiskObject;
+pub use scrub::{Finding, Scrubbed, scrub};
 pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
@@ -103,6 +105,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
+    scrub: Option<JoinHandle<()>>,
     // Of the index file.
     snapshot: Option<Charge>,
     _format: Charge,
@@ -159,8 +162,13 @@ impl Disk {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
+        let rate = config.scrub_rate.bytes();
+        let scrub = (rate > 0)
+            .then(|| spawn("disk-scrub", &shared, move |shared| scrub::run(shared, rate)))
+            .transpose()
+            .map_err(failed)?;
         shared.listed.wait(LISTING);
-        *handle.running.lock() = Some(Running { writer, maintenance, snapshot, _format: format });
+        *handle.running.lock() = Some(Running { writer, maintenance, scrub, snapshot, _format: format });
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -216,19 +224,7 @@ impl Disk {
     pub fn remove(&self, name: &ObjectName, why: RemoveReason) -> bool {
         let shared = self.shared();
         let Some(entry) = shared.index.remove(name.hash64()) else { return false };
-        match why {
-            RemoveReason::Corrupt => {
-                shared.metrics.corrupt_records.inc();
-                shared.metrics.evicted.corrupt.inc_by(entry.len);
-            }
-            RemoveReason::Unreadable => shared.metrics.evicted.unreadable.inc_by(entry.len),
-            RemoveReason::Purged => shared.metrics.evicted.purged.inc_by(entry.len),
-        }
-        if let Some(segment) = shared.segments.get(entry.place.slot) {
-            segment.lost();
-            // When the queue is full it may come back with the next run; it is checked again then.
-            let _ = shared.queue.push(Job::Blot(segment, entry.place.offset));
-        }
+        shared.removed(entry, why);
         true
     }
 
@@ -296,7 +292,7 @@ impl Running {
     fn stop(self, shared: &Shared) -> Option<Charge> {
         shared.queue.stop();
         shared.segments.bell.stop();
-        for thread in [self.writer, self.maintenance] {
+        for thread in [Some(self.writer), Some(self.maintenance), self.scrub].into_iter().flatten() {
             if thread.join().is_err() {
                 tracing::error!("a thread of the disk cache has panicked");
             }

@@ -249,6 +249,8 @@ table! { Once disk: "the disk tier for objects; leave the whole table out for no
     MAX_OBJECT "max_object", Accepts::Size(ByteSize::kib(1), ByteSize::gib(1024)),
         Absent::Words("a quarter of the capacity, at most 4 GiB"),
         "larger objects pass through without being kept; at most a quarter of the capacity";
+    SCRUB_RATE "scrub_rate", Accepts::Size(ByteSize(0), ByteSize::gib(16)), Absent::Value(r#""2 MiB""#),
+        "so much a second is read in the background to find objects that went bad; 0 for none";
     IO_THREADS "io_threads", Accepts::Count(1, 256), Absent::Value("8"),
         "threads that wait for the disk, for each worker";
 }

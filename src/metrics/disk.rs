@@ -42,6 +42,14 @@ pub struct DiskMetrics {
     pub read_errors: IntCounter,
     /// Records that failed their checksums.
     pub corrupt_records: IntCounter,
+    /// Bytes read by the background check.
+    pub scrubbed_bytes: IntCounter,
+    /// What it dropped.
+    pub scrub_bad: IntCounter,
+    /// How often it has been through.
+    pub scrub_passes: IntCounter,
+    /// When it was through last.
+    pub scrub_last_pass: IntGauge,
     /// Bytes dropped, by reason.
     pub evicted: Evicted,
     /// Objects not stored, by reason.
@@ -151,6 +159,22 @@ impl DiskMetrics {
             corrupt_records: counter(
                 "substratum_disk_corrupt_records_total",
                 "Records that failed their checksums and were dropped. A rise without a crash: the disk is failing.",
+            )?,
+            scrubbed_bytes: counter(
+                "substratum_disk_scrubbed_bytes_total",
+                "Bytes of objects read by the background check.",
+            )?,
+            scrub_bad: counter(
+                "substratum_disk_scrub_bad_total",
+                "Objects the background check found bad and dropped. Any rise: the disk is failing.",
+            )?,
+            scrub_passes: counter(
+                "substratum_disk_scrub_passes_total",
+                "How often the background check has read everything.",
+            )?,
+            scrub_last_pass: gauge(
+                "substratum_disk_scrub_last_pass_timestamp_seconds",
+                "When the background check had last read everything; 0 before.",
             )?,
             evicted: Evicted::new(&evicted),
             not_admitted: Refused::new(&refused),

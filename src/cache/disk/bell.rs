@@ -108,7 +108,8 @@ impl Bell {
     fn call(&self, state: &mut State, wanted: u64) {
         let call = state.call.get_or_insert_default();
         call.wanted = call.wanted.max(wanted);
-        self.rung.notify_one();
+        // Others wait for pauses to pass.
+        self.rung.notify_all();
     }
 }
 

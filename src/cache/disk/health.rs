@@ -100,13 +100,18 @@ pub struct ReadHealth {
     // Whether there is anything in `health`.
     troubled: AtomicBool,
     health: Mutex<Health>,
-    errors: IntCounter,
+    errors: Option<IntCounter>,
 }
 
 impl ReadHealth {
+    /// For one look at a folder: nothing is counted.
+    pub fn uncounted() -> Self {
+        Self { troubled: AtomicBool::new(false), health: Mutex::default(), errors: None }
+    }
+
     /// Healthy; failures are counted in `errors`.
     pub fn new(errors: IntCounter) -> Self {
-        Self { troubled: AtomicBool::new(false), health: Mutex::default(), errors }
+        Self { troubled: AtomicBool::new(false), health: Mutex::default(), errors: Some(errors) }
     }
 
     /// Takes note of how a read that may wait for the disk went.
@@ -126,7 +131,7 @@ impl ReadHealth {
 
     /// A read failed, or took too long to be waited for.
     pub fn failed(&self, error: &io::Error) {
-        self.errors.inc();
+        self.errors.iter().for_each(|errors| errors.inc());
         let mut health = self.health.lock();
         self.troubled.store(true, Ordering::Relaxed);
         if let Change::Paused(pause) = health.failed(Instant::now()) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::entry::Place;
+use super::entry::{Entry, Place};
 use super::extent::Extent;
 use super::folder::Folder;
 use super::ghost::Ghost;
@@ -15,11 +15,11 @@ use super::health::{Change, Condition, Health};
 use super::index::{Index, Put};
 use super::latch::Latch;
 use super::object::DiskObject;
-use super::queue::WriteQueue;
+use super::queue::{Job, WriteQueue};
 use super::record::RecordHeader;
 use super::replacement::Queue;
 use super::segments::Segments;
-use super::usage::NotAdmitted;
+use super::usage::{NotAdmitted, RemoveReason};
 use super::writer::{blot, entry_of};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
@@ -133,6 +133,23 @@ impl Shared {
                 // Removed while it was copied: it must not come back after a restart.
                 let _ = self.wrote(blot(extent.segment(), entry.place.offset));
             }
+        }
+    }
+
+    /// An entry is out of the index: counts it, and makes it unfindable for later runs.
+    pub fn removed(&self, entry: Entry, why: RemoveReason) {
+        match why {
+            RemoveReason::Corrupt => {
+                self.metrics.corrupt_records.inc();
+                self.metrics.evicted.corrupt.inc_by(entry.len);
+            }
+            RemoveReason::Unreadable => self.metrics.evicted.unreadable.inc_by(entry.len),
+            RemoveReason::Purged => self.metrics.evicted.purged.inc_by(entry.len),
+        }
+        if let Some(segment) = self.segments.get(entry.place.slot) {
+            segment.lost();
+            // When the queue is full it may come back with the next run; it is checked again then.
+            let _ = self.queue.push(Job::Blot(segment, entry.place.offset));
         }
     }
 

@@ -4,6 +4,7 @@ mod crash;
 mod faulty;
 mod flips;
 mod model;
+mod scrubbing;
 mod trouble;
 
 use std::collections::HashSet;
@@ -40,6 +41,7 @@ impl Place {
             free_reserve: ByteSize(0),
             segment: ByteSize(segment),
             max_object: ByteSize(capacity),
+            scrub_rate: ByteSize(0),
             io_threads: 1,
         };
         Self { _dir: dir, config, metrics: Metrics::new().unwrap().disk, disk: Faulty::new() }

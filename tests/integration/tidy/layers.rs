@@ -50,7 +50,7 @@ const MODULES: [(&str, &[&str]); 20] = [
         ],
     ),
     // The demo brings strata and clients of its own, and reads what the tier counted.
-    ("cli", &["app", "config", "digest", "document", "outcome", "response", "upstream"]),
+    ("cli", &["app", "cache", "config", "digest", "document", "outcome", "response", "upstream"]),
     ("lib", &[]),
 ];
 
