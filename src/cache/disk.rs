@@ -54,7 +54,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use blocks::{Part, ReadError};
-pub use folder::OpenError;
+pub use folder::{OpenError, wait_until_free};
 pub use health::Condition;
 pub use object::DiskObject;
 pub use scrub::{Finding, Scrubbed, scrub};

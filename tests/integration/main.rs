@@ -10,6 +10,7 @@ mod collapsing;
 mod commands;
 mod demo;
 mod documents;
+mod failing_disk;
 mod fixture_tree;
 mod headers;
 mod health;

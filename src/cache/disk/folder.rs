@@ -56,7 +56,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("{path} is in use by another running instance: stop it, or give this one another [disk] path")]
+    #[error(
+        "{path} is in use by another running instance: stop it, take over from it with `serve --wait`, or give this one another [disk] path"
+    )]
     Locked {
         /// The configured path.
         path: PathBuf,
@@ -310,6 +312,20 @@ fn refuse_foreign(path: &Path, known: &[&str]) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// Waits until no process uses the folder, if there is one. Whoever is first afterwards has it.
+pub fn wait_until_free(path: &Path) -> io::Result<()> {
+    let file = match File::open(path.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {
