@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::access_log::{self, AccessLog};
 use crate::admin::{self, Admin};
 use crate::cache::Cache;
+use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
 use crate::document::Documents;
@@ -74,6 +75,11 @@ pub struct App {
 impl App {
     /// Starts serving; returns once all sockets listen.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(config, Faults::default())
+    }
+
+    /// The same with a test's say in how the disk behaves.
+    pub fn start_on(config: Config, faults: Faults) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
@@ -101,7 +107,11 @@ impl App {
             metrics.upstream.clone(),
         )?);
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
-        let disk = config.disk.as_ref().map(|disk| Disk::open(disk, metrics.disk.clone())).transpose()?;
+        let disk = config
+            .disk
+            .as_ref()
+            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults))
+            .transpose()?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
         let documents = Documents::new(&config.memory, &config.documents, metrics.document.clone());
 

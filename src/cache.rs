@@ -186,11 +186,28 @@ impl Cache {
     pub fn unreadable(&self, name: &ObjectName, error: &ReadError) -> bool {
         match error {
             ReadError::Foreign => false,
-            ReadError::Corrupt { .. } | ReadError::Io(_) => {
+            ReadError::Corrupt { .. } => {
                 tracing::warn!(%name, %error, "a stored object is dropped");
                 self.remove_bad(name);
                 true
             }
+            ReadError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => true,
+            // Nothing is known about its bytes. Should the whole disk fail, only the first few are lost.
+            ReadError::Io(_) => {
+                tracing::warn!(%name, %error, "a stored object cannot be read and is dropped");
+                self.memory.remove(name);
+                if let Some(disk) = &self.disk {
+                    disk.remove(name, RemoveReason::Unreadable);
+                }
+                true
+            }
+        }
+    }
+
+    /// A read from disk took longer than anybody waits. When that goes on, the disk is passed over for a while.
+    pub fn disk_is_slow(&self) {
+        if let Some(disk) = &self.disk {
+            disk.too_slow();
         }
     }
 

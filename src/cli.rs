@@ -2,12 +2,17 @@
 
 pub mod check;
 pub mod demo;
+pub mod scrub;
 pub mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serve::Takeover;
+
+/// Exit status when `scrub` found bad records.
+const BAD_RECORDS: u8 = 3;
 
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -26,9 +31,15 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve requests (the default)
-    Serve,
+    Serve {
+        /// When another instance uses the disk tier's folder, wait until it has stopped, and take over
+        #[arg(long)]
+        wait: bool,
+    },
     /// Read the configuration, print what it comes to, start nothing
     Check,
+    /// Hash everything in the disk tier anew while no daemon uses it; exits with 3 if anything was bad
+    Scrub,
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -36,15 +47,22 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     let config = arguments.config.as_deref();
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => match serve::run(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error, error.exit_code()),
-        },
+    match arguments.command.unwrap_or(Command::Serve { wait: false }) {
+        Command::Serve { wait } => {
+            match serve::run(config, if wait { Takeover::Wait } else { Takeover::Refuse }) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, error.exit_code()),
+            }
+        }
         Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
+        },
+        Command::Scrub => match scrub::run(config, &mut std::io::stdout().lock()) {
+            Ok(sum) if sum.bad == 0 => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::from(BAD_RECORDS),
+            Err(error) => fail(&error, error.exit_code()),
         },
         Command::Demo(options) => match demo::run(&options) {
             Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,

@@ -178,10 +178,14 @@ pub struct Disk {
     pub path: PathBuf,
     /// `capacity`: hard limit of the bytes in the folder, reservations included.
     pub capacity: ByteSize,
+    /// `free_reserve`: bytes of the file system that stay free, whoever fills it.
+    pub free_reserve: ByteSize,
     /// `segment`: size of a segment file, 1 MiB to 1 GiB; default: 64 MiB, less when the capacity is small.
     pub segment: ByteSize,
     /// `max_object`: larger objects pass through without being stored.
     pub max_object: ByteSize,
+    /// `scrub_rate`: bytes a second that the background check of stored objects reads; 0 for none.
+    pub scrub_rate: ByteSize,
     /// `io_threads`: threads for reads that would block, and for writes, for each worker.
     pub io_threads: usize,
 }

@@ -60,6 +60,9 @@ impl StatusSource for Status {
                     stored_bytes: usage.stored,
                     reserved_bytes: usage.reserved,
                     capacity_bytes: usage.capacity,
+                    limit_bytes: usage.limit,
+                    condition: usage.condition.as_str(),
+                    retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
                 }
             }),
@@ -115,6 +118,10 @@ struct DiskTier<'a> {
     stored_bytes: u64,
     reserved_bytes: u64,
     capacity_bytes: u64,
+    /// Less than the capacity while others fill the file system.
+    limit_bytes: u64,
+    condition: &'static str,
+    retry_in_seconds: Option<u64>,
     index_complete: bool,
 }
 

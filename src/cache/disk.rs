@@ -13,6 +13,7 @@ mod blocks;
 mod clock;
 mod entry;
 mod extent;
+pub mod faults;
 mod file;
 mod flusher;
 mod folder;
@@ -21,18 +22,23 @@ mod frames;
 mod ghost;
 mod health;
 mod index;
+mod latch;
 mod ledger;
 mod object;
 mod queue;
+mod queues;
 mod reclaim;
 mod record;
 mod recovery;
 mod replacement;
 mod scan;
+mod scrub;
 mod segment;
 mod segments;
 mod shared;
 mod snapshot;
+mod space;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -42,94 +48,47 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use blocks::{Part, ReadError};
-pub use folder::OpenError;
+pub use folder::{OpenError, wait_until_free};
+pub use health::Condition;
 pub use object::DiskObject;
+pub use scrub::{Finding, Scrubbed, scrub};
+pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
-use file::{Faults, Medium};
+use faults::Faults;
+use file::Medium;
 use folder::Folder;
 use ghost::Ghost;
-use health::Health;
+use health::{Health, ReadHealth};
 use index::Index;
+use latch::Latch;
 use ledger::{Charge, Ledger, Purpose, blocks};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
 use segments::{NoExtent, Segments, Sizes};
 use shared::Shared;
+use space::Space;
 
 /// Bytes that may wait for the writer thread.
 const WRITE_QUEUE: u64 = 64 << 20;
 /// A capacity is at least so many segments: they are the grain in which objects go.
 const MIN_SEGMENTS: u64 = 16;
 const MIN_SEGMENT: u64 = 64 << 10;
+/// How long opening waits until the files are listed. Before that nothing is stored; there may be very many.
+const LISTING: Duration = Duration::from_millis(50);
 /// Ghosts are remembered for as many objects of this size as fit, within bounds: at most 64 MiB of memory.
 const GHOST_OBJECT: u64 = 16 << 10;
 const MAX_GHOSTS: u64 = 16 << 20;
-
-/// Why an object is not stored. Nobody's error: it is passed on all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAdmitted {
-    /// Larger than `max_object` or a quarter of the capacity.
-    TooLarge,
-    /// Too many bytes wait to be written.
-    QueueFull,
-    /// No space right now; room is being made.
-    NoSpace,
-    /// Writing pauses after repeated errors.
-    Paused,
-    /// A segment could not be created.
-    Failed,
-    /// The tier was closed.
-    Closed,
-}
-
-/// Why somebody removes an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoveReason {
-    /// A read found it damaged.
-    Corrupt,
-    /// An operator asked for it.
-    Purged,
-}
-
-/// The state of the tier at one moment. Sizes in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Findable objects.
-    pub objects: usize,
-    /// Bytes of files.
-    pub stored: u64,
-    /// Bytes promised and not yet written.
-    pub reserved: u64,
-    /// Hard limit of both together.
-    pub capacity: u64,
-    /// Segment files, each of them an open file.
-    pub segments: usize,
-    /// Memory of index and ghosts.
-    pub index_memory: usize,
-    /// Waiting for the writer thread.
-    pub queued: u64,
-    /// Whether what the last run stored can all be found.
-    pub index: IndexState,
-}
-
-/// How much of the last run's objects can be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IndexState {
-    /// Some are still missed.
-    Loading,
-    /// All.
-    Loaded,
-}
 
 /// The disk tier. Cheap to clone; dropping the last clone without [`Disk::close`] stops it as a crash would.
 #[derive(Clone)]
@@ -146,6 +105,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
+    scrub: Option<JoinHandle<()>>,
     // Of the index file.
     snapshot: Option<Charge>,
     _format: Charge,
@@ -157,7 +117,8 @@ impl Disk {
         Self::open_with(config, metrics, Faults::default())
     }
 
-    fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
+    /// The same with a test's say in how the disk behaves.
+    pub fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
         let capacity = config.capacity.bytes();
         if capacity < MIN_SEGMENTS * MIN_SEGMENT {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
@@ -168,37 +129,46 @@ impl Disk {
         // Whole blocks, so that what is reserved is also enough for them.
         let segment = segment / 4096 * 4096;
         let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
-        let folder = Folder::open(&config.path)?;
+        let folder = Folder::open(&config.path, faults.clone())?;
         let ledger = Ledger::new(capacity, segment);
-        let found = folder.files(&ledger)?;
+        // Until it is known what is there.
+        ledger.set_limit(0);
         let snapshot = folder.snapshot_charge(&ledger);
         let format = folder.format_charge(&ledger);
-        let next_number = found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1);
         let failed = |source| OpenError::Io { path: config.path.clone(), source };
         let medium = Medium::of(&config.path).map_err(failed)?;
-        let context = Context { folder: folder.segments_path(), frames: Arc::default(), medium, faults };
+        let space = Space::new(&config.path, config.free_reserve.bytes(), faults.clone());
+        let health = Arc::new(ReadHealth::new(metrics.read_errors.clone()));
+        let context =
+            Context { folder: folder.segments_path(), frames: Arc::default(), medium, health, faults };
         metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
             folder,
-            segments: Segments::new(ledger, context, sizes, next_number),
+            segments: Segments::new(ledger, context, space, sizes),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
             queue: WriteQueue::new(WRITE_QUEUE),
             metrics,
             max_object: config.max_object.bytes().min(capacity / 4).min(MAX_LEN),
             health: Mutex::new(Health::default()),
+            listed: Latch::default(),
             loaded: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let maintenance =
-            spawn("disk-reclaim", &shared, move |shared| reclaim::run(shared, found)).map_err(failed)?;
+        let maintenance = spawn("disk-reclaim", &shared, reclaim::run).map_err(failed)?;
         let handle = Handle { shared: Arc::clone(&shared), running: Mutex::new(None) };
         let writer = spawn("disk-write", &shared, |shared| flusher::run(shared)).inspect_err(|_| {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
-        *handle.running.lock() = Some(Running { writer, maintenance, snapshot, _format: format });
+        let rate = config.scrub_rate.bytes();
+        let scrub = (rate > 0)
+            .then(|| spawn("disk-scrub", &shared, move |shared| scrub::run(shared, rate)))
+            .transpose()
+            .map_err(failed)?;
+        shared.listed.wait(LISTING);
+        *handle.running.lock() = Some(Running { writer, maintenance, scrub, snapshot, _format: format });
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -254,19 +224,13 @@ impl Disk {
     pub fn remove(&self, name: &ObjectName, why: RemoveReason) -> bool {
         let shared = self.shared();
         let Some(entry) = shared.index.remove(name.hash64()) else { return false };
-        match why {
-            RemoveReason::Corrupt => {
-                shared.metrics.corrupt_records.inc();
-                shared.metrics.evicted.corrupt.inc_by(entry.len);
-            }
-            RemoveReason::Purged => shared.metrics.evicted.purged.inc_by(entry.len),
-        }
-        if let Some(segment) = shared.segments.get(entry.place.slot) {
-            segment.lost();
-            // When the queue is full it may come back with the next run; it is checked again then.
-            let _ = shared.queue.push(Job::Blot(segment, entry.place.offset));
-        }
+        shared.removed(entry, why);
         true
+    }
+
+    /// A read took longer than anybody waits. Counted like one that failed; the object stays.
+    pub fn too_slow(&self) {
+        self.shared().segments.context.health.failed(&io::ErrorKind::TimedOut.into());
     }
 
     /// Waits until everything queued before is written, given up, or the tier is closed. Blocks.
@@ -302,11 +266,15 @@ impl Disk {
     pub fn usage(&self) -> Usage {
         let shared = self.shared();
         let books = shared.segments.ledger.books();
+        let (condition, retry_in) = shared.condition();
         Usage {
+            condition,
+            retry_in,
             objects: shared.index.len(),
             stored: books.stored,
             reserved: books.reserved,
             capacity: shared.segments.ledger.capacity(),
+            limit: shared.segments.ledger.limit(),
             segments: shared.segments.census().0,
             index_memory: index_memory(shared),
             queued: shared.queue.bytes(),
@@ -324,7 +292,7 @@ impl Running {
     fn stop(self, shared: &Shared) -> Option<Charge> {
         shared.queue.stop();
         shared.segments.bell.stop();
-        for thread in [self.writer, self.maintenance] {
+        for thread in [Some(self.writer), Some(self.maintenance), self.scrub].into_iter().flatten() {
             if thread.join().is_err() {
                 tracing::error!("a thread of the disk cache has panicked");
             }

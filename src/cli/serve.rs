@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, StartError};
+use crate::cache::disk;
 use crate::config::{Config, ConfigError};
 
 /// Why `serve` ends badly.
@@ -19,8 +20,8 @@ pub enum ServeError {
     /// A part could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// Signals cannot be received.
-    #[error("cannot receive signals: {0}")]
+    /// Signals cannot be received, or the folder cannot be waited for.
+    #[error("cannot start: {0}")]
     Signals(#[from] io::Error),
 }
 
@@ -34,8 +35,17 @@ impl ServeError {
     }
 }
 
+/// What to do when another instance uses the folder of the disk tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Say so, and exit.
+    Refuse,
+    /// Wait until it has stopped.
+    Wait,
+}
+
 /// Serves until told to stop.
-pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
+pub fn run(config: Option<&Path>, takeover: Takeover) -> Result<(), ServeError> {
     diagnostics("info");
     let config = match config {
         Some(path) => Config::load(path)?,
@@ -46,6 +56,11 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
     }
     let summary = summary(&config);
     raise_file_limit(&config);
+    // Before there are handlers for signals: whoever waits can be ended like any program.
+    if let (Takeover::Wait, Some(disk)) = (takeover, &config.disk) {
+        eprintln!("waiting for {} to be free", disk.path.display());
+        disk::wait_until_free(&disk.path)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Signals first: one that arrives while the parts start must not be lost.
     let (mut terminate, mut interrupt, mut rotate, mut hangup) = runtime.block_on(async {

@@ -96,8 +96,10 @@ impl Disk {
         Self {
             path,
             capacity,
+            free_reserve: ByteSize(capacity.bytes() / 10).min(ByteSize::gib(1)),
             segment: segment_for(capacity),
             max_object: quarter(capacity).min(ByteSize::gib(4)),
+            scrub_rate: ByteSize::mib(2),
             io_threads: 8,
         }
     }

@@ -250,12 +250,17 @@ table! { Once disk: "the disk tier for objects; leave the whole table out for no
         "a folder for nothing else; created when missing";
     CAPACITY "capacity", Accepts::Size(ByteSize::mib(16), ByteSize::gib(1 << 20)), Absent::Required,
         "the folder never holds more than this";
+    FREE_RESERVE "free_reserve", Accepts::Size(ByteSize(0), ByteSize::gib(1 << 20)),
+        Absent::Words("a tenth of the capacity, at most 1 GiB"),
+        "so much of the file system stays free whoever fills it: when others take more, the cache shrinks";
     SEGMENT "segment", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1)),
         Absent::Words("64 MiB, less when the capacity is below 1 GiB"),
         "objects are kept in files of this size, and space is reclaimed file by file";
     MAX_OBJECT "max_object", Accepts::Size(ByteSize::kib(1), ByteSize::gib(1024)),
         Absent::Words("a quarter of the capacity, at most 4 GiB"),
         "larger objects pass through without being kept; at most a quarter of the capacity";
+    SCRUB_RATE "scrub_rate", Accepts::Size(ByteSize(0), ByteSize::gib(16)), Absent::Value(r#""2 MiB""#),
+        "so much a second is read in the background to find objects that went bad; 0 for none";
     IO_THREADS "io_threads", Accepts::Count(1, 256), Absent::Value("8"),
         "threads that wait for the disk, for each worker";
 }

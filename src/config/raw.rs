@@ -114,13 +114,17 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
     use keys::disk as key;
     let path = section.text(&key::PATH, text::absolute_path);
     let capacity = section.size(&key::CAPACITY);
+    let free_reserve = section.size(&key::FREE_RESERVE);
     let segment = section.size(&key::SEGMENT);
     let max_object = section.size(&key::MAX_OBJECT);
+    let scrub_rate = section.size(&key::SCRUB_RATE);
     let io_threads = section.count(&key::IO_THREADS);
     let default = Disk::new(path?, capacity?);
     Some(Disk {
+        free_reserve: free_reserve.unwrap_or(default.free_reserve),
         segment: segment.unwrap_or(default.segment),
         max_object: max_object.unwrap_or(default.max_object),
+        scrub_rate: scrub_rate.unwrap_or(default.scrub_rate),
         io_threads: io_threads.unwrap_or(default.io_threads),
         ..default
     })

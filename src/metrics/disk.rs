@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{counter, counters, gauge};
+use super::{counter, counters, gauge, gauges};
+use crate::cache::disk::Condition;
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
@@ -15,6 +16,10 @@ pub struct DiskMetrics {
     pub reserved_bytes: IntGauge,
     /// The hard limit.
     pub capacity_bytes: IntGauge,
+    /// What may be used now.
+    pub limit_bytes: IntGauge,
+    /// What the tier can do, one for each `cache::disk::Condition`.
+    pub condition: [IntGauge; 3],
     /// Segment files.
     pub segments: IntGauge,
     /// Memory of the index.
@@ -33,8 +38,18 @@ pub struct DiskMetrics {
     pub copied_bytes: IntCounter,
     /// Failed writes.
     pub write_errors: IntCounter,
+    /// Failed reads.
+    pub read_errors: IntCounter,
     /// Records that failed their checksums.
     pub corrupt_records: IntCounter,
+    /// Bytes read by the background check.
+    pub scrubbed_bytes: IntCounter,
+    /// What it dropped.
+    pub scrub_bad: IntCounter,
+    /// How often it has been through.
+    pub scrub_passes: IntCounter,
+    /// When it was through last.
+    pub scrub_last_pass: IntGauge,
     /// Bytes dropped, by reason.
     pub evicted: Evicted,
     /// Objects not stored, by reason.
@@ -50,6 +65,8 @@ pub struct Evicted {
     pub shrunk: IntCounter,
     /// They were damaged.
     pub corrupt: IntCounter,
+    /// The disk could not read them.
+    pub unreadable: IntCounter,
     /// Somebody asked for it.
     pub purged: IntCounter,
 }
@@ -88,6 +105,13 @@ impl DiskMetrics {
              small for the misses; for paused or failed: the disk is failing or full.",
             &["reason"],
         )?;
+        let conditions = gauges(
+            registry,
+            "substratum_disk_condition",
+            "1 for what the tier can do: working, read_only (nothing new is stored) or memory_only (the disk cannot be \
+             read). Tried again on its own after a pause.",
+            &["state"],
+        )?;
         Ok(Self {
             objects: gauge("substratum_disk_objects", "Objects that can be found on the disk.")?,
             stored_bytes: gauge("substratum_disk_stored_bytes", "Bytes of the disk tier's files.")?,
@@ -99,6 +123,11 @@ impl DiskMetrics {
                 "substratum_disk_capacity_bytes",
                 "Hard limit of stored and reserved bytes together.",
             )?,
+            limit_bytes: gauge(
+                "substratum_disk_limit_bytes",
+                "What the tier may use now. Below the capacity: others fill the file system.",
+            )?,
+            condition: Condition::ALL.map(|state| conditions.with_label_values(&[state.as_str()])),
             segments: gauge("substratum_disk_segments", "Segment files, each of them an open file.")?,
             index_bytes: gauge("substratum_disk_index_bytes", "Memory of the index, ghosts included.")?,
             index_loaded: gauge(
@@ -123,9 +152,29 @@ impl DiskMetrics {
                 "substratum_disk_write_errors_total",
                 "Failed writes. Any rise: the disk is full or failing.",
             )?,
+            read_errors: counter(
+                "substratum_disk_read_errors_total",
+                "Failed reads, and those that took too long. Any rise: the disk is failing.",
+            )?,
             corrupt_records: counter(
                 "substratum_disk_corrupt_records_total",
                 "Records that failed their checksums and were dropped. A rise without a crash: the disk is failing.",
+            )?,
+            scrubbed_bytes: counter(
+                "substratum_disk_scrubbed_bytes_total",
+                "Bytes of objects read by the background check.",
+            )?,
+            scrub_bad: counter(
+                "substratum_disk_scrub_bad_total",
+                "Objects the background check found bad and dropped. Any rise: the disk is failing.",
+            )?,
+            scrub_passes: counter(
+                "substratum_disk_scrub_passes_total",
+                "How often the background check has read everything.",
+            )?,
+            scrub_last_pass: gauge(
+                "substratum_disk_scrub_last_pass_timestamp_seconds",
+                "When the background check had last read everything; 0 before.",
             )?,
             evicted: Evicted::new(&evicted),
             not_admitted: Refused::new(&refused),
@@ -140,6 +189,7 @@ impl Evicted {
             space: reason("space"),
             shrunk: reason("shrunk"),
             corrupt: reason("corrupt"),
+            unreadable: reason("unreadable"),
             purged: reason("purged"),
         }
     }

@@ -3,7 +3,7 @@
 //! Until its head is sent, whatever proves bad or missing is replaced unseen: another fill is joined or led.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::RANGE;
 use http::{HeaderMap, Response};
@@ -21,6 +21,9 @@ use crate::upstream::Wanted;
 
 /// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
 const LOOKUPS: usize = 3;
+
+/// How long a disk may take for an object's first bytes, before it is fetched instead. CVMFS clients give up after 5 s.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request for an object, detached from its head.
 pub(super) struct ObjectRequest {
@@ -254,7 +257,15 @@ impl Worker {
             return Ok(object);
         };
         let reading = object.clone();
-        match tokio::task::spawn_blocking(move || reading.read(0, CHUNK)).await {
+        let read = tokio::task::spawn_blocking(move || reading.read(0, CHUNK));
+        let waiting = read.abort_handle();
+        let Ok(read) = tokio::time::timeout(READ_PATIENCE, read).await else {
+            // One that has not begun yet need not begin.
+            waiting.abort();
+            self.cache.disk_is_slow();
+            return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        };
+        match read {
             Ok(Ok(first)) if first.len() as u64 == object.len() => {
                 Ok(Object::Memory(self.cache.promote(*name, first, object.stored_at())))
             }

@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::process::Output;
 
 use crate::support::binary::{Binary, command, config_text};
+use crate::support::metric::metric;
+use crate::support::object::Object;
+use crate::support::origin::Origin;
 
 /// Runs a command to its end.
 fn run(arguments: &[&str]) -> Output {
@@ -96,4 +99,49 @@ async fn a_cache_folder_has_one_user() {
     second.until_said(folder.path().to_str().unwrap()).await;
     drop(first);
     Binary::serve(&config).await;
+}
+
+#[tokio::test]
+async fn scrub_names_what_is_bad_and_leaves_a_running_daemon_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = Object::generate(1, 50_000);
+    let stratum = Origin::new().object(&object).run();
+    let text = config_text(&[&stratum], Some(folder.path()));
+    let config = file(&text);
+    let scrub = || run(&["scrub", "--config", config.path().to_str().unwrap()]);
+    let mut binary = Binary::serve(&text).await;
+    assert!(binary.client().ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+    binary.until(metric("substratum_disk_objects").at_least(1)).await;
+    let output = scrub();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("in use by a running daemon"), "{}", said(&output));
+    binary.terminate();
+    binary.exit().await;
+    let output = scrub();
+    assert_eq!((output.status.code(), said(&output).contains("checked 1 objects")), (Some(0), true));
+    let segment = std::fs::read_dir(folder.path().join("segments")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[20_000] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let output = scrub();
+    let digest = object.path().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains(&digest) && said(&output).contains("block damaged"), "{}", said(&output));
+    assert_eq!(run(&["scrub", "--config", file("").path().to_str().unwrap()]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_second_instance_says_so_or_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = config_text(&[&Origin::new().run()], Some(folder.path()));
+    let config = file(&text);
+    let mut first = Binary::serve(&text).await;
+    let output = run(&["serve", "--config", config.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("in use by another running instance"), "{}", said(&output));
+    let second = Binary::spawn_with(&["serve", "--wait"], &text);
+    second.until_said("waiting for").await;
+    first.terminate();
+    assert_eq!(first.exit().await.code(), Some(0));
+    second.until_said("listening on").await;
 }

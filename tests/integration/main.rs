@@ -12,6 +12,7 @@ mod commands;
 mod crowding;
 mod demo;
 mod documents;
+mod failing_disk;
 mod fixture_tree;
 mod headers;
 mod health;

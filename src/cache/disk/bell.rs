@@ -1,5 +1,7 @@
 //! How the other threads call the maintenance thread and wait for it.
 
+use std::time::{Duration, Instant};
+
 use parking_lot::{Condvar, Mutex};
 
 /// See the module.
@@ -68,19 +70,32 @@ impl Bell {
         self.state.lock().phase == Phase::Stopped
     }
 
-    /// For the maintenance thread: waits for a call and starts a pass.
-    pub fn wait(&self) -> Result<Call, Stopped> {
+    /// For the maintenance thread: waits for a call, at most for `patience`, and starts a pass.
+    pub fn wait(&self, patience: Duration) -> Result<Call, Stopped> {
+        let until = Instant::now() + patience;
         let mut state = self.state.lock();
         loop {
             if state.phase == Phase::Stopped {
                 return Err(Stopped);
             }
-            if let Some(call) = state.call.take() {
+            if state.call.is_some() || Instant::now() >= until {
                 state.started += 1;
-                return Ok(call);
+                return Ok(state.call.take().unwrap_or_default());
             }
-            self.rung.wait(&mut state);
+            self.rung.wait_until(&mut state, until);
         }
+    }
+
+    /// Waits for `pause`, or until it is stopped.
+    pub fn pause(&self, pause: Duration) -> Result<(), Stopped> {
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while state.phase == Phase::Running {
+            if self.rung.wait_until(&mut state, until).timed_out() {
+                return Ok(());
+            }
+        }
+        Err(Stopped)
     }
 
     /// For the maintenance thread: the pass has ended.
@@ -93,7 +108,8 @@ impl Bell {
     fn call(&self, state: &mut State, wanted: u64) {
         let call = state.call.get_or_insert_default();
         call.wanted = call.wanted.max(wanted);
-        self.rung.notify_one();
+        // Others wait for pauses to pass.
+        self.rung.notify_all();
     }
 }
 
@@ -104,17 +120,20 @@ mod tests {
     #[test]
     fn a_waiter_sees_a_whole_pass() {
         let bell = Bell::default();
+        const LONG: Duration = Duration::from_secs(100);
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| bell.ring_and_wait(7));
-            assert_eq!(bell.wait(), Ok(Call { wanted: 7 }));
+            assert_eq!(bell.wait(LONG), Ok(Call { wanted: 7 }));
             bell.ring(5);
             bell.pass_done();
             assert_eq!(waiter.join().unwrap(), Ok(()));
-            assert_eq!(bell.wait(), Ok(Call { wanted: 5 }));
+            assert_eq!(bell.wait(LONG), Ok(Call { wanted: 5 }));
             bell.pass_done();
         });
+        assert_eq!(bell.wait(Duration::ZERO), Ok(Call::default()));
         bell.stop();
-        assert_eq!(bell.wait(), Err(Stopped));
+        assert_eq!(bell.pause(LONG), Err(Stopped));
+        assert_eq!(bell.wait(LONG), Err(Stopped));
         assert_eq!(bell.ring_and_wait(0), Err(Stopped));
     }
 }

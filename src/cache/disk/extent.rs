@@ -41,7 +41,7 @@ impl Extent {
 impl Drop for Extent {
     fn drop(&mut self) {
         if self.segment.leave(self.offset, self.len, self.left) == Ready::Sealable {
-            self.segments.released(&self.segment, self.left);
+            self.segments.released(&self.segment);
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Positioned reads and writes of one segment file, and the seam where tests make writes fail.
+//! Positioned reads and writes of one segment file.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::{Errno, ReadWriteFlags};
+
+use super::faults::{Faults, Operation, Verdict};
+use super::health::ReadHealth;
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,29 +28,6 @@ pub enum Filled {
     WouldBlock,
     /// The file ends before.
     Short,
-}
-
-/// Makes writes fail on demand. Does nothing outside of tests.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    /// While set, writes fail as on a full disk.
-    #[cfg(test)]
-    pub disk_full: std::sync::Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Faults {
-    #[cfg(test)]
-    fn check(&self) -> io::Result<()> {
-        if self.disk_full.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(Errno::NOSPC.into());
-        }
-        Ok(())
-    }
-
-    #[cfg(not(test))]
-    fn check(&self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What the folder lies on.
@@ -75,19 +56,24 @@ pub struct SegmentFile {
     file: File,
     medium: Medium,
     faults: Faults,
+    health: Arc<ReadHealth>,
 }
 
 impl SegmentFile {
-    /// Wraps an open file.
-    pub fn new(file: File, medium: Medium, faults: Faults) -> Self {
-        Self { file, medium, faults }
+    /// Wraps an open file. How its reads go is noted in `health`.
+    pub fn new(file: File, medium: Medium, faults: Faults, health: Arc<ReadHealth>) -> Self {
+        Self { file, medium, faults, health }
     }
 
     /// Fills `buf` from `offset`. Its contents are undefined unless the answer is [`Filled::Whole`].
     pub fn read(&self, buf: &mut [u8], offset: u64, patience: Patience) -> io::Result<Filled> {
         match (patience, self.medium) {
             (Patience::CachedOnly, Medium::Disk) => self.read_cached(buf, offset),
-            (Patience::CachedOnly, Medium::Memory) | (Patience::Wait, _) => self.read_waiting(buf, offset),
+            (Patience::CachedOnly, Medium::Memory) | (Patience::Wait, _) => {
+                let read = self.read_waiting(buf, offset);
+                self.health.note(&read);
+                read
+            }
         }
     }
 
@@ -95,7 +81,17 @@ impl SegmentFile {
     pub fn write(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         // IOV_MAX of Linux.
         const AT_ONCE: usize = 1024;
-        self.faults.check()?;
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        match self.faults.judge(Operation::Write(len)) {
+            Verdict::Go => {}
+            Verdict::Fail(errno) => return Err(errno.into()),
+            Verdict::Torn(bytes, errno) => {
+                let torn =
+                    slices.iter().flat_map(|slice| slice.iter().copied()).take(bytes).collect::<Vec<u8>>();
+                rustix::io::pwrite(&self.file, &torn, offset)?;
+                return Err(errno.into());
+            }
+        }
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             let at_once = slices.len().min(AT_ONCE);
@@ -119,11 +115,17 @@ impl SegmentFile {
 
     /// Cuts the file off behind `len` bytes.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
+        self.faults.check(Operation::Truncate)?;
         self.file.set_len(len)
     }
 
     fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<Filled> {
         let wanted = buf.len();
+        match self.faults.judge(Operation::ReadCached) {
+            Verdict::Go => {}
+            Verdict::Fail(Errno::AGAIN) => return Ok(Filled::WouldBlock),
+            Verdict::Fail(errno) | Verdict::Torn(_, errno) => return Err(errno.into()),
+        }
         loop {
             let slices = &mut [IoSliceMut::new(buf)];
             return match rustix::io::preadv2(&self.file, slices, offset, ReadWriteFlags::NOWAIT) {
@@ -137,6 +139,7 @@ impl SegmentFile {
     }
 
     fn read_waiting(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<Filled> {
+        self.faults.check(Operation::Read)?;
         while !buf.is_empty() {
             match rustix::io::pread(&self.file, &mut *buf, offset) {
                 Ok(0) => return Ok(Filled::Short),

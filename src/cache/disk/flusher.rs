@@ -1,12 +1,12 @@
 //! The writer thread: takes objects from the write-behind queue and appends them.
 
-use super::NotAdmitted;
 use super::extent::Extent;
 use super::ledger::Purpose;
 use super::queue::{Job, Store};
 use super::record::RecordHeader;
 use super::segments::NoExtent;
 use super::shared::Shared;
+use super::usage::NotAdmitted;
 use super::writer::{blot, write_whole};
 
 // Reclaiming may not make room at once, when readers hold what was evicted.
@@ -34,7 +34,7 @@ pub fn run(shared: &Shared) {
 fn append(shared: &Shared, store: &Store) -> Result<(), NotAdmitted> {
     let Store { header, body } = store;
     // Checked again: it may have waited for long.
-    shared.admit(header.len)?;
+    shared.accept(header.len)?;
     // Its header alone would not do: whoever stores an object could not read it a moment ago.
     if shared.has_intact(&header.name) {
         return Ok(());

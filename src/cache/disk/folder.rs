@@ -1,7 +1,7 @@
 //! The folder of a disk tier: whose it is, in which format, and that nobody else uses it.
 //!
 //! ```text
-//! <path>/format      one line: the format's name and version
+//! <path>/format      the format's name and version; the checksum of that line
 //! <path>/lock        locked while a process uses the folder
 //! <path>/index       the index as of the last clean stop
 //! <path>/segments/   segment-<number in hexadecimal>
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::faults::{Faults, Operation};
 use super::format::VERSION;
 use super::ledger::{Charge, Ledger, blocks};
 use super::segment::number_in;
@@ -55,7 +56,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another process uses it.
-    #[error("{path} is in use by another running instance: stop it, or give this one another [disk] path")]
+    #[error(
+        "{path} is in use by another running instance: stop it, take over from it with `serve --wait`, or give this one another [disk] path"
+    )]
     Locked {
         /// The configured path.
         path: PathBuf,
@@ -104,6 +107,7 @@ pub struct Folder {
     path: PathBuf,
     // Taken when the tier is closed.
     lock: Mutex<Option<File>>,
+    faults: Faults,
 }
 
 /// A segment file that was there at start.
@@ -116,21 +120,26 @@ pub struct FoundFile {
 
 impl Folder {
     /// Opens or creates the folder. Contents in an older format are removed.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, faults: Faults) -> Result<Self, OpenError> {
         create(path)?;
         let format = read_format(path)?;
-        if format.is_none() {
-            refuse_foreign(path)?;
+        if format == Format::Missing {
+            refuse_foreign(path, &STARTED)?;
         }
-        let folder = Self { path: path.to_owned(), lock: Mutex::new(Some(lock(path)?)) };
+        let folder = Self { path: path.to_owned(), lock: Mutex::new(Some(lock(path)?)), faults };
         match format {
-            Some(version) if version == VERSION => {}
-            Some(_) => {
+            Format::Version(version) if version == VERSION => {}
+            Format::Version(_) => {
                 tracing::warn!(path = %path.display(), "removing a disk cache in an older format");
                 folder.clear()?;
                 folder.write_format()?;
             }
-            None => folder.write_format()?,
+            // Segments and index say their own version.
+            Format::Damaged => {
+                tracing::warn!(path = %path.display(), "the format file of the disk cache is damaged: written anew");
+                folder.write_format()?;
+            }
+            Format::Missing => folder.write_format()?,
         }
         create(&folder.segments_path())?;
         Ok(folder)
@@ -153,17 +162,17 @@ impl Folder {
 
     /// Enters all files into the ledger, without opening any. What does not belong among the segments is removed,
     /// unless it is a folder.
-    pub fn files(&self, ledger: &Arc<Ledger>) -> Result<Vec<FoundFile>, OpenError> {
-        let path = self.segments_path();
-        let failed = |source| OpenError::Io { path: path.clone(), source };
+    pub fn files(&self, ledger: &Arc<Ledger>) -> io::Result<Vec<FoundFile>> {
+        self.faults.check(Operation::List)?;
         let mut files = Vec::new();
-        for file in fs::read_dir(&path).map_err(failed)? {
-            let file = file.map_err(failed)?;
+        for file in fs::read_dir(self.segments_path())? {
+            let file = file?;
             match number_in(Path::new(&file.file_name())) {
                 Some(number) => {
-                    let bytes = file.metadata().map_err(failed)?.len();
+                    let bytes = file.metadata()?.len();
                     files.push(FoundFile { number, charge: ledger.found(blocks(bytes)) });
                 }
+                None if file.file_type()?.is_dir() => {}
                 None => {
                     let removed = fs::remove_file(file.path()).is_ok();
                     tracing::warn!(path = %file.path().display(), removed, "not a segment of the disk cache");
@@ -181,6 +190,25 @@ impl Folder {
     /// Enters the index file, if there is one.
     pub fn snapshot_charge(&self, ledger: &Arc<Ledger>) -> Option<Charge> {
         Some(ledger.found(blocks(fs::metadata(self.snapshot_path()).ok()?.len())))
+    }
+
+    /// Makes the folder usable again when somebody has emptied it under us: format, lock and the folder of segments. What
+    /// was stored can be read until the end of this run.
+    pub fn mend(&self) -> Result<(), OpenError> {
+        if self.segments_path().is_dir() {
+            return Ok(());
+        }
+        self.faults
+            .check(Operation::Create)
+            .map_err(|source| OpenError::Create { path: self.path.clone(), source })?;
+        create(&self.path)?;
+        let mut held = self.lock.lock();
+        let is_ours = held.as_ref().is_some_and(|file| is_at(file, &self.path.join(LOCK)));
+        if !is_ours {
+            *held = Some(lock(&self.path)?);
+        }
+        self.write_format()?;
+        create(&self.segments_path())
     }
 
     /// Lets another process use the folder.
@@ -208,7 +236,8 @@ impl Folder {
         let (path, new) = (self.path.join(FORMAT), self.path.join("format.new"));
         let write = || {
             let mut file = File::create(&new)?;
-            writeln!(file, "{MAGIC}{VERSION}")?;
+            let line = format!("{MAGIC}{VERSION}");
+            writeln!(file, "{line}\nchecksum {:08x}", crc32fast::hash(line.as_bytes()))?;
             file.sync_all()?;
             fs::rename(&new, &path)
         };
@@ -227,36 +256,76 @@ fn create(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The version in the format file; `None` when there is no such file.
-fn read_format(path: &Path) -> Result<Option<u16>, OpenError> {
-    let text = match fs::read_to_string(path.join(FORMAT)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+/// Whether the open file is the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = || Some((file.metadata().ok()?.ino(), fs::metadata(path).ok()?.ino()));
+    same().is_some_and(|(ours, there)| ours == there)
+}
+
+/// What the format file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// There is none.
+    Missing,
+    /// A version up to ours.
+    Version(u16),
+    /// It was ours, and its checksum does not match.
+    Damaged,
+}
+
+fn read_format(path: &Path) -> Result<Format, OpenError> {
+    let text = match fs::read(path.join(FORMAT)) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Format::Missing),
         Err(source) => return Err(OpenError::Io { path: path.join(FORMAT), source }),
     };
-    let found: Option<u16> = text.strip_prefix(MAGIC).and_then(|rest| rest.trim().parse().ok());
-    match found {
-        Some(found) if found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found }),
-        Some(found) => Ok(Some(found)),
-        None => Err(OpenError::NotOurs {
+    let mut lines = text.lines();
+    let (line, checksum) = (lines.next().unwrap_or_default(), lines.next());
+    let is_intact =
+        checksum.is_none_or(|text| text == format!("checksum {:08x}", crc32fast::hash(line.as_bytes())));
+    let version: Option<u16> = line.strip_prefix(MAGIC).and_then(|rest| rest.trim().parse().ok());
+    match version {
+        Some(found) if is_intact && found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found }),
+        Some(found) if is_intact => Ok(Format::Version(found)),
+        _ if path.join(SEGMENTS).is_dir() && refuse_foreign(path, &OURS).is_ok() => Ok(Format::Damaged),
+        _ => Err(OpenError::NotOurs {
             path: path.to_owned(),
             found: "a file `format` of something else".into(),
         }),
     }
 }
 
-/// A folder without a format file must be empty, but for what a start that was interrupted left behind.
-fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+/// What a start that was interrupted may leave behind. A file system of our own brings lost+found along.
+const STARTED: [&str; 3] = [LOCK, "format.new", "lost+found"];
+/// All that there is in a folder of ours.
+const OURS: [&str; 6] = [LOCK, "format.new", "lost+found", FORMAT, INDEX, SEGMENTS];
+
+/// Refuses a folder with anything but `known` files.
+fn refuse_foreign(path: &Path, known: &[&str]) -> Result<(), OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
     for file in fs::read_dir(path).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        // A file system of our own brings lost+found along.
-        if !["lock", "format.new", "lost+found"].iter().any(|known| name == *known) {
+        if !known.iter().any(|known| name == *known) {
             let found = format!("`{}`", name.to_string_lossy());
             return Err(OpenError::NotOurs { path: path.to_owned(), found });
         }
     }
     Ok(())
+}
+
+/// Waits until no process uses the folder, if there is one. Whoever is first afterwards has it.
+pub fn wait_until_free(path: &Path) -> io::Result<()> {
+    let file = match File::open(path.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {
@@ -283,7 +352,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache");
         prepare(&path);
-        let message = match Folder::open(&path) {
+        let message = match Folder::open(&path, Faults::default()) {
             Ok(_) => "opened".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -311,6 +380,10 @@ mod tests {
             with_files(&[("format", "substratum disk cache, format 2\n")]),
             "format 2, this program knows up to 1",
         );
+        check(
+            with_files(&[("format", "substratum disk cache, format 2\nchecksum 00000000\n")]),
+            "is not a disk cache",
+        );
         check(|path| fs::write(path, "").unwrap(), "is not a folder");
     }
 
@@ -320,17 +393,17 @@ mod tests {
         fs::write(dir.path().join(FORMAT), "substratum disk cache, format 0\n").unwrap();
         fs::create_dir(dir.path().join(SEGMENTS)).unwrap();
         fs::write(dir.path().join(SEGMENTS).join("segment-0"), "old").unwrap();
-        let folder = Folder::open(dir.path()).unwrap();
+        let folder = Folder::open(dir.path(), Faults::default()).unwrap();
         assert_eq!(fs::read_dir(folder.segments_path()).unwrap().count(), 0);
-        assert_eq!(read_format(dir.path()).unwrap(), Some(VERSION));
+        assert_eq!(read_format(dir.path()).unwrap(), Format::Version(VERSION));
     }
 
     #[test]
     fn one_instance_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path()).unwrap();
-        assert!(matches!(Folder::open(dir.path()), Err(OpenError::Locked { .. })));
+        let folder = Folder::open(dir.path(), Faults::default()).unwrap();
+        assert!(matches!(Folder::open(dir.path(), Faults::default()), Err(OpenError::Locked { .. })));
         folder.unlock();
-        assert!(Folder::open(dir.path()).is_ok());
+        assert!(Folder::open(dir.path(), Faults::default()).is_ok());
     }
 }

@@ -1,7 +1,8 @@
 //! The books of the folder: how many bytes are on the disk and how many are promised.
 //!
 //! Invariant: `stored + reserved <= capacity` after every entry, however threads interleave. Only files that were
-//! already there at start may exceed it; then nothing is promised until enough of them are gone.
+//! already there at start may exceed it; then nothing is promised until enough of them are gone. The same holds for
+//! the limit, which is below the capacity while others fill the file system.
 //! Every byte is owned by a [`Charge`], which gives it back when dropped: a file's charge lives as long as the file
 //! is open, so that evicted files which readers still hold keep counting.
 
@@ -43,14 +44,22 @@ impl Books {
 pub struct Ledger {
     capacity: u64,
     headroom: u64,
-    books: Mutex<Books>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    books: Books,
+    // At most the capacity.
+    limit: u64,
 }
 
 impl Ledger {
     /// A ledger of `capacity` bytes, the last `headroom` of which only [`Purpose::Reclaim`] may use.
     pub fn new(capacity: u64, headroom: u64) -> Arc<Self> {
         debug_assert!(headroom <= capacity);
-        Arc::new(Self { capacity, headroom, books: Mutex::default() })
+        let state = State { books: Books::default(), limit: capacity };
+        Arc::new(Self { capacity, headroom, state: Mutex::new(state) })
     }
 
     /// The hard limit in bytes.
@@ -60,37 +69,54 @@ impl Ledger {
 
     /// The books as they are now.
     pub fn books(&self) -> Books {
-        *self.books.lock()
+        self.state.lock().books
+    }
+
+    /// What may be used now, at most the capacity.
+    pub fn limit(&self) -> u64 {
+        self.state.lock().limit
+    }
+
+    /// Lets at most `bytes` be used from now on, or the capacity if that is less. What is used already stays; as long
+    /// as it is more, nothing is promised.
+    pub fn set_limit(&self, bytes: u64) {
+        self.state.lock().limit = bytes.min(self.capacity);
+    }
+
+    /// Bytes used beyond the limit.
+    pub fn excess(&self) -> u64 {
+        let state = self.state.lock();
+        state.books.total().saturating_sub(state.limit)
     }
 
     /// Bytes that new objects could be promised now.
     pub fn free(&self) -> u64 {
-        (self.capacity - self.headroom).saturating_sub(self.books().total())
+        self.room(&self.state.lock(), Purpose::Admit)
     }
 
     /// Promises `bytes`, or `None` when they are not to be had now.
     pub fn reserve(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Option<Charge> {
-        let mut books = self.books.lock();
-        if bytes > self.room(*books, purpose) {
+        let mut state = self.state.lock();
+        if bytes > self.room(&state, purpose) {
             return None;
         }
-        books.reserved += bytes;
-        drop(books);
+        state.books.reserved += bytes;
+        drop(state);
         Some(Charge::new(self, Books { stored: 0, reserved: bytes }))
     }
 
     /// Enters a file of `bytes` that is there already; the only entry that may exceed the capacity.
     pub fn found(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.books.lock().stored += bytes;
+        self.state.lock().books.stored += bytes;
         Charge::new(self, Books { stored: bytes, reserved: 0 })
     }
 
-    fn room(&self, books: Books, purpose: Purpose) -> u64 {
+    fn room(&self, state: &State, purpose: Purpose) -> u64 {
         let limit = match purpose {
-            Purpose::Admit => self.capacity - self.headroom,
-            Purpose::Reclaim => self.capacity,
+            Purpose::Admit => state.limit.saturating_sub(self.headroom),
+            Purpose::Reclaim => state.limit,
         };
-        limit.saturating_sub(books.total())
+        limit.saturating_sub(state.books.total())
     }
 }
 
@@ -118,7 +144,7 @@ impl Charge {
         let bytes = bytes.min(part.reserved);
         part.reserved -= bytes;
         part.stored += bytes;
-        let mut books = self.ledger.books.lock();
+        let books = &mut self.ledger.state.lock().books;
         books.reserved -= bytes;
         books.stored += bytes;
     }
@@ -127,13 +153,13 @@ impl Charge {
     /// everything as it was when there is none.
     pub fn close_at(&self, bytes: u64) -> Result<(), NoRoom> {
         let mut part = self.part.lock();
-        let mut books = self.ledger.books.lock();
-        let without = Books { stored: books.stored - part.stored, reserved: books.reserved - part.reserved };
-        if bytes > part.total() && bytes - part.total() > self.ledger.room(*books, Purpose::Reclaim) {
+        let mut state = self.ledger.state.lock();
+        if bytes > part.total() && bytes - part.total() > self.ledger.room(&state, Purpose::Reclaim) {
             return Err(NoRoom);
         }
+        state.books.stored = state.books.stored - part.stored + bytes;
+        state.books.reserved -= part.reserved;
         *part = Books { stored: bytes, reserved: 0 };
-        *books = Books { stored: without.stored + bytes, reserved: without.reserved };
         Ok(())
     }
 }
@@ -141,7 +167,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         let part = *self.part.get_mut();
-        let mut books = self.ledger.books.lock();
+        let books = &mut self.ledger.state.lock().books;
         books.stored -= part.stored;
         books.reserved -= part.reserved;
     }
@@ -162,6 +188,7 @@ mod tests {
         Settle(usize, u64),
         Close(usize, u64),
         Drop(usize),
+        Limit(u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -171,6 +198,7 @@ mod tests {
             (any::<usize>(), 0..600u64).prop_map(|(i, n)| Step::Settle(i, n)),
             (any::<usize>(), 0..900u64).prop_map(|(i, n)| Step::Close(i, n)),
             any::<usize>().prop_map(Step::Drop),
+            (0..1500u64).prop_map(Step::Limit),
         ]
     }
 
@@ -179,11 +207,12 @@ mod tests {
         fn never_more_than_the_capacity(steps in proptest::collection::vec(step(), 0..200)) {
             let ledger = Ledger::new(1000, 100);
             let mut charges: Vec<Charge> = Vec::new();
+            let mut most = 1000;
             for step in steps {
                 let before = ledger.books();
                 match step {
                     Step::Reserve(bytes, purpose) => {
-                        let limit = if purpose == Purpose::Admit { 900 } else { 1000 };
+                        let limit = if purpose == Purpose::Admit { most.max(100) - 100 } else { most };
                         let charge = ledger.reserve(bytes, purpose);
                         prop_assert_eq!(charge.is_some(), before.total() + bytes <= limit);
                         charges.extend(charge);
@@ -195,7 +224,12 @@ mod tests {
                     Step::Close(i, bytes) if !charges.is_empty() => {
                         let charge = &charges[i % charges.len()];
                         let grown = before.total() - charge.books().total() + bytes;
-                        prop_assert_eq!(charge.close_at(bytes).is_ok(), bytes <= charge.books().total() || grown <= 1000);
+                        prop_assert_eq!(charge.close_at(bytes).is_ok(), bytes <= charge.books().total() || grown <= most);
+                    }
+                    Step::Limit(bytes) => {
+                        ledger.set_limit(bytes);
+                        most = bytes.min(1000);
+                        prop_assert_eq!(ledger.excess(), before.total().saturating_sub(most));
                     }
                     Step::Drop(i) if !charges.is_empty() => {
                         let i = i % charges.len();

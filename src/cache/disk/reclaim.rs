@@ -2,12 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::bell::Call;
 use super::blocks::{Read, Record};
 use super::entry::{Entry, Packed};
 use super::file::Patience;
-use super::folder::FoundFile;
 use super::frames::MAX_FRAME;
 use super::ledger::Purpose;
 use super::object::DiskObject;
@@ -22,10 +22,13 @@ use super::writer::{DiskWriter, write_whole};
 // Segments that are moved as a whole yield nothing: not more often in a row.
 const PROMOTIONS: usize = 16;
 
+// Between two looks at what others leave of the file system.
+const TICK: Duration = Duration::from_millis(500);
+
 /// Runs until the bell is stopped.
-pub fn run(shared: &Arc<Shared>, found: Vec<FoundFile>) {
-    recovery::load(shared, found);
-    while let Ok(call) = shared.segments.bell.wait() {
+pub fn run(shared: &Arc<Shared>) {
+    recovery::load(shared, recovery::list(shared));
+    while let Ok(call) = shared.segments.bell.wait(TICK) {
         pass(shared, call);
         shared.publish();
         shared.metrics.index_bytes.set(super::index_memory(shared) as i64);
@@ -34,6 +37,9 @@ pub fn run(shared: &Arc<Shared>, found: Vec<FoundFile>) {
 }
 
 fn pass(shared: &Arc<Shared>, call: Call) {
+    let ledger = &shared.segments.ledger;
+    shared.segments.space.measure(ledger, Instant::now());
+    let squeezed = ledger.excess() > 0;
     for segment in shared.segments.take_sealable() {
         // An unsealed segment is only slower to recover.
         let _ = shared.wrote(segment.seal());
@@ -43,7 +49,7 @@ fn pass(shared: &Arc<Shared>, call: Call) {
     }
     let mut promotions = PROMOTIONS;
     while shared.segments.is_short_of(call.wanted) == Shortage::Evict && !shared.segments.bell.is_stopped() {
-        let Some((queue, segment)) = shared.segments.victim() else { return };
+        let Some((queue, segment)) = shared.segments.victim() else { break };
         let objects = objects(shared, &segment);
         let size = segment.charge.books().total();
         let fates = match judge(queue, size, &objects) {
@@ -59,6 +65,14 @@ fn pass(shared: &Arc<Shared>, call: Call) {
         };
         reclaim(shared, queue, &segment, objects.iter().zip(fates));
     }
+    if squeezed {
+        if ledger.excess() > 0 {
+            // What is promised to open segments is too much as well. They are sealed, and go with the next pass.
+            shared.segments.shut();
+        }
+        shared.segments.space.made_room(Instant::now());
+    }
+    shared.segments.sweep_up();
 }
 
 /// Gives a segment another round with everything in it.
@@ -83,10 +97,14 @@ fn reclaim<'a>(
             Fate::Drop if queue == Queue::Probation => shared.ghost.lock().insert(entry.fingerprint),
             Fate::Drop => {}
         }
+        let evicted = match shared.segments.ledger.excess() {
+            0 => &shared.metrics.evicted.space,
+            _ => &shared.metrics.evicted.shrunk,
+        };
         // Still there unless it was copied.
         if shared.index.remove_at(entry.fingerprint, entry.place).is_some() {
             segment.lost();
-            shared.metrics.evicted.space.inc_by(entry.len);
+            evicted.inc_by(entry.len);
         }
     }
     if segment.live() > 0 {

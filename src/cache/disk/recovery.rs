@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::entry::Packed;
 use super::folder::FoundFile;
@@ -16,6 +17,39 @@ use super::segment::{OpenFile, Segment, SegmentOpenError, file_name};
 use super::segments::Shortage;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Enters the files found at start into the ledger; nothing is written before. Tries until it succeeds or the tier is
+/// stopped.
+pub fn list(shared: &Shared) -> Vec<FoundFile> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match shared.folder.files(&shared.segments.ledger) {
+            Ok(found) => {
+                shared
+                    .segments
+                    .start_from(found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1));
+                shared.segments.ledger.set_limit(u64::MAX);
+                shared.segments.space.measure(&shared.segments.ledger, Instant::now());
+                shared.listed.set();
+                return found;
+            }
+            Err(error) => {
+                tracing::error!(
+                    path = %shared.folder.segments_path().display(), %error, ?pause,
+                    "the disk cache cannot be listed: going on without it for a while"
+                );
+                shared.segments.context.health.unusable(&error);
+            }
+        }
+        if shared.segments.bell.pause(pause).is_err() {
+            return Vec::new();
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
 
 /// Takes in the files found at start. Returns early when the tier is stopped.
 pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
@@ -45,7 +79,7 @@ pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
 /// When the capacity was lowered: drops the oldest files, before anything new is written.
 fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     let ledger = &shared.segments.ledger;
-    if ledger.books().total() <= ledger.capacity() {
+    if ledger.excess() == 0 {
         return;
     }
     let enough = || shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped();

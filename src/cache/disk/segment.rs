@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::entry::{ENTRY, Entry, Packed};
-use super::file::{Faults, Filled, Medium, Patience, SegmentFile};
+use super::faults::{Faults, Operation};
+use super::file::{Filled, Medium, Patience, SegmentFile};
 use super::format::{
     Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, encode_footer, footer_len,
 };
 use super::frames::Frames;
+use super::health::ReadHealth;
 use super::ledger::{Charge, NoRoom, blocks};
 use super::record::Seal;
 use super::replacement::Queue;
@@ -41,6 +43,7 @@ pub struct Segment {
     /// Where reads take their buffers from.
     pub frames: Arc<Frames>,
     path: PathBuf,
+    faults: Faults,
     // Place in the queue; changes only under the lock of the segment table.
     order: AtomicU64,
     // Entries of the index that point here.
@@ -106,6 +109,8 @@ pub struct Context {
     pub frames: Arc<Frames>,
     /// What the folder lies on.
     pub medium: Medium,
+    /// How reading goes.
+    pub health: Arc<ReadHealth>,
     /// Test seam.
     pub faults: Faults,
 }
@@ -114,6 +119,7 @@ impl Segment {
     /// Creates the file of a new segment that may grow to what `charge` has reserved.
     pub fn create(context: &Context, header: SegmentHeader, slot: u32, charge: Charge) -> io::Result<Self> {
         let path = context.folder.join(file_name(header.number));
+        context.faults.check(Operation::Create)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         let limit = charge.books().reserved;
         let at = SEGMENT_HEADER as u64;
@@ -150,9 +156,10 @@ impl Segment {
             kind: header.kind,
             created_at: header.created_at,
             charge,
-            file: SegmentFile::new(file, context.medium, context.faults.clone()),
+            file: SegmentFile::new(file, context.medium, context.faults.clone(), Arc::clone(&context.health)),
             frames: Arc::clone(&context.frames),
             path,
+            faults: context.faults.clone(),
             order: AtomicU64::new(header.order),
             live: AtomicU32::new(0),
             tail: Mutex::new(tail),
@@ -263,6 +270,7 @@ impl Segment {
 
     /// Removes the file; who has it open keeps it.
     pub fn unlink(&self) -> io::Result<()> {
+        self.faults.check(Operation::Remove)?;
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -324,8 +332,10 @@ impl OpenFile {
     /// Opens the file of a number and reads its header.
     pub fn open(context: &Context, number: u64) -> Result<Self, SegmentOpenError> {
         let path = context.folder.join(file_name(number));
+        context.faults.check(Operation::Open)?;
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mut header = [0; SEGMENT_HEADER];
+        context.faults.check(Operation::Read)?;
         if rustix::io::pread(&file, &mut header, 0).map_err(io::Error::from)? != SEGMENT_HEADER {
             return Err(SegmentError::Damaged.into());
         }

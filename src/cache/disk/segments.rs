@@ -3,9 +3,9 @@
 //! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -15,9 +15,11 @@ use super::entry::{MAX_SLOTS, Place};
 use super::extent::Extent;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Charge, Ledger, Purpose, blocks};
+use super::queues::Queues;
 use super::record::Seal;
-use super::replacement::{self, Holding, Queue};
-use super::segment::{Context, Left, OpenFile, Ready, Segment, file_name};
+use super::replacement::{self, Queue};
+use super::segment::{Context, OpenFile, Ready, Segment, file_name};
+use super::space::Space;
 
 /// See the module.
 pub struct Segments {
@@ -27,32 +29,13 @@ pub struct Segments {
     pub bell: Bell,
     /// What the segments share.
     pub context: Context,
+    /// What others leave of the file system.
+    pub space: Space,
     segment_size: u64,
     // Admission stays ahead of demand by this many free bytes.
     low_water: u64,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
-}
-
-struct Queues {
-    probation: Line,
-    main: Line,
-    free_slots: Vec<u32>,
-    // Numbers and orders come from one counter, so that neither is ever used twice.
-    next_number: u64,
-    sealable: Vec<Arc<Segment>>,
-    // Removed from the folder, but still held open by readers.
-    doomed: Vec<(Weak<Segment>, u64)>,
-    // Of files that could be neither used nor removed: they keep counting.
-    set_aside: Vec<Charge>,
-    stuck: Vec<Arc<Segment>>,
-}
-
-#[derive(Default)]
-struct Line {
-    // Oldest first; the append point, if any, is in here too.
-    segments: VecDeque<Arc<Segment>>,
-    append: Option<Arc<Segment>>,
 }
 
 /// Why there is no extent.
@@ -67,22 +50,14 @@ pub enum NoExtent {
 }
 
 impl Segments {
-    /// No segments yet; the first one gets `next_number`.
-    pub fn new(ledger: Arc<Ledger>, context: Context, sizes: Sizes, next_number: u64) -> Arc<Self> {
-        let queues = Queues {
-            probation: Line::default(),
-            main: Line::default(),
-            free_slots: Vec::new(),
-            next_number,
-            sealable: Vec::new(),
-            doomed: Vec::new(),
-            set_aside: Vec::new(),
-            stuck: Vec::new(),
-        };
+    /// No segments yet.
+    pub fn new(ledger: Arc<Ledger>, context: Context, space: Space, sizes: Sizes) -> Arc<Self> {
+        let queues = Queues { next_number: 1, ..Queues::default() };
         Arc::new(Self {
             ledger,
             bell: Bell::default(),
             context,
+            space,
             segment_size: sizes.segment,
             low_water: sizes.low_water,
             queues: Mutex::new(queues),
@@ -147,12 +122,18 @@ impl Segments {
         }
     }
 
+    /// The first number to give away.
+    pub fn start_from(&self, number: u64) {
+        let mut queues = self.queues.lock();
+        queues.next_number = queues.next_number.max(number);
+    }
+
     /// Whether admission needs more room than there is, to have `wanted` bytes besides the usual.
     ///
     /// Evicted segments that readers hold open still count as used. They do not stop further eviction until they
     /// amount to a quarter of the capacity: slow readers shall neither block writing nor empty the cache.
     pub fn is_short_of(&self, wanted: u64) -> Shortage {
-        let capacity = self.ledger.capacity();
+        let capacity = self.ledger.limit();
         let wanted = wanted.min(capacity / 2);
         if self.ledger.free() >= self.low_water + wanted { Shortage::None } else { self.held_back(capacity) }
     }
@@ -161,7 +142,7 @@ impl Segments {
     pub fn victim(&self) -> Option<(Queue, Arc<Segment>)> {
         let queues = self.queues.lock();
         let queue =
-            replacement::victim(queues.probation.holding(), queues.main.holding(), self.ledger.capacity())?;
+            replacement::victim(queues.probation.holding(), queues.main.holding(), self.ledger.limit())?;
         let segment = queues.line(queue).segments.iter().find(|segment| segment.is_sealed())?;
         Some((queue, Arc::clone(segment)))
     }
@@ -178,7 +159,7 @@ impl Segments {
         let mut queues = self.queues.lock();
         queues.take(segment);
         queues.free_slots.push(segment.slot);
-        queues.doomed.push((Arc::downgrade(segment), segment.charge.books().total()));
+        queues.doomed.push(Arc::clone(segment));
         if let Some(slot) = self.slots.write().get_mut(segment.slot as usize) {
             *slot = None;
         }
@@ -187,6 +168,23 @@ impl Segments {
             tracing::warn!(segment = file_name(segment.number), %error, "cannot remove a segment of the disk cache");
             self.queues.lock().stuck.push(Arc::clone(segment));
         }
+    }
+
+    /// Tries again to remove what could not be removed, and closes what nobody reads any more.
+    pub fn sweep_up(&self) {
+        let mut stuck = std::mem::take(&mut self.queues.lock().stuck);
+        stuck.retain(|segment| segment.unlink().is_err());
+        let mut queues = self.queues.lock();
+        queues.stuck.append(&mut stuck);
+        let Queues { doomed, stuck, .. } = &mut *queues;
+        let is_stuck = |segment: &Arc<Segment>| stuck.iter().any(|other| Arc::ptr_eq(other, segment));
+        let (held, unused): (Vec<_>, Vec<_>) = std::mem::take(doomed)
+            .into_iter()
+            .partition(|segment| Arc::strong_count(segment) > 1 || is_stuck(segment));
+        *doomed = held;
+        drop(queues);
+        // Freeing files may take long: not under the lock.
+        drop(unused);
     }
 
     /// Moves a segment with everything in it to the end of the main queue.
@@ -199,15 +197,11 @@ impl Segments {
         Ok(())
     }
 
-    /// A closed segment lost its last writer, who left nothing or a record.
-    pub fn released(&self, segment: &Arc<Segment>, left: Left) {
-        match (segment.kind, left) {
-            (Kind::Single, Left::Nothing) => self.remove(segment),
-            _ => {
-                self.queues.lock().sealable.push(Arc::clone(segment));
-                self.bell.ring(0);
-            }
-        }
+    /// A closed segment lost its last writer.
+    pub fn released(&self, segment: &Arc<Segment>) {
+        // Also an abandoned one, which is removed as soon as it is sealed: whoever drops a writer does not wait for that.
+        self.queues.lock().sealable.push(Arc::clone(segment));
+        self.bell.ring(0);
     }
 
     /// Segments that wait for [`Segment::seal`].
@@ -219,8 +213,10 @@ impl Segments {
     pub fn shut(&self) -> Vec<Arc<Segment>> {
         let queues = &mut *self.queues.lock();
         for line in [&mut queues.probation, &mut queues.main] {
-            if let Some(segment) = line.append.take() {
-                segment.shut();
+            if let Some(segment) = line.append.take()
+                && segment.shut() == Ready::Sealable
+            {
+                queues.sealable.push(segment);
             }
         }
         let all = queues.probation.segments.iter().chain(&queues.main.segments);
@@ -286,6 +282,7 @@ impl Segments {
         size: u64,
         purpose: Purpose,
     ) -> Result<Arc<Segment>, NoExtent> {
+        self.space.measure(&self.ledger, Instant::now());
         let charge = self.ledger.reserve(size, purpose).ok_or(NoExtent::NoSpace)?;
         let slot = self.free_slot(queues).ok_or(NoExtent::NoSpace)?;
         let number = queues.take_number();
@@ -331,9 +328,9 @@ impl Segments {
     }
 
     fn held_back(&self, capacity: u64) -> Shortage {
-        let mut queues = self.queues.lock();
-        queues.doomed.retain(|(segment, _)| segment.strong_count() > 0);
-        let doomed: u64 = queues.doomed.iter().map(|(_, bytes)| bytes).sum();
+        self.sweep_up();
+        let doomed: u64 =
+            self.queues.lock().doomed.iter().map(|segment| segment.charge.books().total()).sum();
         if doomed > capacity / 4 { Shortage::HeldByReaders } else { Shortage::Evict }
     }
 }
@@ -356,42 +353,4 @@ pub enum Shortage {
     Evict,
     /// Enough has gone already and will be free when its readers are done.
     HeldByReaders,
-}
-
-impl Queues {
-    fn line(&self, queue: Queue) -> &Line {
-        match queue {
-            Queue::Probation => &self.probation,
-            Queue::Main => &self.main,
-        }
-    }
-
-    fn line_mut(&mut self, queue: Queue) -> &mut Line {
-        match queue {
-            Queue::Probation => &mut self.probation,
-            Queue::Main => &mut self.main,
-        }
-    }
-
-    fn take(&mut self, segment: &Arc<Segment>) {
-        for line in [&mut self.probation, &mut self.main] {
-            if let Some(at) = line.segments.iter().position(|other| Arc::ptr_eq(other, segment)) {
-                line.segments.remove(at);
-            }
-        }
-    }
-
-    fn take_number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number - 1
-    }
-}
-
-impl Line {
-    fn holding(&self) -> Holding {
-        self.segments.iter().fold(Holding::default(), |sum, segment| Holding {
-            bytes: sum.bytes + segment.charge.books().total(),
-            sealed: sum.sealed + usize::from(segment.is_sealed()),
-        })
-    }
 }

@@ -3,22 +3,23 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::NotAdmitted;
-use super::entry::Place;
+use super::entry::{Entry, Place};
 use super::extent::Extent;
 use super::folder::Folder;
 use super::ghost::Ghost;
-use super::health::{Change, Health};
+use super::health::{Change, Condition, Health};
 use super::index::{Index, Put};
+use super::latch::Latch;
 use super::object::DiskObject;
-use super::queue::WriteQueue;
+use super::queue::{Job, WriteQueue};
 use super::record::RecordHeader;
 use super::replacement::Queue;
 use super::segments::Segments;
+use super::usage::{NotAdmitted, RemoveReason};
 use super::writer::{blot, entry_of};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
@@ -34,6 +35,8 @@ pub struct Shared {
     /// Longest object that is stored, in bytes.
     pub max_object: u64,
     pub health: Mutex<Health>,
+    /// The files of the last run are in the ledger.
+    pub listed: Latch,
     // Everything of the last run can be found.
     pub loaded: AtomicBool,
     // Nothing is written any more.
@@ -43,6 +46,9 @@ pub struct Shared {
 impl Shared {
     /// The object of a name, if the index has one; counts as a use.
     pub fn find(&self, name: &ObjectName) -> Option<DiskObject> {
+        if !self.segments.context.health.may_try() {
+            return None;
+        }
         self.index.hit(name.hash64(), |entry| {
             let segment = self.segments.get(entry.place.slot)?;
             Some(DiskObject::new(segment, *name, entry))
@@ -70,13 +76,29 @@ impl Shared {
         if self.is_closed() {
             return Err(NotAdmitted::Closed);
         }
+        self.accept(len)
+    }
+
+    /// The same for what was admitted before the tier was closed.
+    pub fn accept(&self, len: u64) -> Result<(), NotAdmitted> {
         if len > self.max_object {
             return Err(NotAdmitted::TooLarge);
         }
-        if !self.health.lock().may_write(Instant::now()) {
+        if !self.health.lock().may_try(Instant::now()) || !self.segments.context.health.may_try() {
             return Err(NotAdmitted::Paused);
         }
         Ok(())
+    }
+
+    /// What the tier can do, and when what it cannot do is tried again.
+    pub fn condition(&self) -> (Condition, Option<Duration>) {
+        if let Some(wait) = self.segments.context.health.trouble() {
+            return (Condition::MemoryOnly, Some(wait));
+        }
+        match self.health.lock().trouble(Instant::now()) {
+            Some(wait) => (Condition::ReadOnly, Some(wait)),
+            None => (Condition::Working, None),
+        }
     }
 
     /// The queue a new object enters.
@@ -114,6 +136,23 @@ impl Shared {
         }
     }
 
+    /// An entry is out of the index: counts it, and makes it unfindable for later runs.
+    pub fn removed(&self, entry: Entry, why: RemoveReason) {
+        match why {
+            RemoveReason::Corrupt => {
+                self.metrics.corrupt_records.inc();
+                self.metrics.evicted.corrupt.inc_by(entry.len);
+            }
+            RemoveReason::Unreadable => self.metrics.evicted.unreadable.inc_by(entry.len),
+            RemoveReason::Purged => self.metrics.evicted.purged.inc_by(entry.len),
+        }
+        if let Some(segment) = self.segments.get(entry.place.slot) {
+            segment.lost();
+            // When the queue is full it may come back with the next run; it is checked again then.
+            let _ = self.queue.push(Job::Blot(segment, entry.place.offset));
+        }
+    }
+
     /// Takes note of how a write went.
     pub fn wrote(&self, result: io::Result<()>) -> io::Result<()> {
         let change = match &result {
@@ -123,6 +162,11 @@ impl Shared {
                 self.health.lock().failed(Instant::now())
             }
         };
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            && let Err(error) = self.folder.mend()
+        {
+            tracing::warn!(%error, "the folder of the disk cache is gone and cannot be made again");
+        }
         match (change, &result) {
             (Change::Paused(pause), Err(error)) => tracing::error!(
                 path = %self.folder.path().display(), %error, ?pause,
@@ -167,7 +211,12 @@ impl Shared {
         let (segments, oldest) = self.segments.census();
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.metrics.objects.set(gauge(self.index.len() as u64));
+        let (condition, _) = self.condition();
+        for (state, metric) in Condition::ALL.into_iter().zip(&self.metrics.condition) {
+            metric.set(i64::from(state == condition));
+        }
         self.metrics.stored_bytes.set(gauge(books.stored));
+        self.metrics.limit_bytes.set(gauge(self.segments.ledger.limit()));
         self.metrics.reserved_bytes.set(gauge(books.reserved));
         self.metrics.segments.set(gauge(segments as u64));
         self.metrics.oldest_segment.set(oldest.map_or(0, i64::from));

@@ -1,14 +1,22 @@
 //! The disk tier as its callers see it: stored, read, replaced, killed, damaged.
 
+mod crash;
+mod faulty;
+mod flips;
+mod model;
+mod scrubbing;
+mod trouble;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use faulty::Faulty;
 use tempfile::TempDir;
 
-use super::file::Faults;
+use super::faults::Operation;
 use super::*;
 use crate::digest::Algorithm;
 use crate::metrics::Metrics;
@@ -21,7 +29,7 @@ struct Place {
     _dir: TempDir,
     config: config::Disk,
     metrics: DiskMetrics,
-    faults: Faults,
+    disk: Arc<Faulty>,
 }
 
 impl Place {
@@ -30,16 +38,18 @@ impl Place {
         let config = config::Disk {
             path: dir.path().join("cache"),
             capacity: ByteSize(capacity),
+            free_reserve: ByteSize(0),
             segment: ByteSize(segment),
             max_object: ByteSize(capacity),
+            scrub_rate: ByteSize(0),
             io_threads: 1,
         };
-        Self { _dir: dir, config, metrics: Metrics::new().unwrap().disk, faults: Faults::default() }
+        Self { _dir: dir, config, metrics: Metrics::new().unwrap().disk, disk: Faulty::new() }
     }
 
     /// Opens it and waits until everything is loaded.
     fn open(&self) -> Disk {
-        let disk = Disk::open_with(&self.config, self.metrics.clone(), self.faults.clone()).unwrap();
+        let disk = Disk::open_with(&self.config, self.metrics.clone(), self.disk.faults()).unwrap();
         disk.settle();
         assert_eq!(disk.usage().index, IndexState::Loaded);
         disk
@@ -212,6 +222,7 @@ fn an_abandoned_writer_leaves_nothing_behind() {
         let writer = disk.reserve(object.name, len).unwrap();
         assert!(matches!(writer.commit(), Err(DiskError::Incomplete { written: 0, .. })));
     }
+    disk.settle();
     assert_eq!(disk.usage(), before);
 }
 
@@ -589,33 +600,6 @@ fn a_changed_segment_size_keeps_what_is_stored() {
     more.iter().for_each(|object| disk.put(object));
     objects.extend(more);
     assert_eq!(found(&disk, &objects), objects.len());
-}
-
-#[test]
-fn a_full_disk_stops_writing_but_not_reading() {
-    let place = Place::new(16 * MIB, MIB);
-    let disk = place.open();
-    let objects = Object::many(10, 1000);
-    objects.iter().for_each(|object| disk.put(object));
-    place.faults.disk_full.store(true, Ordering::Relaxed);
-    let refused: Vec<_> = (100..110)
-        .filter_map(|seed| {
-            let object = Object::new(seed, 1000);
-            let result = disk.store(object.name, object.chunks());
-            disk.flush();
-            assert!(!disk.contains(&object.name));
-            result.err()
-        })
-        .collect();
-    assert_eq!(refused, [NotAdmitted::Paused; 7]);
-    assert_eq!(place.metrics.write_errors.get(), 3);
-    assert_eq!(found(&disk, &objects), 10);
-    drop(disk);
-    place.faults.disk_full.store(false, Ordering::Relaxed);
-    let disk = place.open();
-    assert_eq!(found(&disk, &objects), 10);
-    disk.put(&Object::new(100, 1000));
-    assert!(disk.contains(&Object::new(100, 1000).name));
 }
 
 #[test]

@@ -52,10 +52,16 @@ impl Binary {
 
     /// Starts `substratum serve` and leaves it to the caller what becomes of it.
     pub fn spawn(config: &str) -> Self {
+        Self::spawn_with(&["serve"], config)
+    }
+
+    /// The same with other arguments.
+    pub fn spawn_with(arguments: &[&str], config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("substratum.toml");
         std::fs::write(&file, config).expect("a configuration file");
-        let mut child = command(&["serve", "--config"])
+        let mut child = command(arguments)
+            .arg("--config")
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

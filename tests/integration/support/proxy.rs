@@ -2,9 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use substratum::app::App;
+use substratum::cache::disk::faults::{Faults, Interference};
 use substratum::config::{
     ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, Scheme, ServerUrl, TargetShape,
 };
@@ -21,6 +23,7 @@ use super::{LOOK_AGAIN, PATIENCE};
 pub struct Setup {
     /// The configuration so far.
     pub config: Config,
+    faults: Faults,
     folder: Option<TempDir>,
 }
 
@@ -73,7 +76,7 @@ pub fn lone(name: &str) -> Setup {
     config.upstream.first_byte_timeout = Duration::from_secs(10);
     config.upstream.head_deadline = Duration::from_secs(20);
     config.upstream.stall_timeout = Duration::from_secs(10);
-    Setup { config, folder: None }
+    Setup { config, faults: Faults::default(), folder: None }
 }
 
 fn server(address: SocketAddr) -> ServerUrl {
@@ -92,6 +95,11 @@ impl Setup {
     /// With a disk tier in `folder`, which stays.
     pub fn disk_at(self, folder: &Path, capacity: ByteSize) -> Self {
         self.with(|config| config.disk = Some(Disk::new(folder.to_owned(), capacity)))
+    }
+
+    /// With a disk that behaves as `disk` says.
+    pub fn on(self, disk: Arc<dyn Interference>) -> Self {
+        Self { faults: Faults::of(disk), ..self }
     }
 
     /// Without a memory tier.
@@ -131,8 +139,9 @@ pub struct Proxy {
 impl Proxy {
     /// Starts the application.
     pub async fn start(setup: Setup) -> Self {
-        let Setup { config, folder } = setup;
-        let started = tokio::task::spawn_blocking(move || App::start(config)).await.expect("no panic");
+        let Setup { config, faults, folder } = setup;
+        let started =
+            tokio::task::spawn_blocking(move || App::start_on(config, faults)).await.expect("no panic");
         let app = started.unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         Self { address: app.proxy_addr(), app: Some(app), _folder: folder }
     }

@@ -54,7 +54,7 @@ const MODULES: [(&str, &[&str]); 21] = [
         ],
     ),
     // The demo brings strata and clients of its own, and reads what the tier counted.
-    ("cli", &["app", "config", "digest", "document", "outcome", "response", "upstream"]),
+    ("cli", &["app", "cache", "config", "digest", "document", "outcome", "response", "upstream"]),
     ("lib", &[]),
 ];
 

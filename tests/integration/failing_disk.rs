@@ -1,0 +1,120 @@
+//! A disk that fails or is slow: clients get the right bytes all the same, and those of others do not wait for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use substratum::cache::disk::faults::{Interference, Operation, Verdict};
+use substratum::config::{ByteSize, Memory};
+
+use crate::support::metric::metric;
+use crate::support::object::Object;
+use crate::support::origin::Origin;
+use crate::support::proxy::{Proxy, site};
+
+/// How the disk is at the moment.
+#[derive(Default)]
+struct Moody {
+    mood: AtomicU8,
+    slow_operations: AtomicUsize,
+}
+
+const WELL: u8 = 0;
+const BROKEN: u8 = 1;
+const SLOW: u8 = 2;
+
+/// What each operation of a slow disk takes.
+const SLOWNESS: Duration = Duration::from_millis(100);
+
+impl Moody {
+    fn turn(&self, mood: u8) {
+        self.mood.store(mood, Ordering::Relaxed);
+    }
+}
+
+impl Interference for Moody {
+    fn judge(&self, operation: Operation) -> Verdict {
+        match (self.mood.load(Ordering::Relaxed), operation) {
+            (BROKEN, _) => Verdict::Fail(Errno::IO),
+            // Nothing is in the page cache.
+            (SLOW, Operation::ReadCached) => Verdict::Fail(Errno::AGAIN),
+            (SLOW, _) => {
+                self.slow_operations.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(SLOWNESS);
+                Verdict::Go
+            }
+            _ => Verdict::Go,
+        }
+    }
+}
+
+fn objects(count: u64, len: usize) -> Vec<Object> {
+    (0..count).map(|seed| Object::generate(seed, len)).collect()
+}
+
+#[tokio::test]
+async fn a_disk_that_breaks_is_replaced_by_upstream() {
+    let objects = objects(40, 20_000);
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
+    let disk = Arc::new(Moody::default());
+    let proxy = Proxy::start(site(&[&stratum]).no_memory().disk(ByteSize::mib(64)).on(disk.clone())).await;
+    let mut client = proxy.client();
+    for object in &objects {
+        assert!(client.ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+    }
+    proxy.flush();
+    disk.turn(BROKEN);
+    for object in &objects {
+        let answer = client.ask(stratum.url(&object.path())).await.unwrap();
+        assert!(answer.status() == 200 && answer.body == object.bytes);
+    }
+    proxy.until(metric("substratum_disk_read_errors_total").at_least(3)).await;
+    let metrics = proxy.metrics();
+    assert!(metrics.contains("substratum_disk_condition{state=\"memory_only\"} 1"), "{metrics}");
+    disk.turn(WELL);
+    stratum.forget();
+    // Tried again after a pause, and then what was not lost is served from it.
+    let last = objects.last().unwrap();
+    let hit = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let before = stratum.requests();
+            assert!(client.ask(stratum.url(&last.path())).await.unwrap().body == last.bytes);
+            if stratum.requests() == before {
+                return;
+            }
+        }
+    });
+    hit.await.expect("the disk is tried again");
+}
+
+#[tokio::test]
+async fn a_slow_disk_leaves_hits_in_memory_alone() {
+    let (hot, cold) = (Object::generate(1_000, 4_000), objects(60, 300_000));
+    let stratum = cold.iter().chain([&hot]).fold(Origin::new(), Origin::object).run();
+    let disk = Arc::new(Moody::default());
+    let setup = site(&[&stratum]).disk(ByteSize::mib(64)).on(disk.clone()).with(|config| {
+        // Large objects are on disk only.
+        config.memory = Memory { max_object: ByteSize::kib(100), ..Memory::with_capacity(ByteSize::mib(16)) };
+    });
+    let proxy = Proxy::start(setup).await;
+    let mut client = proxy.client();
+    for object in cold[..30].iter().chain([&hot]) {
+        assert!(client.ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+    }
+    proxy.flush();
+    disk.turn(SLOW);
+    let crowd: Vec<_> = cold.iter().map(|object| proxy.get_n(1, stratum.url(&object.path()))).collect();
+    let mut times = Vec::new();
+    while times.len() < 300 || disk.slow_operations.load(Ordering::Relaxed) < 20 {
+        let start = Instant::now();
+        assert!(client.ask(stratum.url(&hot.path())).await.unwrap().body == hot.bytes);
+        times.push(start.elapsed());
+    }
+    times.sort();
+    // No more than one in a hundred may have met a scheduler that was busy elsewhere.
+    assert!(times[times.len() * 99 / 100] < SLOWNESS / 2, "{:?}", times.last());
+    for (answers, object) in crowd.into_iter().zip(&cold) {
+        assert!(answers.all().await.into_iter().all(|answer| answer.unwrap().body == object.bytes));
+    }
+}
