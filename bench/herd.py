@@ -20,14 +20,18 @@ MIRRORS = 2
 TRIES = 4
 LONGEST = 90
 BUFFER = 256 << 10
+# One in so many compares what it gets, the others count: the generator must not be what takes the time.
+COMPARING = 50
+SCRAP = bytearray(1 << 20)
 SERVERS = ["substratum", "squid", "squid-peers", "nginx", "varnish"]
 
 
 class Member:
     """One client of the herd."""
 
-    def __init__(self, herd, address):
+    def __init__(self, herd, address, number):
         self.herd, self.address = herd, address
+        self.compares = number % COMPARING == 0
         self.tries, self.host, self.done, self.words = 0, 0, None, []
         self.connect()
 
@@ -45,6 +49,8 @@ class Member:
     def read(self):
         """Takes what has come; the whole object ends in `done`."""
         try:
+            if self.left is not None and not self.compares:
+                return self.count(self.socket.recv_into(SCRAP, len(SCRAP), socket.MSG_TRUNC))
             data = self.socket.recv(BUFFER)
         except BlockingIOError:
             return
@@ -77,6 +83,17 @@ class Member:
             self.done = time.monotonic()
             self.leave()
 
+    def count(self, came):
+        """Bytes that the kernel threw away for us (tcp(7))."""
+        self.at += came
+        if not came:
+            self.again("cut")
+        elif self.at > len(self.herd.expected):
+            self.again("wrong bytes")
+        elif self.at == len(self.herd.expected):
+            self.done = time.monotonic()
+            self.leave()
+
     def again(self, word):
         self.words.append(word)
         self.leave()
@@ -97,7 +114,7 @@ class Herd:
     def __init__(self, number, address, hosts, path, expected):
         self.hosts, self.path, self.expected = hosts, path, expected
         self.selector, self.given_up = selectors.DefaultSelector(), 0
-        self.members = [Member(self, address) for _ in range(number)]
+        self.members = [Member(self, address, n) for n in range(number)]
 
     def run(self):
         """Seconds until each had the object."""

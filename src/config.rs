@@ -267,6 +267,8 @@ pub struct Upstream {
     pub hedge_percent: usize,
     /// `absent_for`: how long a mirror that said 404 about an object is asked for it behind the others.
     pub absent_for: Duration,
+    /// `max_body`: bytes of one answer's body, announced or not.
+    pub max_body: ByteSize,
     /// `redirects`: redirects of one request for an object that are followed; 0: none is.
     pub redirects: usize,
     /// `max_connections`: connections to one upstream, for each worker.

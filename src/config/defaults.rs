@@ -135,6 +135,7 @@ impl Default for Upstream {
             min_rate: ByteSize::kib(1),
             hedge_percent: 5,
             absent_for: Duration::from_secs(5),
+            max_body: ByteSize::gib(64),
             redirects: 0,
             max_connections: 256,
             max_waiting: 1024,

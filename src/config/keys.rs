@@ -333,6 +333,8 @@ table! { Once upstream: "time and connections given to mirrors and parents"
          is slower than it usually is";
     ABSENT_FOR "absent_for", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""5 s""#),
         "how long a server that does not have an object is asked for it behind the others";
+    MAX_BODY "max_body", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1 << 20)), Absent::Value(r#""64 GiB""#),
+        "a longer answer is broken off, whether it says so beforehand or never ends";
     REDIRECTS "redirects", Accepts::Count(0, 10), Absent::Value("0"),
         "redirects of one request for an object that are followed, each to a server that `hosts` and `internal_hosts` \
          allow; with 0 a server that redirects counts as failing";

@@ -161,6 +161,7 @@ fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MIN_RATE, quoted(exact_size(upstream.min_rate)))?;
     p.key(&key::HEDGE_PERCENT, upstream.hedge_percent)?;
     p.key(&key::ABSENT_FOR, quoted(exact_duration(upstream.absent_for)))?;
+    p.key(&key::MAX_BODY, quoted(exact_size(upstream.max_body)))?;
     p.key(&key::REDIRECTS, upstream.redirects)?;
     p.key(&key::MAX_CONNECTIONS, upstream.max_connections)?;
     p.key(&key::MAX_WAITING, upstream.max_waiting)?;

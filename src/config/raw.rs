@@ -184,6 +184,7 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         min_rate: section.size(&key::MIN_RATE).unwrap_or(default.min_rate),
         hedge_percent: section.count(&key::HEDGE_PERCENT).unwrap_or(default.hedge_percent),
         absent_for: section.duration(&key::ABSENT_FOR).unwrap_or(default.absent_for),
+        max_body: section.size(&key::MAX_BODY).unwrap_or(default.max_body),
         redirects: section.count(&key::REDIRECTS).unwrap_or(default.redirects),
         max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
         max_waiting: section.count(&key::MAX_WAITING).unwrap_or(default.max_waiting),

@@ -32,6 +32,8 @@ pub struct UpstreamBody {
     upstream: Arc<Upstream>,
     content_length: Option<u64>,
     received: u64,
+    /// More than this is never taken.
+    max: u64,
     /// Came before anybody asked; see [`UpstreamBody::read_ahead`].
     ahead: VecDeque<Bytes>,
     patience: Patience,
@@ -51,6 +53,7 @@ impl UpstreamBody {
             upstream,
             content_length,
             received: 0,
+            max: limits.max_body.bytes(),
             ahead: VecDeque::new(),
             patience: Patience::new(limits.stall_timeout, limits.min_rate.bytes()),
         };
@@ -177,6 +180,12 @@ impl UpstreamBody {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                 this.received += length;
+                if this.received > this.max {
+                    this.lease = None;
+                    return Poll::Ready(Some(Err(Failure::protocol(
+                        "its body is longer than upstream.max_body",
+                    ))));
+                }
                 this.upstream.counters.received.inc_by(length);
                 if this.incoming.is_end_stream() {
                     this.finish();

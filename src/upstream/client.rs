@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
 use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::{Lease, Pools};
 use super::{Candidate, Failure, Form, Upstream, UpstreamBody, Upstreams, redirect};
+use crate::config::ByteSize;
 use crate::metrics::UpstreamMetrics;
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
@@ -143,7 +145,7 @@ impl Client {
             Err(_) => return Err(Broken { failure: Failure::FirstByteTimeout, lease }),
         };
         self.upstreams.metrics().first_byte.observe(sent.elapsed().as_secs_f64());
-        if let Err(failure) = check_framing(&answer) {
+        if let Err(failure) = check_framing(&answer).and_then(|()| check_length(&answer, limits.max_body)) {
             return Err(Broken { failure, lease });
         }
         let upstream = Arc::clone(&candidate.upstream);
@@ -214,6 +216,16 @@ fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Byt
     *composed.uri_mut() = uri;
     *composed.headers_mut() = headers;
     Ok(composed)
+}
+
+/// Refuses what would be broken off anyway.
+fn check_length<B: Body>(answer: &Response<B>, max: ByteSize) -> Result<(), Failure> {
+    match answer.body().size_hint().exact() {
+        Some(length) if length > max.bytes() => {
+            Err(Failure::protocol("its body is longer than upstream.max_body"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses answers whose end another reader could see elsewhere (RFC 9112 §6.3), and codings nobody asked

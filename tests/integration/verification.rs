@@ -44,7 +44,7 @@ fn faults() -> Vec<(Fault, &'static str)> {
         (Fault::BadChunk(20_000), "protocol"),
         (Fault::HugeHead(1 << 20), "protocol"),
         (Fault::StallInHead, "first_byte_timeout"),
-        (Fault::InterimFlood, "first_byte_timeout"),
+        (Fault::InterimFlood, "protocol"),
         (Fault::Status(404), "not_found"),
         (Fault::Status(429), "http_4xx"),
         (Fault::Status(500), "http_5xx"),

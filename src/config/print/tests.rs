@@ -189,7 +189,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         0.0..=1.0,
         (select(&ParentsChoice::ALL[..]), any::<bool>()),
         vec(file(), 0..3),
-        (size(1 << 30), 0usize..=100, wait(3_600_000), 0usize..=10, 0usize..=65_535),
+        (size(1 << 30), 0usize..=100, wait(3_600_000), 0usize..=10, 0usize..=65_535, size(1 << 40)),
     )
         .prop_map(
             |(
@@ -200,7 +200,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 idle,
                 (parents_choice, direct),
                 ca_files,
-                (min_rate, hedge_percent, absent_for, redirects, max_waiting),
+                (min_rate, hedge_percent, absent_for, redirects, max_waiting, max_body),
             )| Upstream {
                 connect_timeout,
                 first_byte_timeout,
@@ -209,6 +209,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 min_rate,
                 hedge_percent,
                 absent_for,
+                max_body: ByteSize(max_body.bytes().max(1 << 20)),
                 redirects,
                 max_connections,
                 max_waiting,

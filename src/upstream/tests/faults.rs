@@ -147,6 +147,27 @@ async fn a_slow_reader_is_not_a_stall() {
 }
 
 #[tokio::test]
+async fn a_body_without_end_is_broken_off() {
+    let announced = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n5\r\n12345\r\n";
+    let unknown = "HTTP/1.1 200 OK\r\n\r\n1234567890";
+    for (max, whole) in [(8, false), (9, true)] {
+        for answer in [announced, chunked, unknown] {
+            let server = Server::play(&[&[Read, Write(answer), AwaitClose]]).await;
+            let limits = |limits: &mut config::Upstream| limits.max_body = config::ByteSize(max);
+            let tested = setup().mirror(&server.url()).limits(limits).client();
+            let fetched = tested.fetch(&server.url()).await.map_err(|failure| failure.kind());
+            match whole && answer == announced {
+                true => assert_eq!(fetched.as_deref(), Ok("123456789")),
+                false => assert_eq!(fetched, Err("protocol"), "{max} {answer}"),
+            }
+            drop(tested);
+            server.closed(1).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_abandoned_body_closes_its_connection() {
     let server = Server::play(&[
         &[Read, Write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), AwaitClose],
