@@ -13,7 +13,7 @@ use super::ledger::Purpose;
 use super::object::DiskObject;
 use super::record::RecordHeader;
 use super::recovery;
-use super::replacement::{Fate, Queue, Verdict, after_chance, fates, judge};
+use super::replacement::{Fate, Queue, Verdict, after_chance, fates, judge, small_below};
 use super::segment::Segment;
 use super::segments::Shortage;
 use super::shared::Shared;
@@ -52,15 +52,16 @@ fn pass(shared: &Arc<Shared>, call: Call) {
         let Some((queue, segment)) = shared.segments.victim() else { break };
         let objects = objects(shared, &segment);
         let size = segment.charge.books().total();
-        let fates = match judge(queue, size, &objects) {
+        let small = small_below(shared.segments.ledger.books().stored, shared.index.len());
+        let fates = match judge(queue, size, &objects, small) {
             Verdict::Promote if promotions > 0 => {
                 promotions -= 1;
                 match promote(shared, queue, &segment, &objects) {
                     Ok(()) => continue,
-                    Err(_) => fates(queue, size, &objects),
+                    Err(_) => fates(queue, size, &objects, small),
                 }
             }
-            Verdict::Promote => fates(queue, size, &objects),
+            Verdict::Promote => fates(queue, size, &objects, small),
             Verdict::Reclaim(fates) => fates,
         };
         reclaim(shared, queue, &segment, objects.iter().zip(fates));

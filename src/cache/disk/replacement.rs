@@ -4,7 +4,11 @@
 //! main queue and the others remembered as ghosts. The main queue is a FIFO with second chances: used objects are
 //! copied to its end, one use forgotten. A segment more than half of which is in use is not copied but moved as a
 //! whole: so each reclaimed segment yields half its size, and a byte written causes at most one byte copied.
+//! Small objects cost next to nothing to keep, and are most of what is asked for: some stay unused for another round.
+//! What each rule is worth, in hits: docs/replacement.md.
 //! Source: "FIFO queues are all you need for cache eviction" (SOSP 2023).
+
+use std::cmp::Reverse;
 
 use super::entry::Entry;
 
@@ -70,23 +74,36 @@ pub enum Fate {
     Drop,
 }
 
-/// Judges a segment of `size` bytes, in `queue`, by its findable objects.
-pub fn judge(queue: Queue, size: u64, objects: &[Entry]) -> Verdict {
-    let used: u64 = objects.iter().filter(|object| object.hits > 0).map(Entry::extent).sum();
-    if used > size / 2 { Verdict::Promote } else { Verdict::Reclaim(fates(queue, size, objects)) }
+/// The size in bytes below which an object counts as small: an eighth of what the mean one takes.
+pub fn small_below(stored: u64, objects: usize) -> u64 {
+    stored / (objects as u64).max(1) / 8
 }
 
-/// The fates of the objects of a segment that must go: the most used ones are kept, up to half of its `size`.
-pub fn fates(queue: Queue, size: u64, objects: &[Entry]) -> Vec<Fate> {
-    let mut order: Vec<usize> = (0..objects.len()).filter(|&i| objects[i].hits > 0).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(objects[i].hits));
+/// Judges a segment of `size` bytes, in `queue`, by its findable objects; `small` as for [`fates`].
+pub fn judge(queue: Queue, size: u64, objects: &[Entry], small: u64) -> Verdict {
+    let used: u64 = objects.iter().filter(|object| object.hits > 0).map(Entry::extent).sum();
+    if used > size / 2 { Verdict::Promote } else { Verdict::Reclaim(fates(queue, size, objects, small)) }
+}
+
+/// The fates of the objects of a segment that must go: the most used ones are kept, up to half of its `size`; of the
+/// unused ones those of less than `small` bytes, the smallest first, up to an eighth of it and within the same half.
+pub fn fates(queue: Queue, size: u64, objects: &[Entry], small: u64) -> Vec<Fate> {
+    let (mut used, mut spared): (Vec<usize>, Vec<usize>) =
+        (0..objects.len()).partition(|&i| objects[i].hits > 0);
+    used.sort_by_key(|&i| (Reverse(objects[i].hits), objects[i].len));
+    spared.retain(|&i| objects[i].len < small);
+    spared.sort_by_key(|&i| objects[i].len);
     let mut fates = vec![Fate::Drop; objects.len()];
-    let mut budget = size / 2;
-    for i in order {
-        let Some(rest) = budget.checked_sub(objects[i].extent()) else { continue };
-        budget = rest;
-        fates[i] = Fate::Keep { hits: after_chance(queue, objects[i].hits) };
-    }
+    let mut keep = |order: Vec<usize>, mut budget: u64| {
+        for i in order {
+            let Some(rest) = budget.checked_sub(objects[i].extent()) else { continue };
+            budget = rest;
+            fates[i] = Fate::Keep { hits: after_chance(queue, objects[i].hits) };
+        }
+        budget
+    };
+    let rest = keep(used, size / 2);
+    keep(spared, rest.min(size / 8));
     fates
 }
 
@@ -123,16 +140,18 @@ mod tests {
         hits.iter().map(object).collect()
     }
 
+    fn kept(fates: Vec<Fate>) -> Vec<Option<u8>> {
+        let hits = |fate| match fate {
+            Fate::Keep { hits } => Some(hits),
+            Fate::Drop => None,
+        };
+        fates.into_iter().map(hits).collect()
+    }
+
     #[test]
     fn the_most_used_half_is_kept() {
         let check = |queue, hits: &[u8], expected: &[Option<u8>]| {
-            let kept: Vec<Option<u8>> = fates(queue, 2000, &objects(hits))
-                .into_iter()
-                .map(|fate| match fate {
-                    Fate::Keep { hits } => Some(hits),
-                    Fate::Drop => None,
-                })
-                .collect();
+            let kept = kept(fates(queue, 2000, &objects(hits), 0));
             assert_eq!(kept, expected);
         };
         check(Queue::Probation, &[0, 1, 0, 2, 0], &[None, Some(0), None, Some(0), None]);
@@ -141,9 +160,31 @@ mod tests {
     }
 
     #[test]
+    fn small_unused_objects_get_another_round_in_an_eighth_of_the_segment() {
+        // Records take 80 bytes more than such objects, and multiples of 16.
+        let check = |sizes: &[u64], small, hits: &[u8], expected: &[Option<u8>]| {
+            let objects: Vec<Entry> =
+                objects(hits).into_iter().zip(sizes).map(|(object, &len)| Entry { len, ..object }).collect();
+            assert_eq!(kept(fates(Queue::Probation, 4000, &objects, small)), expected, "{sizes:?} {small}");
+        };
+        let unused = [0; 5];
+        check(&[160, 800, 144, 176, 2000], 200, &unused, &[Some(0), None, Some(0), None, None]);
+        check(&[160, 800, 144, 176, 2000], 160, &unused, &[None, None, Some(0), None, None]);
+        check(&[160, 800, 144, 176, 2000], 0, &unused, &[None; 5]);
+        // What is used comes first: both together stay within half of the segment.
+        check(&[160, 1800, 16, 16, 16], 200, &[0, 1, 0, 0, 0], &[None, Some(0), Some(0), None, None]);
+    }
+
+    #[test]
+    fn objects_of_one_size_are_not_small() {
+        assert!(small_below(1000 * 8000, 1000) <= 1000);
+        assert_eq!(small_below(1000, 0), 125);
+    }
+
+    #[test]
     fn segments_mostly_in_use_are_moved_as_a_whole() {
         let check = |hits: &[u8], promoted| {
-            let verdict = judge(Queue::Probation, 2000, &objects(hits));
+            let verdict = judge(Queue::Probation, 2000, &objects(hits), 0);
             assert_eq!(verdict == Verdict::Promote, promoted, "{hits:?}");
         };
         check(&[0, 0, 1, 1, 0], false);

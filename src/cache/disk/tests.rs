@@ -540,6 +540,22 @@ fn objects_in_use_survive_a_scan() {
 }
 
 #[test]
+fn small_objects_outlive_large_ones() {
+    let place = Place::new(4 * MIB, 256 * KIB);
+    let disk = place.open();
+    let small = Object::many(100, 500);
+    for (seed, object) in (1_000..).zip(&small) {
+        disk.put(object);
+        disk.put(&Object::new(seed, 30_000));
+    }
+    // Three times the capacity of objects that are wanted once.
+    (2_000..2_400).for_each(|seed| disk.put(&Object::new(seed, 30_000)));
+    let survivors = found(&disk, &small);
+    assert!(survivors >= 95, "{survivors} of 100");
+    assert!(place.metrics.copied_bytes.get() < place.metrics.written_bytes.get() / 20);
+}
+
+#[test]
 fn what_comes_back_soon_after_it_went_enters_the_main_queue() {
     let place = Place::new(MIB, 64 * KIB);
     let disk = place.open();
