@@ -2,12 +2,17 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
+mod inquiry;
 pub mod serve;
+pub mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use self::inquiry::InquiryError;
 
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -29,6 +34,10 @@ enum Command {
     Serve,
     /// Read the configuration, print what it comes to, start nothing
     Check,
+    /// Ask a running program how it does; exit status 1 when something needs attention
+    Status(status::Options),
+    /// Tell what would become of a request, and why; exit status 1 when it would be refused
+    Explain(explain::Options),
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -44,6 +53,18 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::Status(options) => match status::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(status::Verdict::Well) => ExitCode::SUCCESS,
+            Ok(status::Verdict::Trouble) => ExitCode::FAILURE,
+            Err(error @ status::StatusError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::Explain(options) => match explain::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(explain::Verdict::Served) => ExitCode::SUCCESS,
+            Ok(explain::Verdict::Refused) => ExitCode::FAILURE,
+            Err(error @ explain::ExplainError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
         Command::Demo(options) => match demo::run(&options) {

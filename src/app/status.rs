@@ -43,6 +43,7 @@ impl StatusSource for Status {
         let config = &self.config;
         let page = StatusPage {
             name: &config.listen.name,
+            ready: self.ready().words(),
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             listen: &self.proxy,
@@ -88,6 +89,7 @@ fn urls(servers: &[ServerUrl]) -> Vec<String> {
 #[derive(Serialize)]
 struct StatusPage<'a> {
     name: &'a str,
+    ready: String,
     version: &'a str,
     uptime_seconds: u64,
     listen: &'a [SocketAddr],

@@ -50,7 +50,14 @@ const MODULES: [(&str, &[&str]); 20] = [
         ],
     ),
     // The demo brings strata and clients of its own, and reads what the tier counted.
-    ("cli", &["app", "config", "digest", "document", "outcome", "response", "upstream"]),
+    // `explain` judges a request with the parts that serve.
+    (
+        "cli",
+        &[
+            "access", "app", "config", "digest", "document", "layout", "metrics", "outcome", "request",
+            "response", "upstream",
+        ],
+    ),
     ("lib", &[]),
 ];
 
