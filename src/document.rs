@@ -62,6 +62,7 @@ use self::shelf::Shelf;
 use self::storable::NotStored;
 use self::store::Lookup;
 use self::stored::Stored;
+pub use self::watermark::ManifestStatus;
 use self::watermark::Standing;
 use crate::config;
 use crate::metrics::DocumentMetrics;
@@ -128,6 +129,11 @@ where
     pub fn with_policy(config: &config::Documents, policy: Policy, metrics: DocumentMetrics) -> Self {
         let limits = FlightLimits { flights: policy.max_flights, waiters: policy.max_waiters };
         Self { shelf: Arc::new(Shelf::new(config, policy, metrics)), flights: Arc::new(Flights::new(limits)) }
+    }
+
+    /// The newest manifests known, at most so many: those that were confirmed last.
+    pub fn manifests(&self, most: usize, now: SystemTime) -> Vec<ManifestStatus> {
+        self.shelf.watermarks.latest(most, now)
     }
 
     /// Answers a request, from the store or with the help of `fetch`, which is called at most once, and mostly in a

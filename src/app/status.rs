@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::admin::{Readiness, StatusSource};
-use crate::cache::Cache;
 use crate::cache::disk::IndexState;
+use crate::cache::{Cache, FillError};
 use crate::config::{Config, ServerUrl};
+use crate::document::{Documents, ManifestStatus};
 use crate::metrics::Metrics;
 use crate::server::Phase;
 use crate::upstream::{UpstreamStatus, Upstreams};
@@ -24,6 +25,7 @@ pub struct Status {
     pub(super) proxy: Vec<SocketAddr>,
     pub(super) config: Config,
     pub(super) cache: Arc<Cache>,
+    pub(super) documents: Documents<FillError>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
@@ -68,6 +70,12 @@ impl StatusSource for Status {
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
             upstreams: self.upstreams.status().into_iter().map(Server::from).collect(),
+            manifests: self
+                .documents
+                .manifests(MANIFESTS, SystemTime::now())
+                .into_iter()
+                .map(Manifest::from)
+                .collect(),
         };
         match serde_json::to_value(page) {
             Ok(Value::Object(map)) => map,
@@ -101,6 +109,35 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    manifests: Vec<Manifest>,
+}
+
+/// Manifests shown: those that were confirmed last.
+const MANIFESTS: usize = 100;
+
+/// The newest manifest that is known of a repository.
+#[derive(Serialize)]
+struct Manifest {
+    repository: String,
+    /// Whose: a group of mirrors, or one host.
+    of: String,
+    revision: u64,
+    /// Since the repository was published.
+    age_seconds: u64,
+    /// Since an upstream last sent or confirmed it.
+    confirmed_age_seconds: u64,
+}
+
+impl From<ManifestStatus> for Manifest {
+    fn from(status: ManifestStatus) -> Self {
+        Self {
+            repository: status.repository.into(),
+            of: status.scope.to_string(),
+            revision: status.revision,
+            age_seconds: status.age.as_secs(),
+            confirmed_age_seconds: status.confirmed.as_secs(),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@
 
 mod absence;
 mod access;
+mod browser;
 mod clients;
 mod collapsing;
 mod commands;
