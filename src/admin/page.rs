@@ -181,7 +181,13 @@ impl Display for Shown<'_> {
                 }
                 Ok(())
             }
-            Value::Object(_) => write!(f, "{}", Escaped(&self.value.to_string())),
+            Value::Object(parts) => {
+                for (at, (key, value)) in parts.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{} {}", Escaped(key), Shown { key, value })?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -302,7 +308,7 @@ mod tests {
         check(
             json!({
                 "memory": { "used_bytes": 17 },
-                "mirrors": [{ "url": "http://a", "open_seconds": 61 }, { "url": "http://b" }],
+                "mirrors": [{ "url": "http://a", "open_seconds": 61, "outcomes": { "ok": 12, "reset": 3 } }, { "url": "http://b" }],
                 "deep": { "er": { "est": { "value": 1 } } },
             }),
             &[
@@ -311,6 +317,7 @@ mod tests {
                 "<th scope=\"col\">url</th>",
                 "<td>1 min 1 s</td>",
                 "<td>http://b</td>",
+                "<td>ok 12, reset 3</td>",
                 "<pre>est: {&quot;value&quot;:1}</pre>",
             ],
         );

@@ -17,7 +17,7 @@ use crate::config::{Config, ServerUrl};
 use crate::document::{Documents, ManifestStatus};
 use crate::metrics::Metrics;
 use crate::server::Phase;
-use crate::upstream::{UpstreamStatus, Upstreams};
+use crate::upstream::{UpstreamOutcome, UpstreamStatus, Upstreams};
 
 /// The parts that know.
 pub struct Status {
@@ -69,7 +69,7 @@ impl StatusSource for Status {
             fills: Fills { in_progress, readers },
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
-            upstreams: self.upstreams.status().into_iter().map(Server::from).collect(),
+            upstreams: self.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
             manifests: self
                 .documents
                 .manifests(MANIFESTS, SystemTime::now())
@@ -86,6 +86,17 @@ impl StatusSource for Status {
     fn sample(&self) {
         self.cache.sample();
         self.upstreams.sample();
+    }
+}
+
+impl Status {
+    fn server(&self, status: UpstreamStatus) -> Server {
+        let count = |outcome: UpstreamOutcome| {
+            self.metrics.upstream.requests.with_label_values(&[&status.url, outcome.as_str()]).get()
+        };
+        let counted = UpstreamOutcome::ALL.map(|outcome| (outcome.as_str(), count(outcome)));
+        let outcomes = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+        Server { outcomes, ..Server::from(status) }
     }
 }
 
@@ -174,6 +185,8 @@ struct Server {
     first_byte_p95_ms: Option<u64>,
     last_failure: Option<&'static str>,
     last_failure_age_seconds: Option<u64>,
+    /// Requests since the start by how they ended.
+    outcomes: BTreeMap<&'static str, u64>,
 }
 
 impl From<UpstreamStatus> for Server {
@@ -188,6 +201,7 @@ impl From<UpstreamStatus> for Server {
             first_byte_p95_ms: status.first_byte_p95.map(ms),
             last_failure: status.last_failure.map(|(outcome, _)| outcome.words()),
             last_failure_age_seconds: status.last_failure.map(|(_, ago)| ago.as_secs()),
+            outcomes: BTreeMap::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod hedging;
 mod herd;
 mod hierarchy;
 mod mirrors;
+mod monitoring;
 mod one_copy;
 mod operators;
 mod patience;

@@ -47,7 +47,7 @@
     graph.lines.forEach((line, at) => series.push({
       label: line.label,
       stroke: () => colour(line.limit ? "--bad" : COLOURS[at % COLOURS.length]),
-      dash: line.limit ? [8, 4] : DASHES[at % DASHES.length],
+      dash: line.limit ? [] : DASHES[at % DASHES.length],
       width: 2,
       points: { show: graph.lines[at].values.length < 3 },
       value: (_, value) => words(value, graph.unit),
@@ -55,15 +55,32 @@
     const y = graph.unit === "s"
       ? { distr: 3, range: (_, low, high) => [Math.max(1e-4, Math.min(low || 1e-3, 1e-3)), Math.max(high || 0, 10)] }
       : { range: (_, low, high) => [0, graph.unit === "%" ? 100 : Math.max(high || 0, 1) * 1.1] };
+    // Powers of two for bytes; for times, tens and the limit.
+    const steps = graph.unit === "B/s" ? { incrs: Array.from({ length: 45 }, (_, power) => 2 ** power) }
+      : graph.unit === "s" ? { splits: () => [1e-3, 1e-2, 0.1, 1, 5], filter: (_, splits) => splits } : {};
     return {
       width, height: HEIGHT, series,
       scales: { x: { time: true, range: (_, low, high) => (high ? [Math.min(low, high - 600), high] : [Date.now() / 1000 - 600, Date.now() / 1000]) }, y },
       axes: [
         { ...axis, space: 60, values: (_, all) => all.map((at) => clock(at).slice(0, 5)) },
-        { ...axis, size: 74, values: (_, all) => all.map((value) => (value === null ? "" : words(value, graph.unit))) },
+        { ...axis, ...steps, size: 80, values: (_, all) => all.map((value) => (value === null ? "" : words(value, graph.unit))) },
       ],
+      hooks: { draw: [(plot) => graph.lines.some((line) => line.limit) && across(plot, 5)] },
       cursor: { drag: { x: false, y: false } },
     };
+  };
+
+  // A limit holds for all times, also those of which nothing is known.
+  const across = ({ ctx, bbox, valToPos }, value) => {
+    const y = Math.round(valToPos(value, "y", true));
+    ctx.save();
+    ctx.strokeStyle = colour("--bad");
+    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
   };
 
   const frame = (graph) => {
