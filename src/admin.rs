@@ -1,24 +1,27 @@
 //! The operators' side: metrics, health, status, and a page to look at. Read-only.
 //!
 //! `/metrics` Prometheus text, `/livez` the process answers, `/readyz` whether to send clients here, `/status` JSON,
-//! `/` the same for people. Probes are answered at once; the others are *reports*: made on the blocking pool, few
+//! `/` the same for people with the last hour as graphs (`/history`). Probes are answered at once; the others are *reports*: made on the blocking pool, few
 //! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
 //!
 //! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is
 //! decided by the address it listens on; nothing here needs a `Host`, and nothing changes state.
 
+mod graphs;
+mod history;
 mod page;
 mod reports;
 mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub use self::server::serve;
+pub use self::server::{BLOCKING_CALLS, serve};
 use crate::metrics::Metrics;
 
 /// What there is to show.

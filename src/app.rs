@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::access_log::{self, AccessLog};
 use crate::admin::{self, Admin};
-use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
+use crate::cache::{Cache, FillError};
 use crate::config::Config;
 use crate::document::Documents;
 use crate::fetch::HedgeBudget;
@@ -113,7 +113,8 @@ impl App {
             .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults))
             .transpose()?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let documents = Documents::new(&config.memory, &config.documents, metrics.document.clone());
+        let documents: Documents<FillError> =
+            Documents::new(&config.memory, &config.documents, metrics.document.clone());
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {
@@ -183,14 +184,17 @@ impl App {
                 proxy: app.proxy.clone(),
                 config,
                 cache,
+                documents,
                 upstreams,
                 metrics: metrics.clone(),
                 phase: phases,
             };
             let admin = Arc::new(Admin { metrics, status: Arc::new(status) });
             let (stop, mut stopped) = watch::channel(false);
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(admin::BLOCKING_CALLS)
+                .build()?;
             let run = move || {
                 runtime.block_on(async {
                     match tokio::net::TcpListener::from_std(socket) {

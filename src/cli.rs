@@ -2,8 +2,11 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
+mod inquiry;
 pub mod scrub;
 pub mod serve;
+pub mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +16,8 @@ use serve::Takeover;
 
 /// Exit status when `scrub` found bad records.
 const BAD_RECORDS: u8 = 3;
+
+pub use self::inquiry::InquiryError;
 
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -40,6 +45,10 @@ enum Command {
     Check,
     /// Hash everything in the disk tier anew while no daemon uses it; exits with 3 if anything was bad
     Scrub,
+    /// Ask a running program how it does; exit status 1 when something needs attention
+    Status(status::Options),
+    /// Tell what would become of a request, and why; exit status 1 when it would be refused
+    Explain(explain::Options),
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -63,6 +72,18 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(sum) if sum.bad == 0 => ExitCode::SUCCESS,
             Ok(_) => ExitCode::from(BAD_RECORDS),
             Err(error) => fail(&error, error.exit_code()),
+        },
+        Command::Status(options) => match status::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(status::Verdict::Well) => ExitCode::SUCCESS,
+            Ok(status::Verdict::Trouble) => ExitCode::FAILURE,
+            Err(error @ status::StatusError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::Explain(options) => match explain::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(explain::Verdict::Served) => ExitCode::SUCCESS,
+            Ok(explain::Verdict::Refused) => ExitCode::FAILURE,
+            Err(error @ explain::ExplainError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
         },
         Command::Demo(options) => match demo::run(&options) {
             Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,

@@ -62,6 +62,7 @@ use self::sharing::Landed;
 use self::shelf::Shelf;
 use self::store::Lookup;
 use self::stored::Stored;
+pub use self::watermark::ManifestStatus;
 use self::watermark::Standing;
 use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
@@ -125,6 +126,11 @@ where
             shelf: Arc::new(Shelf::new(memory, rules, policy, metrics)),
             flights: Arc::new(Flights::new(limits)),
         }
+    }
+
+    /// The newest manifests known, at most so many: those that were confirmed last.
+    pub fn manifests(&self, most: usize, now: SystemTime) -> Vec<ManifestStatus> {
+        self.shelf.watermarks.latest(most, now)
     }
 
     /// Answers a request, from the store or with the help of `fetch`, which is called at most once, and mostly in a

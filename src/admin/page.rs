@@ -1,4 +1,5 @@
-//! The status as a page: headings and tables, readable without style, without scripts, by screen readers.
+//! The status as a page: headings and tables, readable without style, without scripts, by screen readers. A script adds
+//! graphs of the last hour, and the same numbers in tables.
 //!
 //! Whatever stands in the status is escaped: names of mirrors and repositories come from outside.
 
@@ -7,6 +8,7 @@ use std::fmt::{self, Display, Write};
 use serde_json::{Map, Value};
 
 use super::Readiness;
+use super::trouble::Trouble;
 use crate::config::ByteSize;
 
 /// Whether the page reloads itself.
@@ -25,26 +27,61 @@ impl Refresh {
 }
 
 /// The whole page.
-pub(super) fn render(status: &Map<String, Value>, readiness: &Readiness, refresh: Refresh) -> String {
+pub(super) fn render(
+    status: &Map<String, Value>,
+    readiness: &Readiness,
+    troubles: &[Trouble],
+    refresh: Refresh,
+) -> String {
     let name = status.get("name").and_then(Value::as_str).unwrap_or("substratum");
     let (meta, toggle) = match refresh {
         Refresh::On => {
-            ("<meta http-equiv=\"refresh\" content=\"5\">\n", "<a href=\"/?refresh=off\">stop refreshing</a>")
+            let meta = "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n";
+            (meta, "<a href=\"/?refresh=off\">stop refreshing</a>")
         }
-        Refresh::Off => ("", "<a href=\"/\">refresh every 5 s</a>"),
+        Refresh::Off => ("", "<a href=\"/\">refresh by itself</a>"),
     };
     let (name, words, version) = (Escaped(name), readiness.words(), env!("CARGO_PKG_VERSION"));
+    let switch = if refresh == Refresh::On { "on" } else { "off" };
+    let attention = attention(troubles);
     let mut tables = String::new();
     section(&mut tables, "Overview", status, 2);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{meta}\
-         <title>{name}: {readiness}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n\
-         <header>\n<h1>{name}</h1>\n<p>Substratum {version}: <strong>{readiness}</strong></p>\n\
+         <title>{name}: {readiness}</title>\n<link rel=\"stylesheet\" href=\"/uplot.css\">\n<link rel=\"stylesheet\" href=\"/style.css\">\n\
+         <script src=\"/uplot.js\" defer></script>\n<script src=\"/page.js\" defer></script>\n</head>\n\
+         <body data-refresh=\"{switch}\">\n\
+         <header>\n<h1>{name}</h1>\n<p id=\"state\">Substratum {version}: <strong>{readiness}</strong></p>\n\
          <nav aria-label=\"Reports\"><a href=\"/status\">status as JSON</a> <a href=\"/metrics\">metrics</a> \
-         <a href=\"/readyz\">ready?</a> {toggle}</nav>\n</header>\n<main>\n{tables}</main>\n</body>\n</html>\n",
+         <a href=\"/readyz\">ready?</a> {toggle}</nav>\n</header>\n<main>\n{attention}\
+         <section aria-labelledby=\"hour\">\n<h2 id=\"hour\">The last hour</h2>\n\
+         <p id=\"graphs-note\" role=\"status\"></p>\n<div id=\"graphs\"></div>\n\
+         <noscript><p>Graphs need JavaScript; the numbers are in <a href=\"/history\">/history</a>.</p></noscript>\n\
+         </section>\n<div id=\"tables\">\n{tables}</div>\n</main>\n</body>\n</html>\n",
         readiness = Escaped(&words),
     )
+}
+
+/// What needs attention, and what did within the hour.
+fn attention(troubles: &[Trouble]) -> String {
+    let mut out = String::from(
+        "<section id=\"attention\" aria-labelledby=\"needs\">\n<h2 id=\"needs\">Needs attention</h2>\n",
+    );
+    if troubles.is_empty() {
+        out.push_str("<p class=\"well\">Nothing, in the last hour.</p>\n");
+    } else {
+        out.push_str("<ul class=\"attention\">\n");
+        for trouble in troubles {
+            let (what, action) = (Escaped(&trouble.what), trouble.action);
+            let age = Elapsed(trouble.age_seconds);
+            let when = if trouble.is_fresh() { "strong" } else { "span" };
+            put(&mut out, format_args!("<li><{when}>{what}</{when}> (last: {age} ago). {action}</li>\n"));
+        }
+        out.push_str("</ul>\n");
+    }
+    out.push_str("</section>\n");
+    out
 }
 
 /// Plain values in a table, then a section for each value that has values of its own.
@@ -54,12 +91,12 @@ fn section(out: &mut String, title: &str, values: &Map<String, Value>, level: u8
     put(out, format_args!("<section aria-labelledby=\"{id}\">\n"));
     put(out, format_args!("<h{level} id=\"{id}\">{}</h{level}>\n", Escaped(title)));
     if !plain.is_empty() {
-        out.push_str("<table>\n");
+        out.push_str("<div class=\"scroll\"><table>\n");
         for (key, value) in plain {
             let (label, value) = (label(key), Shown { key, value });
             put(out, format_args!("<tr><th scope=\"row\">{}</th><td>{value}</td></tr>\n", Escaped(&label)));
         }
-        out.push_str("</table>\n");
+        out.push_str("</table></div>\n");
     }
     for (key, value) in nested {
         match value {
@@ -74,7 +111,12 @@ fn section(out: &mut String, title: &str, values: &Map<String, Value>, level: u8
 
 /// Objects as the rows of one table; the first one names the columns.
 fn list(out: &mut String, title: &str, rows: &[Value], level: u8) {
-    put(out, format_args!("<h{level}>{}</h{level}>\n<table>\n", Escaped(title)));
+    put(out, format_args!("<h{level}>{}</h{level}>\n", Escaped(title)));
+    let name = Escaped(title);
+    put(
+        out,
+        format_args!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\"><table>\n"),
+    );
     let columns: Vec<&String> =
         rows.first().and_then(Value::as_object).map(|row| row.keys().collect()).unwrap_or_default();
     out.push_str("<tr>");
@@ -90,7 +132,7 @@ fn list(out: &mut String, title: &str, rows: &[Value], level: u8) {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</table>\n");
+    out.push_str("</table></div>\n");
     if rows.len() > MAX_ROWS {
         put(
             out,
@@ -128,7 +170,7 @@ impl Display for Shown<'_> {
             Value::String(text) => write!(f, "{}", Escaped(text)),
             Value::Number(number) => match number.as_u64() {
                 Some(bytes) if self.key.ends_with(BYTES) => write!(f, "{}", ByteSize(bytes)),
-                Some(seconds) if self.key.ends_with(SECONDS) => elapsed(f, seconds),
+                Some(seconds) if self.key.ends_with(SECONDS) => write!(f, "{}", Elapsed(seconds)),
                 _ if self.key.ends_with(SECONDS) => write!(f, "{number} s"),
                 _ => write!(f, "{number}"),
             },
@@ -139,19 +181,30 @@ impl Display for Shown<'_> {
                 }
                 Ok(())
             }
-            Value::Object(_) => write!(f, "{}", Escaped(&self.value.to_string())),
+            Value::Object(parts) => {
+                for (at, (key, value)) in parts.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{} {}", Escaped(key), Shown { key, value })?;
+                }
+                Ok(())
+            }
         }
     }
 }
 
 /// `3 d 4 h`, `2 min 5 s`: the two largest units.
-fn elapsed(f: &mut fmt::Formatter<'_>, seconds: u64) -> fmt::Result {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => write!(f, "{seconds} s"),
-        (0, 0, _) => write!(f, "{minutes} min {} s", seconds % 60),
-        (0, _, _) => write!(f, "{hours} h {minutes} min"),
-        _ => write!(f, "{days} d {hours} h"),
+struct Elapsed(u64);
+
+impl Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0;
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        match (days, hours, minutes) {
+            (0, 0, 0) => write!(f, "{seconds} s"),
+            (0, 0, _) => write!(f, "{minutes} min {} s", seconds % 60),
+            (0, _, _) => write!(f, "{hours} h {minutes} min"),
+            _ => write!(f, "{days} d {hours} h"),
+        }
     }
 }
 
@@ -192,16 +245,29 @@ const MAX_LEVEL: u8 = 4;
 /// Rows shown of one list.
 const MAX_ROWS: usize = 200;
 
-/// Served beside the page, so that the page's policy needs no exception for inline style.
-pub(super) const STYLE: &str = "\
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0 auto; max-width: 70rem; padding: 1rem; }
-nav a { margin-right: 1rem; }
-table { border-collapse: collapse; margin-bottom: 1rem; }
-th, td { border-bottom: 1px solid #8886; padding: .2rem 1rem .2rem 0; text-align: left; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
-pre { overflow-x: auto; }
-";
+/// What is served beside the page, so that its policy needs no exception for inline style or script.
+#[derive(Debug)]
+pub(super) struct Asset {
+    pub(super) path: &'static str,
+    pub(super) media_type: &'static str,
+    pub(super) text: &'static str,
+}
+
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// uPlot draws the graphs: 50 KiB, no dependencies. As it is published, with its licence.
+pub(super) const ASSETS: [Asset; 5] = [
+    Asset { path: "/style.css", media_type: CSS, text: include_str!("assets/style.css") },
+    Asset { path: "/page.js", media_type: SCRIPT, text: include_str!("assets/page.js") },
+    Asset { path: "/uplot.css", media_type: CSS, text: include_str!("assets/uplot.css") },
+    Asset { path: "/uplot.js", media_type: SCRIPT, text: include_str!("assets/uplot.js") },
+    Asset {
+        path: "/uplot.LICENSE",
+        media_type: "text/plain; charset=utf-8",
+        text: include_str!("assets/uplot.LICENSE"),
+    },
+];
 
 #[cfg(test)]
 mod tests {
@@ -211,7 +277,7 @@ mod tests {
 
     #[track_caller]
     fn check(status: Value, expected: &[&str]) {
-        let html = render(status.as_object().unwrap(), &Readiness::Ready, Refresh::On);
+        let html = render(status.as_object().unwrap(), &Readiness::Ready, &[], Refresh::On);
         for part in expected {
             assert!(html.contains(part), "{part} is missing in\n{html}");
         }
@@ -242,15 +308,16 @@ mod tests {
         check(
             json!({
                 "memory": { "used_bytes": 17 },
-                "mirrors": [{ "url": "http://a", "open_seconds": 61 }, { "url": "http://b" }],
+                "mirrors": [{ "url": "http://a", "open_seconds": 61, "outcomes": { "ok": 12, "reset": 3 } }, { "url": "http://b" }],
                 "deep": { "er": { "est": { "value": 1 } } },
             }),
             &[
-                ">memory</h3>\n<table>\n<tr><th scope=\"row\">used</th><td>17 B</td></tr>",
+                ">memory</h3>\n<div class=\"scroll\"><table>\n<tr><th scope=\"row\">used</th><td>17 B</td></tr>",
                 "<h3>mirrors</h3>",
                 "<th scope=\"col\">url</th>",
                 "<td>1 min 1 s</td>",
                 "<td>http://b</td>",
+                "<td>ok 12, reset 3</td>",
                 "<pre>est: {&quot;value&quot;:1}</pre>",
             ],
         );
@@ -262,8 +329,8 @@ mod tests {
         let status = json!({
             "name": evil, evil: evil, "list": [{ evil: evil }], "part": { evil: { evil: { evil: evil } } },
         });
-        let html = render(status.as_object().unwrap(), &Readiness::Ready, Refresh::On);
-        assert!(!html.contains("<script"), "{html}");
+        let html = render(status.as_object().unwrap(), &Readiness::Ready, &[], Refresh::On);
+        assert_eq!(html.matches("<script").count(), 2, "{html}");
         assert!(!html.contains("('1')"), "{html}");
         assert!(html.contains("&lt;/td&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;"));
     }
@@ -271,9 +338,28 @@ mod tests {
     #[test]
     fn refreshing_can_be_stopped() {
         for (query, refreshes) in [(None, true), (Some("refresh=off"), false), (Some("x=1"), true)] {
-            let html = render(&Map::new(), &Readiness::Draining, Refresh::from_query(query));
+            let html = render(&Map::new(), &Readiness::Draining, &[], Refresh::from_query(query));
             assert_eq!(html.contains("http-equiv=\"refresh\""), refreshes, "{query:?}");
         }
+    }
+
+    #[test]
+    fn trouble_stands_first_with_what_to_do() {
+        let trouble = |age_seconds| Trouble {
+            what: "it <rains>".to_owned(),
+            action: "Take an umbrella.",
+            alert: "Rain",
+            times: 1,
+            age_seconds,
+        };
+        let html = render(&Map::new(), &Readiness::Ready, &[trouble(61), trouble(3000)], Refresh::On);
+        for part in [
+            "<strong>it &lt;rains&gt;</strong> (last: 1 min 1 s ago). Take an umbrella.",
+            "<span>it &lt;rains&gt;</span> (last: 50 min 0 s ago)",
+        ] {
+            assert!(html.contains(part), "{part} is missing in\n{html}");
+        }
+        assert!(html.find("umbrella").unwrap() < html.find("The last hour").unwrap());
     }
 
     #[test]

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde_json::{Map, Value};
 use tokio::task;
 use tower::load_shed::error::Overloaded;
 use tower::timeout::error::Elapsed;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
+use super::graphs::Graphs;
+use super::history::History;
 use super::routes::{self, Answer};
 use super::server::Limits;
+use super::trouble::{self, Trouble};
 use super::{Admin, page};
 
 /// What can be asked for.
@@ -18,24 +22,28 @@ use super::{Admin, page};
 pub(super) enum Report {
     Metrics,
     Status,
+    History,
     Page(page::Refresh),
 }
 
 /// The service behind [`answer`]; clones share their limits.
 pub(super) type Reports = BoxCloneSyncService<Report, Answer, BoxError>;
 
-pub(super) fn service(admin: Arc<Admin>, limits: &Limits) -> Reports {
-    let service = ServiceBuilder::new()
-        .timeout(limits.report_time)
-        // A report that nobody waits for any more keeps its place until it ends. Otherwise each scrape of a tier
-        // that hangs would leave one more thread behind.
-        .map_future(|report| async { task::spawn(report).await? })
-        .load_shed()
-        .concurrency_limit(limits.reports)
-        .service_fn(move |report| {
-            let admin = admin.clone();
-            async move { Ok::<_, BoxError>(task::spawn_blocking(move || make(&admin, report)).await??) }
-        });
+pub(super) fn service(admin: Arc<Admin>, history: Arc<History>, limits: &Limits) -> Reports {
+    let service =
+        ServiceBuilder::new()
+            .timeout(limits.report_time)
+            // A report that nobody waits for any more keeps its place until it ends. Otherwise each scrape of a tier
+            // that hangs would leave one more thread behind.
+            .map_future(|report| async { task::spawn(report).await? })
+            .load_shed()
+            .concurrency_limit(limits.reports)
+            .service_fn(move |report| {
+                let (admin, history) = (admin.clone(), history.clone());
+                async move {
+                    Ok::<_, BoxError>(task::spawn_blocking(move || make(&admin, &history, report)).await??)
+                }
+            });
     BoxCloneSyncService::new(service)
 }
 
@@ -54,22 +62,38 @@ pub(super) async fn answer(reports: &Reports, report: Report) -> Answer {
     })
 }
 
-fn make(admin: &Admin, report: Report) -> Result<Answer, ReportError> {
+fn make(admin: &Admin, history: &History, report: Report) -> Result<Answer, ReportError> {
     Ok(match report {
         Report::Metrics => {
             admin.status.sample();
             routes::typed(StatusCode::OK, EXPOSITION_FORMAT, admin.metrics.render()?)
         }
         Report::Status => {
-            let mut json = serde_json::to_string_pretty(&admin.status.status())?;
+            let mut json = serde_json::to_string_pretty(&status(admin, &trouble::find(&history.view())))?;
             json.push('\n');
-            routes::typed(StatusCode::OK, "application/json", json)
+            routes::typed(StatusCode::OK, JSON, json)
+        }
+        Report::History => {
+            routes::typed(StatusCode::OK, JSON, serde_json::to_string(&Graphs::of(&history.view()))?)
         }
         Report::Page(refresh) => {
-            let html = page::render(&admin.status.status(), &admin.status.ready(), refresh);
+            let troubles = trouble::find(&history.view());
+            let html = page::render(&admin.status.status(), &admin.status.ready(), &troubles, refresh);
             routes::typed(StatusCode::OK, "text/html; charset=utf-8", html)
         }
     })
+}
+
+/// The status, with what needs attention (`troubles`) and what did within the hour (`recent_troubles`).
+fn status(admin: &Admin, found: &[Trouble]) -> Map<String, Value> {
+    let mut status = admin.status.status();
+    let list = |fresh: bool| {
+        let chosen = found.iter().filter(|trouble| trouble.is_fresh() == fresh);
+        chosen.map(|trouble| serde_json::to_value(trouble).unwrap_or_default()).collect()
+    };
+    status.insert("troubles".to_owned(), Value::Array(list(true)));
+    status.insert("recent_troubles".to_owned(), Value::Array(list(false)));
+    status
 }
 
 /// Why a report could not be written down.
@@ -81,5 +105,6 @@ enum ReportError {
     Status(#[from] serde_json::Error),
 }
 
+const JSON: &str = "application/json";
 /// Prometheus, "Exposition formats", text-based format.
 const EXPOSITION_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

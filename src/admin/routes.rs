@@ -23,7 +23,10 @@ pub(super) async fn answer<B: Body>(
     request: Request<B>,
 ) -> Result<Answer, Infallible> {
     let Some(route) = Route::of(request.uri().path()) else {
-        return Ok(text(StatusCode::NOT_FOUND, "not found: see /, /status, /metrics, /livez, /readyz"));
+        return Ok(text(
+            StatusCode::NOT_FOUND,
+            "not found: see /, /status, /history, /metrics, /livez, /readyz",
+        ));
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
@@ -36,9 +39,10 @@ pub(super) async fn answer<B: Body>(
     Ok(match route {
         Route::Live => text(StatusCode::OK, "ok"),
         Route::Ready => readiness(&admin.status.ready()),
-        Route::Style => typed(StatusCode::OK, "text/css; charset=utf-8", page::STYLE),
+        Route::Asset(asset) => typed(StatusCode::OK, asset.media_type, asset.text),
         Route::Metrics => reports::answer(reports, Report::Metrics).await,
         Route::Status => reports::answer(reports, Report::Status).await,
+        Route::History => reports::answer(reports, Report::History).await,
         Route::Page => {
             let refresh = page::Refresh::from_query(request.uri().query());
             reports::answer(reports, Report::Page(refresh)).await
@@ -48,8 +52,9 @@ pub(super) async fn answer<B: Body>(
 
 enum Route {
     Page,
-    Style,
+    Asset(&'static page::Asset),
     Status,
+    History,
     Metrics,
     Live,
     Ready,
@@ -59,12 +64,12 @@ impl Route {
     fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/" => Self::Page,
-            "/style.css" => Self::Style,
+            "/history" => Self::History,
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
-            _ => return None,
+            other => Self::Asset(page::ASSETS.iter().find(|asset| asset.path == other)?),
         })
     }
 }
@@ -82,7 +87,7 @@ pub(super) fn text(status: StatusCode, line: &str) -> Answer {
     typed(status, "text/plain; charset=utf-8", format!("{line}\n"))
 }
 
-/// An answer of some media type, never stored nor guessed at, and inert in a browser except for our own style.
+/// An answer of some media type, never stored nor guessed at, and inert in a browser except for our own style and script.
 pub(super) fn typed(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
@@ -99,5 +104,4 @@ pub(super) fn typed(status: StatusCode, media_type: &'static str, body: impl Int
     answer
 }
 
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

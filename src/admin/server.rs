@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use super::Admin;
+use super::history::{self, History};
 use super::reports::{self, Reports};
 use super::routes;
 
@@ -41,6 +42,9 @@ impl Default for Limits {
     }
 }
 
+/// Threads for reports, and one that looks for the history.
+pub const BLOCKING_CALLS: usize = 5;
+
 /// Serves until `shutdown`, then finishes the answers in progress: 15 s at most.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
     serve_within(Limits::default(), listener, admin, shutdown).await;
@@ -52,7 +56,9 @@ pub(super) async fn serve_within(
     admin: Arc<Admin>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let reports = reports::service(admin.clone(), &limits);
+    let history = Arc::new(History::default());
+    let reports = reports::service(admin.clone(), history.clone(), &limits);
+    let keeper = tokio::spawn(history::keep(admin.clone(), history));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -74,6 +80,7 @@ pub(super) async fn serve_within(
         }
     }
     drop(listener);
+    keeper.abort();
     while connections.join_next().await.is_some() {}
 }
 

@@ -152,7 +152,7 @@ async fn metrics_are_fresh_and_typed() {
     let answer = server.get("/metrics").await;
     assert_eq!(answer.status, 200);
     answer.has("content-type: text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!(server.tier.samples.load(Ordering::Relaxed), 1);
+    assert!(server.tier.samples.load(Ordering::Relaxed) >= 1);
     let build = format!("substratum_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
     for line in [build.as_str(), "# TYPE process_resident_memory_bytes gauge"] {
         assert!(answer.body.lines().any(|found| found == line), "{line}");
@@ -186,13 +186,23 @@ async fn status_is_json_and_the_page_is_html() {
     page.has("content-type: text/html; charset=utf-8");
     assert!(page.body.contains("<h1>node &lt;7&gt;</h1>"), "{}", page.body);
     assert!(page.body.contains("<td>1 KiB</td>"), "{}", page.body);
-    assert_eq!(server.get("/style.css").await.status, 200);
+    for path in ["/style.css", "/page.js", "/uplot.js", "/uplot.css", "/uplot.LICENSE"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
+    for path in page.body.split(['"', '=']).filter(|part| part.starts_with('/')) {
+        assert_ne!(server.get(path).await.status, 404, "the page leads to {path}");
+    }
+    let history: Value = serde_json::from_str(&server.get("/history").await.body).unwrap();
+    assert_eq!(history["interval_seconds"], 10);
+    assert_eq!(read["troubles"], json!([]));
 }
 
 #[tokio::test]
 async fn every_answer_is_inert() {
     let server = Server::start(limits()).await;
-    for path in ["/", "/style.css", "/status", "/metrics", "/livez", "/readyz", "/else"] {
+    for path in
+        ["/", "/style.css", "/page.js", "/status", "/history", "/metrics", "/livez", "/readyz", "/else"]
+    {
         let answer = server.get(path).await;
         answer.has("cache-control: no-store");
         answer.has("x-content-type-options: nosniff");

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::admin::{Readiness, StatusSource};
-use crate::cache::Cache;
 use crate::cache::disk::IndexState;
+use crate::cache::{Cache, FillError};
 use crate::config::{Config, ServerUrl};
+use crate::document::{Documents, ManifestStatus};
 use crate::metrics::Metrics;
 use crate::server::Phase;
-use crate::upstream::{UpstreamStatus, Upstreams};
+use crate::upstream::{UpstreamOutcome, UpstreamStatus, Upstreams};
 
 /// The parts that know.
 pub struct Status {
@@ -24,6 +25,7 @@ pub struct Status {
     pub(super) proxy: Vec<SocketAddr>,
     pub(super) config: Config,
     pub(super) cache: Arc<Cache>,
+    pub(super) documents: Documents<FillError>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
@@ -43,6 +45,7 @@ impl StatusSource for Status {
         let config = &self.config;
         let page = StatusPage {
             name: &config.listen.name,
+            ready: self.ready().words(),
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             listen: &self.proxy,
@@ -69,7 +72,13 @@ impl StatusSource for Status {
             fills: Fills { in_progress, readers },
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
-            upstreams: self.upstreams.status().into_iter().map(Server::from).collect(),
+            upstreams: self.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
+            manifests: self
+                .documents
+                .manifests(MANIFESTS, SystemTime::now())
+                .into_iter()
+                .map(Manifest::from)
+                .collect(),
         };
         match serde_json::to_value(page) {
             Ok(Value::Object(map)) => map,
@@ -83,6 +92,17 @@ impl StatusSource for Status {
     }
 }
 
+impl Status {
+    fn server(&self, status: UpstreamStatus) -> Server {
+        let count = |outcome: UpstreamOutcome| {
+            self.metrics.upstream.requests.with_label_values(&[&status.url, outcome.as_str()]).get()
+        };
+        let counted = UpstreamOutcome::ALL.map(|outcome| (outcome.as_str(), count(outcome)));
+        let outcomes = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+        Server { outcomes, ..Server::from(status) }
+    }
+}
+
 fn urls(servers: &[ServerUrl]) -> Vec<String> {
     servers.iter().map(ToString::to_string).collect()
 }
@@ -91,6 +111,7 @@ fn urls(servers: &[ServerUrl]) -> Vec<String> {
 #[derive(Serialize)]
 struct StatusPage<'a> {
     name: &'a str,
+    ready: String,
     version: &'a str,
     uptime_seconds: u64,
     listen: &'a [SocketAddr],
@@ -102,6 +123,35 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    manifests: Vec<Manifest>,
+}
+
+/// Manifests shown: those that were confirmed last.
+const MANIFESTS: usize = 100;
+
+/// The newest manifest that is known of a repository.
+#[derive(Serialize)]
+struct Manifest {
+    repository: String,
+    /// Whose: a group of mirrors, or one host.
+    of: String,
+    revision: u64,
+    /// Since the repository was published.
+    age_seconds: u64,
+    /// Since an upstream last sent or confirmed it.
+    confirmed_age_seconds: u64,
+}
+
+impl From<ManifestStatus> for Manifest {
+    fn from(status: ManifestStatus) -> Self {
+        Self {
+            repository: status.repository.into(),
+            of: status.scope.to_string(),
+            revision: status.revision,
+            age_seconds: status.age.as_secs(),
+            confirmed_age_seconds: status.confirmed.as_secs(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -142,6 +192,8 @@ struct Server {
     first_byte_p95_ms: Option<u64>,
     last_failure: Option<&'static str>,
     last_failure_age_seconds: Option<u64>,
+    /// Requests since the start by how they ended.
+    outcomes: BTreeMap<&'static str, u64>,
 }
 
 impl From<UpstreamStatus> for Server {
@@ -156,6 +208,7 @@ impl From<UpstreamStatus> for Server {
             first_byte_p95_ms: status.first_byte_p95.map(ms),
             last_failure: status.last_failure.map(|(outcome, _)| outcome.words()),
             last_failure_age_seconds: status.last_failure.map(|(_, ago)| ago.as_secs()),
+            outcomes: BTreeMap::new(),
         }
     }
 }

@@ -43,6 +43,21 @@ pub enum Standing {
     Older(Arc<Stored>),
 }
 
+/// The newest manifest that is known of a repository, for people.
+#[derive(Clone, Debug)]
+pub struct ManifestStatus {
+    /// The repository.
+    pub repository: Box<str>,
+    /// Whose manifests stand for one another.
+    pub scope: Arc<str>,
+    /// Its revision.
+    pub revision: u64,
+    /// Since it was published.
+    pub age: Duration,
+    /// Since an upstream sent or confirmed it.
+    pub confirmed: Duration,
+}
+
 impl Watermarks {
     /// At most `capacity` bytes of manifests; a mark counts for `hold`.
     pub fn new(capacity: u64, hold: Duration) -> Self {
@@ -86,6 +101,28 @@ impl Watermarks {
             }
             _ => Standing::Newest,
         }
+    }
+
+    /// Those that were confirmed last.
+    pub fn latest(&self, most: usize, now: SystemTime) -> Vec<ManifestStatus> {
+        let since = |then| now.duration_since(then).unwrap_or_default();
+        let mut all: Vec<_> = self
+            .marks
+            .iter()
+            .filter_map(|(key, mark)| {
+                let revision = mark.manifest.revision()?;
+                Some(ManifestStatus {
+                    repository: key.repository.clone(),
+                    scope: Arc::clone(&key.scope),
+                    revision: revision.number,
+                    age: since(SystemTime::UNIX_EPOCH + Duration::from_secs(revision.published)),
+                    confirmed: since(mark.confirmed),
+                })
+            })
+            .collect();
+        all.sort_by(|a, b| (a.confirmed, &a.repository).cmp(&(b.confirmed, &b.repository)));
+        all.truncate(most);
+        all
     }
 
     fn counts(&self, mark: &Mark, now: SystemTime) -> bool {

@@ -145,3 +145,58 @@ async fn a_second_instance_says_so_or_waits() {
     assert_eq!(first.exit().await.code(), Some(0));
     second.until_said("listening on").await;
 }
+
+#[tokio::test]
+async fn a_running_program_says_how_it_does() {
+    let stratum = Origin::new().run();
+    let binary = Binary::serve(&config_text(&[&stratum], None)).await;
+    let admin = binary.admin_address().await.to_string();
+    let output = run(&["status", "--admin", &admin]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for words in ["binary     ready;", "memory     0 B of ", &format!("mirror     {}: good", stratum.base())]
+    {
+        assert!(text.contains(words), "{words} is missing in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_to_ask_ends_with_1_and_says_where() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output = run(&["status", "--admin", &free]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains(&format!("nothing answers at {free}")), "{}", said(&output));
+}
+
+/// From the configuration alone, and with what the running program adds; and then it happens as it was told.
+#[tokio::test]
+async fn a_request_is_explained() {
+    let object = Object::generate(7, 100);
+    let stratum = Origin::new().object(&object).run();
+    let config = config_text(&[&stratum], None);
+    let file = file(&config);
+    let binary = Binary::serve(&config).await;
+    let admin = binary.admin_address().await.to_string();
+    let explain = |target: &str| {
+        let path = file.path().to_str().unwrap();
+        run(&["explain", target, "--config", path, "--admin", &admin])
+    };
+    let output = explain(&stratum.url(&object.path()));
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let base = stratum.base();
+    for words in
+        [&format!("ask        1. mirror {base}\n"), "running    ready\n", &format!("now        {base}: good")]
+    {
+        assert!(text.contains(words), "{words} is missing in\n{text}");
+    }
+    assert_eq!(stratum.requests(), 0, "explaining asks nobody");
+
+    let target = stratum.url("/index.html");
+    let output = explain(&target);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let answer = binary.client().ask(&target).await.unwrap();
+    let body = String::from_utf8_lossy(&answer.body).trim().to_owned();
+    assert!(said(&output).contains(&body), "{body} is missing in\n{}", said(&output));
+    assert!(said(&output).contains(&answer.status().to_string()), "{}", said(&output));
+}

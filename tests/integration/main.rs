@@ -6,6 +6,7 @@
 
 mod absence;
 mod access;
+mod browser;
 mod clients;
 mod collapsing;
 mod commands;
@@ -21,6 +22,7 @@ mod herd;
 mod hierarchy;
 mod malformed;
 mod mirrors;
+mod monitoring;
 mod one_copy;
 mod operators;
 mod patience;

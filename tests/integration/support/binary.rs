@@ -99,10 +99,15 @@ impl Binary {
 
     /// A client of its admin port, once that is known.
     pub async fn admin(&self) -> Client {
+        Client::of(self.admin_address().await)
+    }
+
+    /// Its admin port, once that is known.
+    pub async fn admin_address(&self) -> SocketAddr {
         let mut admin = self.admin.clone();
         let known = tokio::time::timeout(PATIENCE, admin.wait_for(Option::is_some)).await;
         let address = known.ok().and_then(Result::ok).and_then(|address| *address);
-        Client::of(address.unwrap_or_else(|| panic!("no admin port; it said:\n{}", self.said())))
+        address.unwrap_or_else(|| panic!("no admin port; it said:\n{}", self.said()))
     }
 
     /// Waits until a claim about its `/metrics` is true.

@@ -1,4 +1,4 @@
-//! Other people's programs as neighbours: nginx for a stratum, squid above or below us, curl for a client.
+//! Other people's programs as neighbours: nginx for a stratum, squid above or below us, curl for a client, Prometheus.
 //!
 //! Each runs in the foreground, in a folder and on a port of its own, and is killed when dropped.
 
@@ -52,6 +52,24 @@ impl Peer {
             fs::write(&file, squid_conf(address, parent)).expect("a configuration file");
             let mut command = Command::new(program);
             command.arg("-N").arg("-f").arg(file);
+            command
+        })
+    }
+
+    /// Prometheus with the job and the alerts of a folder, scraping `target` every second instead.
+    pub fn prometheus(program: &Path, target: SocketAddr, shipped: &Path) -> Self {
+        let job = fs::read_to_string(shipped.join("scrape.yml")).expect("a scrape configuration");
+        let job = job
+            .replace("127.0.0.1:3129", &target.to_string())
+            .replace("scrape_interval: 15s", "scrape_interval: 1s");
+        assert!(job.contains(&target.to_string()) && job.contains("scrape_interval: 1s"), "{job}");
+        Self::start(|address, folder| {
+            fs::write(folder.join("prometheus.yml"), &job).expect("a configuration file");
+            fs::copy(shipped.join("alerts.yml"), folder.join("alerts.yml")).expect("the alerts");
+            let mut command = Command::new(program);
+            command.arg(format!("--config.file={}", folder.join("prometheus.yml").display()));
+            command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+            command.arg(format!("--web.listen-address={address}"));
             command
         })
     }

@@ -54,7 +54,14 @@ const MODULES: [(&str, &[&str]); 21] = [
         ],
     ),
     // The demo brings strata and clients of its own, and reads what the tier counted.
-    ("cli", &["app", "cache", "config", "digest", "document", "outcome", "response", "upstream"]),
+    // `explain` judges a request with the parts that serve.
+    (
+        "cli",
+        &[
+            "access", "app", "cache", "config", "digest", "document", "layout", "metrics", "outcome",
+            "request", "response", "upstream",
+        ],
+    ),
     ("lib", &[]),
 ];
 

@@ -173,6 +173,7 @@ async fn metrics_named_elsewhere_exist() {
     };
     let mut texts = documents();
     texts.extend(files("deploy/prometheus", ".yml"));
+    texts.extend(files("deploy/grafana", ".json"));
     let mut findings = Vec::new();
     for file in texts {
         for rest in file.text.split("substratum_").skip(1) {

@@ -1,0 +1,205 @@
+//! `substratum status`: how a running program does, in a terminal.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::inquiry::{self, InquiryError};
+use crate::config::{ByteSize, Config, ConfigError};
+
+/// Arguments of `substratum status`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Admin address of the running program; default: the one in the configuration
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+}
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The program could not be asked.
+    #[error(transparent)]
+    Inquiry(#[from] InquiryError),
+    /// The result could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// What a script needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It serves, and nothing needs attention.
+    Well,
+    /// It is not ready, or something needs attention.
+    Trouble,
+}
+
+/// Asks, and writes what is essential.
+pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, StatusError> {
+    let configured = match (options.admin, config) {
+        (Some(_), _) => None,
+        (None, Some(path)) => inquiry::configured(&Config::load(path)?),
+        (None, None) => inquiry::configured(&Config::default()),
+    };
+    let status = inquiry::status(inquiry::address(options.admin, || configured)?)?;
+    let (text, verdict) = render(&status);
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(verdict)
+}
+
+fn render(status: &Value) -> (String, Verdict) {
+    let mut out = String::new();
+    let ready = text(&status["ready"]);
+    let troubles = rows(&status["troubles"]);
+    let upstreams = rows(&status["upstreams"]);
+    let name = text(&status["name"]);
+    line(&mut out, name, &format!("{ready}; version {}, {} up", text(&status["version"]), up(status)));
+    line(&mut out, "memory", &room(&status["memory"], "used_bytes"));
+    match &status["disk"] {
+        Value::Null => line(&mut out, "disk", "none"),
+        disk => line(&mut out, "disk", &room(disk, "stored_bytes")),
+    }
+    line(
+        &mut out,
+        "now",
+        &format!(
+            "{} connections, {} downloads for {} readers",
+            count(&status["connections"]),
+            count(&status["fills"]["in_progress"]),
+            count(&status["fills"]["readers"])
+        ),
+    );
+    for upstream in upstreams {
+        line(&mut out, text(&upstream["role"]), &server(upstream));
+    }
+    for trouble in troubles {
+        line(&mut out, "TROUBLE", &format!("{}. {}", text(&trouble["what"]), text(&trouble["action"])));
+    }
+    let well = ready == "ready" && troubles.is_empty();
+    (out, if well { Verdict::Well } else { Verdict::Trouble })
+}
+
+/// `http://a:8000: good, first byte after 12 ms (95 of 100 within 40 ms)`
+pub(super) fn server(upstream: &Value) -> String {
+    let mut line = format!("{}: {}", text(&upstream["url"]), text(&upstream["state"]));
+    if let Some(seconds) = upstream["retry_in_seconds"].as_u64() {
+        let _ = write!(line, ", tried again in {seconds} s");
+    }
+    if let Some(ms) = upstream["first_byte_ms"].as_u64() {
+        let _ = write!(line, ", first byte after {ms} ms");
+    }
+    if let Some(ms) = upstream["first_byte_p95_ms"].as_u64() {
+        let _ = write!(line, " (95 of 100 within {ms} ms)");
+    }
+    if let (Some(failure), Some(ago)) =
+        (upstream["last_failure"].as_str(), upstream["last_failure_age_seconds"].as_u64())
+    {
+        let _ = write!(line, "; {} ago: {}", elapsed(ago), printable(failure));
+    }
+    line
+}
+
+/// `1.5 GiB of 8 GiB (18 %), 1200 objects`
+pub(super) fn room(tier: &Value, used: &str) -> String {
+    let (used, capacity) = (count(&tier[used]), count(&tier["capacity_bytes"]));
+    let percent = (used * 100).checked_div(capacity).unwrap_or(0);
+    let objects = count(&tier["objects"]);
+    format!("{} of {} ({percent} %), {objects} objects", ByteSize(used), ByteSize(capacity))
+}
+
+fn up(status: &Value) -> String {
+    elapsed(count(&status["uptime_seconds"]))
+}
+
+/// The two largest units.
+fn elapsed(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn line(out: &mut String, label: &str, value: &str) {
+    // Writing to a String cannot fail. What comes from another program must not steer the terminal.
+    let _ = writeln!(out, "{:<10} {}", printable(label), printable(value));
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn rows(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn site() -> Value {
+        json!({
+            "name": "site-1", "version": "0.1.0", "ready": "ready", "uptime_seconds": 93_784, "connections": 7,
+            "memory": { "objects": 3, "used_bytes": 512 << 20, "capacity_bytes": 2_u64 << 30 },
+            "fills": { "in_progress": 2, "readers": 5 },
+            "upstreams": [{
+                "url": "http://a:8000", "role": "mirror", "state": "good", "retry_in_seconds": null,
+                "first_byte_ms": 12, "first_byte_p95_ms": 40,
+                "last_failure": "it broke the connection", "last_failure_age_seconds": 61,
+            }],
+            "troubles": [],
+        })
+    }
+
+    #[test]
+    fn what_is_essential() {
+        let (text, verdict) = render(&site());
+        let expected = "\
+site-1     ready; version 0.1.0, 1 d 2 h up
+memory     512 MiB of 2 GiB (25 %), 3 objects
+disk       none
+now        7 connections, 2 downloads for 5 readers
+mirror     http://a:8000: good, first byte after 12 ms (95 of 100 within 40 ms); 1 min 1 s ago: it broke the connection
+";
+        assert_eq!((text.as_str(), verdict), (expected, Verdict::Well));
+    }
+
+    #[test]
+    fn trouble_is_said_and_shows_in_the_verdict() {
+        let mut status = site();
+        status["troubles"] = json!([{ "what": "it rains", "action": "Take an umbrella." }]);
+        let (text, verdict) = render(&status);
+        assert_eq!(text.lines().last().unwrap(), "TROUBLE    it rains. Take an umbrella.");
+        assert_eq!(verdict, Verdict::Trouble);
+        let mut status = site();
+        status["ready"] = "draining: no new clients, please".into();
+        assert_eq!(render(&status).1, Verdict::Trouble);
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let mut status = site();
+        status["name"] = "\x1b[2Jgone".into();
+        assert!(!render(&status).0.contains('\x1b'));
+    }
+}
