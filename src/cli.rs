@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod import_squid;
 pub mod serve;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ enum Command {
     Serve,
     /// Read the configuration, print what it comes to, start nothing
     Check,
+    /// Turn a configuration of squid or frontier-squid into one of this program
+    ImportSquid(import_squid::Options),
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -44,6 +47,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::ImportSquid(options) => match import_squid::run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
         Command::Demo(options) => match demo::run(&options) {

@@ -18,6 +18,7 @@ mod health;
 mod hedging;
 mod herd;
 mod hierarchy;
+mod import_squid;
 mod mirrors;
 mod one_copy;
 mod operators;
