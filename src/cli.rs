@@ -27,7 +27,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve requests (the default)
-    Serve,
+    Serve(serve::Options),
     /// Read the configuration, print what it comes to, start nothing
     Check,
     /// Turn a configuration of squid or frontier-squid into one of this program
@@ -39,8 +39,8 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     let config = arguments.config.as_deref();
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => match serve::run(config) {
+    match arguments.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
+        Command::Serve(options) => match serve::run(&options, config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.exit_code()),
         },

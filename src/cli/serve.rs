@@ -1,5 +1,7 @@
 //! `substratum serve`: runs until SIGTERM or SIGINT, then drains.
 
+mod ephemeral;
+
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
@@ -9,6 +11,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, StartError};
 use crate::config::{Config, ConfigError};
+
+/// Arguments.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Options {
+    /// For the time of a job: free ports of this machine, a temporary folder, an end when the parent process ends; prints the
+    /// setting for CVMFS clients to standard output
+    #[arg(long)]
+    ephemeral: bool,
+}
 
 /// Why `serve` ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +33,9 @@ pub enum ServeError {
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(#[from] io::Error),
+    /// What an ephemeral cache needs is not to be had.
+    #[error("cannot serve for the time of a job: {0}")]
+    Ephemeral(io::Error),
 }
 
 impl ServeError {
@@ -29,18 +43,21 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => super::BAD_CONFIGURATION,
-            Self::Start(_) | Self::Signals(_) => 1,
+            Self::Start(_) | Self::Signals(_) | Self::Ephemeral(_) => 1,
         }
     }
 }
 
 /// Serves until told to stop.
-pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
+pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     diagnostics("info");
-    let config = match config {
+    let mut config = match config {
         Some(path) => Config::load(path)?,
         None => Config::builtin(),
     };
+    // Removed last, when nothing writes to it any more.
+    let folder =
+        options.ephemeral.then(|| ephemeral::make(&mut config)).transpose().map_err(ServeError::Ephemeral)?;
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
     }
@@ -64,6 +81,9 @@ pub fn run(config: Option<&Path>) -> Result<(), ServeError> {
         eprintln!("admin on http://{address}");
     }
     eprint!("{summary}");
+    if folder.is_some() {
+        ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
+    }
     runtime.block_on(async {
         loop {
             tokio::select! {

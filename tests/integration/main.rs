@@ -12,6 +12,7 @@ mod commands;
 mod crowding;
 mod demo;
 mod documents;
+mod ephemeral;
 mod fixture_tree;
 mod headers;
 mod health;
