@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, Glob, MirrorGroup, Parent, ServerUrl, TargetShape};
+use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape};
 
 /// The rules of `[access]`, together with what the other tables imply.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct Access {
     clients: Vec<IpNet>,
     targets: Vec<TargetShape>,
     hosts: Vec<Glob>,
+    ports: Vec<PortRange>,
     internal_hosts: Vec<Glob>,
     mirrors: HashSet<ServerUrl>,
     parents: HashSet<ServerUrl>,
@@ -43,6 +44,14 @@ pub enum Denial {
     /// The host named is not on the list.
     #[error("this proxy may not ask {0}: `hosts` in [access] has no pattern for it")]
     Host(Arc<str>),
+    /// The port named is not on the list.
+    #[error("this proxy may not ask {host} at port {port}: `ports` in [access] does not list it")]
+    Port {
+        /// The host as named.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
     /// The host is, or resolves to, an address that is not part of the public internet.
     #[error(
         "this proxy may not ask {host}: its address {address} is internal; \
@@ -77,6 +86,7 @@ impl Access {
             clients: config.clients.clone(),
             targets: config.targets.clone(),
             hosts: config.hosts.clone(),
+            ports: config.ports.clone(),
             internal_hosts: config.internal_hosts.clone(),
             mirrors: mirrors.iter().flat_map(|group| &group.urls).cloned().collect(),
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
@@ -108,13 +118,18 @@ impl Access {
         if served { Ok(()) } else { Err(Denial::Target) }
     }
 
-    /// Whether a forward request may name this host. Mirrors always may be named.
+    /// Whether a forward request may name this host and port. Mirrors always may be named.
     ///
     /// A host that is an address already is judged as such here: a parent that is asked for it would connect
     /// to what is internal to the parent.
     pub fn host(&self, named: &ServerUrl) -> Result<(), Denial> {
-        if !self.mirrors.contains(named) && !self.hosts.iter().any(|glob| glob.matches(&named.host)) {
-            return Err(Denial::Host(named.host.as_ref().into()));
+        if !self.mirrors.contains(named) {
+            if !self.hosts.iter().any(|glob| glob.matches(&named.host)) {
+                return Err(Denial::Host(named.host.as_ref().into()));
+            }
+            if !self.ports.iter().any(|range| range.contains(named.port)) {
+                return Err(Denial::Port { host: named.host.as_ref().into(), port: named.port });
+            }
         }
         address::literal(&named.host).map_or(Ok(()), |ip| self.may_connect(named, ip))
     }

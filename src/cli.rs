@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod import_squid;
 mod inquiry;
 pub mod scrub;
 pub mod serve;
@@ -12,7 +13,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use serve::Takeover;
 
 /// Exit status when `scrub` found bad records.
 const BAD_RECORDS: u8 = 3;
@@ -36,11 +36,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve requests (the default)
-    Serve {
-        /// When another instance uses the disk tier's folder, wait until it has stopped, and take over
-        #[arg(long)]
-        wait: bool,
-    },
+    Serve(serve::Options),
     /// Read the configuration, print what it comes to, start nothing
     Check,
     /// Hash everything in the disk tier anew while no daemon uses it; exits with 3 if anything was bad
@@ -49,6 +45,8 @@ enum Command {
     Status(status::Options),
     /// Tell what would become of a request, and why; exit status 1 when it would be refused
     Explain(explain::Options),
+    /// Turn a configuration of squid or frontier-squid into one of this program
+    ImportSquid(import_squid::Options),
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -56,13 +54,11 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     let config = arguments.config.as_deref();
-    match arguments.command.unwrap_or(Command::Serve { wait: false }) {
-        Command::Serve { wait } => {
-            match serve::run(config, if wait { Takeover::Wait } else { Takeover::Refuse }) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&error, error.exit_code()),
-            }
-        }
+    match arguments.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
+        Command::Serve(options) => match serve::run(&options, config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.exit_code()),
+        },
         Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
@@ -83,6 +79,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(explain::Verdict::Served) => ExitCode::SUCCESS,
             Ok(explain::Verdict::Refused) => ExitCode::FAILURE,
             Err(error @ explain::ExplainError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::ImportSquid(options) => match import_squid::run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
         Command::Demo(options) => match demo::run(&options) {

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
 pub use pattern::DocumentPattern;
-pub use units::{ByteSize, Glob, Scheme, ServerUrl};
+pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -129,6 +129,8 @@ pub struct Access {
     pub targets: Vec<TargetShape>,
     /// `hosts`: host names a forward request may name. Mirrors are always allowed.
     pub hosts: Vec<Glob>,
+    /// `ports`: ports a forward request may name. Those of mirrors are always allowed.
+    pub ports: Vec<PortRange>,
     /// `internal_hosts`: hosts whose addresses may be loopback, private or link-local. Mirrors and parents always may be.
     pub internal_hosts: Vec<Glob>,
 }

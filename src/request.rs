@@ -217,6 +217,7 @@ mod tests {
             clients: vec!["127.0.0.0/8".parse().unwrap()],
             targets: vec![TargetShape::Cvmfs],
             hosts: vec![Glob::new("*.good")],
+            ports: config::Access::default().ports,
             internal_hosts: vec![],
         };
         Access::new(&config, &[], &[], &[])

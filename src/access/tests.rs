@@ -15,6 +15,7 @@ fn rules() -> config::Access {
         clients: ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|net| net.parse().unwrap()).to_vec(),
         targets: vec![TargetShape::Cvmfs],
         hosts: globs(&["*.cern.ch"]),
+        ports: config::Access::default().ports,
         internal_hosts: globs(&["*.site.local", "localhost", "0.0.0.0", "127.*"]),
     }
 }

@@ -1,5 +1,7 @@
 //! `substratum serve`: runs until SIGTERM or SIGINT, then drains.
 
+mod ephemeral;
+
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
@@ -10,6 +12,18 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{App, StartError};
 use crate::cache::disk;
 use crate::config::{Config, ConfigError};
+
+/// Arguments.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Options {
+    /// For the time of a job: free ports of this machine, a temporary folder, an end when the parent process ends; prints the
+    /// setting for CVMFS clients to standard output
+    #[arg(long)]
+    ephemeral: bool,
+    /// When another instance uses the disk tier's folder, wait until it has stopped, and take over
+    #[arg(long)]
+    wait: bool,
+}
 
 /// Why `serve` ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +37,9 @@ pub enum ServeError {
     /// Signals cannot be received, or the folder cannot be waited for.
     #[error("cannot start: {0}")]
     Signals(#[from] io::Error),
+    /// What an ephemeral cache needs is not to be had.
+    #[error("cannot serve for the time of a job: {0}")]
+    Ephemeral(io::Error),
 }
 
 impl ServeError {
@@ -30,34 +47,30 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => super::BAD_CONFIGURATION,
-            Self::Start(_) | Self::Signals(_) => 1,
+            Self::Start(_) | Self::Signals(_) | Self::Ephemeral(_) => 1,
         }
     }
 }
 
-/// What to do when another instance uses the folder of the disk tier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takeover {
-    /// Say so, and exit.
-    Refuse,
-    /// Wait until it has stopped.
-    Wait,
-}
-
 /// Serves until told to stop.
-pub fn run(config: Option<&Path>, takeover: Takeover) -> Result<(), ServeError> {
+pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     diagnostics("info");
-    let config = match config {
+    let mut config = match config {
         Some(path) => Config::load(path)?,
         None => Config::builtin(),
     };
+    // Removed last, when nothing writes to it any more.
+    let folder =
+        options.ephemeral.then(|| ephemeral::make(&mut config)).transpose().map_err(ServeError::Ephemeral)?;
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
     }
     let summary = summary(&config);
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
-    if let (Takeover::Wait, Some(disk)) = (takeover, &config.disk) {
+    if options.wait
+        && let Some(disk) = &config.disk
+    {
         eprintln!("waiting for {} to be free", disk.path.display());
         disk::wait_until_free(&disk.path)?;
     }
@@ -79,6 +92,9 @@ pub fn run(config: Option<&Path>, takeover: Takeover) -> Result<(), ServeError> 
         eprintln!("admin on http://{address}");
     }
     eprint!("{summary}");
+    if folder.is_some() {
+        ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
+    }
     runtime.block_on(async {
         loop {
             tokio::select! {

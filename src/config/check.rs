@@ -255,7 +255,7 @@ fn openness(config: &Config, found: &mut Findings) {
 }
 
 /// Loopback, link-local, private (RFC 1918, RFC 4193) and shared (RFC 6598) addresses.
-fn is_internal(network: &IpNet) -> bool {
+pub fn is_internal(network: &IpNet) -> bool {
     let v4 = |a, b, bits| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), bits));
     let v6 = |a, bits| IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, 0, 0, 0, 0, 0, 0, 0), bits));
     let internal =

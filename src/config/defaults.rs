@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::units::{ByteSize, Glob};
+use super::units::{ByteSize, Glob, PortRange};
 use super::{
     Access, AccessLogFormat, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
     TargetShape, Upstream,
@@ -62,6 +62,7 @@ impl Default for Access {
             ],
             targets: vec![TargetShape::Cvmfs],
             hosts: vec![Glob::new("*")],
+            ports: vec![PortRange::new(80, 80), PortRange::new(443, 443), PortRange::new(1024, u16::MAX)],
             internal_hosts: Vec::new(),
         }
     }

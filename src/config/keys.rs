@@ -226,6 +226,8 @@ table! { Once access: "who may ask, for what, whither"
         "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, or any http URL";
     HOSTS "hosts", Accepts::List(&HOST), Absent::Value(r#"["*"]"#),
         "servers that clients may name in a proxy request; mirrors are always allowed";
+    PORTS "ports", Accepts::NonEmptyList(&PORT), Absent::Value(r#"["80", "443", "1024-65535"]"#),
+        "ports that clients may name in a proxy request; those of mirrors are always allowed";
     INTERNAL_HOSTS "internal_hosts", Accepts::List(&HOST), Absent::Value("[]"),
         "servers that may be asked although their address is loopback, private or link-local; mirrors and parents \
          always may";
@@ -382,6 +384,7 @@ static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:
 static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
 static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
 static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
+static PORT: Accepts = Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
 static REPOSITORY: Accepts = Accepts::Text("a repository or pattern, such as \"*.cern.ch\"");
 static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
 static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");

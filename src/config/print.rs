@@ -52,6 +52,7 @@ fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::CLIENTS, list(&access.clients))?;
     p.key(&key::TARGETS, list(access.targets.iter().map(|target| target.as_str())))?;
     p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
+    p.key(&key::PORTS, list(&access.ports))?;
     p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))
 }
 

@@ -90,6 +90,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
         clients: section.list(&key::CLIENTS, text::network).unwrap_or(default.clients),
         targets: section.list(&key::TARGETS, target).unwrap_or(default.targets),
         hosts: section.list(&key::HOSTS, text::host_pattern).unwrap_or(default.hosts),
+        ports: section.list(&key::PORTS, text::ports).unwrap_or(default.ports),
         internal_hosts: section
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),

@@ -184,6 +184,60 @@ impl fmt::Display for ServerUrl {
     }
 }
 
+/// Ports from the first to the last, both included. Written `"80"` or `"1024-65535"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+/// Why a text is no [`PortRange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a port from 1 to 65535, nor a range of them")]
+pub struct PortRangeError;
+
+impl PortRange {
+    /// From `first` to `last`; in the other order there is nothing in it.
+    pub const fn new(first: u16, last: u16) -> Self {
+        Self { first, last }
+    }
+
+    /// The first port.
+    pub const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The last port.
+    pub const fn last(self) -> u16 {
+        self.last
+    }
+
+    /// Whether `port` is among them.
+    pub const fn contains(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = PortRangeError;
+
+    fn from_str(text: &str) -> Result<Self, PortRangeError> {
+        let port = |text: &str| match text.bytes().all(|c| c.is_ascii_digit()) {
+            true => text.parse().map_err(|_| PortRangeError),
+            false => Err(PortRangeError),
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last) = (port(first)?, port(last)?);
+        if 0 < first && first <= last { Ok(Self { first, last }) } else { Err(PortRangeError) }
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
 /// A pattern for host and repository names: `*` stands for any run of characters, everything else for itself,
 /// without regard to letter case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +338,18 @@ mod tests {
         ];
         for (text, expected) in bad {
             assert_eq!(text.parse::<ServerUrl>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_ports() {
+        for (text, expected) in
+            [("80", Some((80, 80))), ("1-65535", Some((1, 65_535))), ("1024-1024", Some((1024, 1024)))]
+        {
+            assert_eq!(text.parse().ok(), expected.map(|(first, last)| PortRange::new(first, last)));
+        }
+        for text in ["", "0", "-1", "1-", "2-1", "1-65536", "+80", "80-+90", "a", "1-2-3"] {
+            assert_eq!(text.parse::<PortRange>(), Err(PortRangeError), "{text}");
         }
     }
 

@@ -94,6 +94,7 @@ impl Setup {
             clients: Vec::new(),
             targets: Vec::new(),
             hosts: vec![Glob::new("*")],
+            ports: config::Access::default().ports,
             internal_hosts: self.internal_hosts,
         };
         let access = Arc::new(Access::new(&rules, &self.mirrors, &self.parents, &[]));

@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream,
+    MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -118,7 +118,13 @@ fn listen() -> impl Strategy<Value = Listen> {
 fn access() -> impl Strategy<Value = Access> {
     let targets = vec(select(&TargetShape::ALL[..]), 1..4);
     (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4)).prop_map(
-        |(clients, targets, hosts, internal_hosts)| Access { clients, targets, hosts, internal_hosts },
+        |(clients, targets, hosts, internal_hosts)| Access {
+            clients,
+            targets,
+            hosts,
+            ports: vec![PortRange::new(80, 80), PortRange::new(1025, 65_535)],
+            internal_hosts,
+        },
     )
 }
 

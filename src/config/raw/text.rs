@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::config::defaults::{MAX_NAME, is_name_char};
 use crate::config::pattern::DocumentPatternError;
 use crate::config::quantity::QuantityError;
-use crate::config::units::{Glob, ServerUrl, ServerUrlError};
+use crate::config::units::{Glob, PortRange, ServerUrl, ServerUrlError};
 
 /// Why a value is refused: the rest of a sentence that begins with the value.
 #[derive(Debug)]
@@ -115,6 +115,11 @@ pub(super) fn host_pattern(text: &str) -> Result<Glob, Why> {
     } else {
         pattern(text, |c| c.is_ascii_alphanumeric() || "-._:*".contains(c))
     }
+}
+
+/// A port or a range of them.
+pub(super) fn ports(text: &str) -> Result<PortRange, Why> {
+    text.parse().map_err(|_| "is neither a port nor a range of ports, from 1 to 65535".into())
 }
 
 /// A pattern for repository names.

@@ -74,6 +74,18 @@ impl Peer {
         })
     }
 
+    /// squid with these rules, which asks nobody but `parent`.
+    pub fn squid_with(program: &Path, rules: &str, parent: SocketAddr) -> Self {
+        Self::start(|address, folder| {
+            let file = folder.join("squid.conf");
+            let conf = squid_conf(address, Some(parent)).replace("http_access allow all\n", rules);
+            fs::write(&file, conf).expect("a configuration file");
+            let mut command = Command::new(program);
+            command.arg("-N").arg("-f").arg(file);
+            command
+        })
+    }
+
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
