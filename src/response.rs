@@ -200,7 +200,8 @@ impl Heads {
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
-        let mut response = self.trouble(status, error, &refusal.to_string());
+        let mut response =
+            self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(outcome.as_str()));
         if matches!(refusal, Refusal::Method) {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
@@ -221,7 +222,12 @@ impl Heads {
                 (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
             }
         };
-        let response = self.trouble(status, error, &format!("{}: {failure}", failure.why.as_str()));
+        let why = failure.why.as_str();
+        let told = match failure.why {
+            Why::Overload | Why::Forbidden => CacheStatus::refused(why),
+            _ => CacheStatus::failed(Forward::UriMiss, why),
+        };
+        let response = self.trouble(status, error, &format!("{why}: {failure}"), told);
         let outcome = match failure.why {
             Why::NotFound => Outcome::Miss,
             Why::Forbidden => Outcome::Denied,
@@ -252,10 +258,14 @@ impl Heads {
             Failure::OnlyIfCached => Outcome::DocumentMiss,
             _ => Outcome::UpstreamError,
         };
-        (self.trouble(status, error, &failure.to_string()), outcome)
+        let told = match failure {
+            Failure::Overload | Failure::OnlyIfCached => CacheStatus::refused(failure.kind()),
+            _ => CacheStatus::failed(Forward::Miss, failure.kind()),
+        };
+        (self.trouble(status, error, &failure.to_string(), told), outcome)
     }
 
-    fn trouble(&self, status: StatusCode, error: &str, text: &str) -> Response<Bytes> {
+    fn trouble(&self, status: StatusCode, error: &str, text: &str, told: CacheStatus) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(format!("{text}\n")));
         *response.status_mut() = status;
         let length = HeaderValue::from(response.body().len());
@@ -265,6 +275,7 @@ impl Heads {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VIA, self.via.clone());
         headers.insert(X_CACHE.clone(), self.miss.clone());
+        headers.insert(CACHE_STATUS.clone(), told.render(&self.name));
         if let Ok(value) = HeaderValue::try_from(format!("{}; error={error}", self.name)) {
             headers.insert(PROXY_STATUS.clone(), value);
         }

@@ -22,6 +22,8 @@ pub enum Handling {
     Hit,
     /// `fwd=`: forwarded, or joined to a request that was.
     Forwarded(Forwarded),
+    /// Neither: turned away here.
+    Refused,
 }
 
 /// The parameters of a forwarded request.
@@ -107,6 +109,16 @@ impl CacheStatus {
         Self { handling: Handling::Forwarded(forwarded), ttl: None, detail: None }
     }
 
+    /// A request that was turned away, and why.
+    pub const fn refused(detail: &'static str) -> Self {
+        Self { handling: Handling::Refused, ttl: None, detail: Some(detail) }
+    }
+
+    /// A request that went upstream in vain, and why.
+    pub const fn failed(reason: Forward, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..Self::forwarded(reason, None) }
+    }
+
     /// The field value, for the cache called `name`.
     pub fn render(&self, name: &str) -> HeaderValue {
         let mut text = String::with_capacity(name.len() + 64);
@@ -114,6 +126,7 @@ impl CacheStatus {
         match self.handling {
             Handling::Hit => text.push_str("; hit"),
             Handling::Forwarded(forwarded) => forwarded.push_to(&mut text),
+            Handling::Refused => {}
         }
         // Writing to a String cannot fail.
         if let Some(ttl) = self.ttl {
@@ -175,6 +188,8 @@ mod tests {
         check(CacheStatus::HIT, "1st \"cache\"", "\"1st \\\"cache\\\"\"; hit");
         check(CacheStatus::HIT, "f\u{fc}r", "\"fr\"; hit");
         check(CacheStatus::forwarded(Forward::UriMiss, None), "a", "a; fwd=uri-miss");
+        check(CacheStatus::refused("denied"), "a", "a; detail=denied");
+        check(CacheStatus::failed(Forward::Miss, "too_slow"), "a", "a; fwd=miss; detail=too_slow");
         let handling = Handling::Forwarded(Forwarded {
             reason: Forward::Stale,
             status: Some(StatusCode::NOT_MODIFIED),

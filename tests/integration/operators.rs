@@ -112,7 +112,8 @@ async fn one_line_a_request() {
     let mut client = binary.client();
     client.ask(&url).await.unwrap();
     client.ask(&url).await.unwrap();
-    client.ask(stratum.url("/forbidden")).await.unwrap();
+    let refused = client.ask(stratum.url("/forbidden")).await.unwrap();
+    assert_eq!(refused.get("Cache-Status"), "binary; detail=denied", "the word of log and metric");
     let lines: Vec<serde_json::Value> =
         lines(&log, 3).await.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = lines
