@@ -1,6 +1,6 @@
 //! Who may ask for what: refusals that no stratum ever hears of, and never an open proxy.
 
-use substratum::config::{Config, Glob};
+use substratum::config::{Config, Glob, PortRange};
 
 use crate::support::client::{Ask, ClientError};
 use crate::support::object::Object;
@@ -51,6 +51,19 @@ async fn only_the_configured_hosts() {
     let proxy = Proxy::start(setup).await;
     assert_eq!(proxy.get(format!("http://127.0.0.1:{port}{DOCUMENT}")).await.status(), 200);
     assert_eq!(proxy.get(format!("http://localhost:{port}{DOCUMENT}")).await.status(), 403);
+    assert_eq!(stratum.requests(), 1);
+}
+
+#[tokio::test]
+async fn only_the_configured_ports() {
+    let stratum = Origin::new().page(DOCUMENT, Page::new("manifest")).run();
+    let port = stratum.address().port();
+    let other = if port == 1024 { 1025 } else { 1024 };
+    for (allowed, status) in [(port, 200), (other, 403)] {
+        let setup = lone("proxy").with(|config| config.access.ports = vec![PortRange::new(allowed, allowed)]);
+        let proxy = Proxy::start(setup).await;
+        assert_eq!(proxy.get(stratum.url(DOCUMENT)).await.status(), status, "{allowed}");
+    }
     assert_eq!(stratum.requests(), 1);
 }
 

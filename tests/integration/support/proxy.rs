@@ -8,7 +8,7 @@ use std::time::Duration;
 use substratum::app::App;
 use substratum::cache::disk::faults::{Faults, Interference};
 use substratum::config::{
-    ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, Scheme, ServerUrl, TargetShape,
+    ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, PortRange, Scheme, ServerUrl, TargetShape,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -71,6 +71,8 @@ pub fn lone(name: &str) -> Setup {
     config.listen.workers = 2;
     config.listen.drain_timeout = Duration::from_millis(500);
     config.access.internal_hosts = vec![Glob::new("127.0.0.1"), Glob::new("localhost")];
+    // Port 1 stands for servers that are not there.
+    config.access.ports = vec![PortRange::new(1, u16::MAX)];
     config.memory = Memory::with_capacity(ByteSize::mib(128));
     config.upstream.connect_timeout = Duration::from_secs(5);
     config.upstream.first_byte_timeout = Duration::from_secs(10);
