@@ -79,7 +79,7 @@ impl UpstreamBody {
         self.patience.first = Some(limit);
     }
 
-    /// Waits for its bytes until all or [`READ_AHEAD`] of them are there, for `patience` at most: so a source that fails early
+    /// Waits for its bytes until all or 64 KiB of them are there, for `patience` at most: so a source that fails early
     /// can be replaced before anybody has seen anything of it. Silence for the latter half of it is a failure, slowness is
     /// not.
     pub async fn read_ahead(&mut self, patience: Duration) -> Result<(), Failure> {
