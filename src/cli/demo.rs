@@ -337,7 +337,7 @@ impl<'a> Stage<'a> {
             }
         }
         self.say(&[format!(
-            "\n           Revision 2 is published; all nodes see it after {} (manifests are kept for {} s here).",
+            "\n           Revision 2 is published; all nodes see it after {} (manifests live {} s here).",
             time(published.elapsed()),
             MANIFEST_LIFETIME.as_secs()
         )])?;
