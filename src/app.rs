@@ -148,7 +148,11 @@ impl App {
                 upstreams: Arc::clone(&upstreams),
                 client: Client::new(Arc::clone(&upstreams)),
                 heads: Arc::clone(&heads),
-                recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
+                recorder: Recorder::new(
+                    metrics.request.for_worker(),
+                    metrics.repository.for_worker(),
+                    log.logger(),
+                ),
                 objects: config.objects.clone(),
                 upstream: config.upstream.clone(),
                 hedges: Arc::clone(&hedges),

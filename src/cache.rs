@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use crate::config;
 use crate::digest::ObjectName;
 use crate::metrics::CacheMetrics;
+use crate::reason::Reason;
 
 /// Tables of fills are split, so that workers rarely meet at one lock.
 const FILL_SHARDS: usize = 16;
@@ -147,6 +148,11 @@ impl Cache {
         fills.insert(key, writer.shared());
         self.count_led();
         Lookup::Lead(writer, reader)
+    }
+
+    /// Why an object that was looked for is not here, as far as that is known.
+    pub fn why_absent(&self, name: &ObjectName) -> Reason {
+        self.disk.as_ref().map_or(Reason::Absent, |disk| disk.why_absent(name))
     }
 
     /// Stores a verified object in every tier that takes it.

@@ -67,6 +67,7 @@ use self::watermark::Standing;
 use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::response::cache_status::{CacheStatus, Forward};
 
 /// The cache of documents. Cheap to clone; one for all workers. `E` is the upstream's error, shared by all who wait.
@@ -153,7 +154,7 @@ where
         let terms = self.shelf.terms(&request.key);
         let asking = Asking::new(request, terms, now);
         if validation::is_for_the_origin(&asking.request.headers) {
-            return asking.pass(fetch, Forward::Request, Outcome::Pass).await;
+            return asking.pass(fetch, Forward::Request, Reason::Conditional).await;
         }
         let (stored, reason) = match self.look_up(&asking) {
             Found::Answer(answer) => return Ok(answer),
@@ -168,10 +169,10 @@ where
             return Err(Failure::OnlyIfCached);
         }
         if stored.is_none() && asking.request.method == Method::HEAD {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return asking.pass(fetch, reason, Reason::Head).await;
         }
         if stored.is_none() && asking.request.headers.contains_key(header::RANGE) {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return asking.pass(fetch, reason, Reason::Range).await;
         }
         self.refreshed(asking, stored, reason, fetch).await
     }
@@ -216,14 +217,14 @@ where
 
     fn meanwhile<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-while-revalidate");
+        answer.cache_status = answer.cache_status.because(Reason::StaleWhileRevalidate);
         answer
     }
 
     fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         self.shelf.metrics.stale.inc();
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-if-error");
+        answer.cache_status = answer.cache_status.because(Reason::StaleIfError);
         answer
     }
 }

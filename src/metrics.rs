@@ -1,11 +1,12 @@
 //! Every metric: name, help and labels, one file a part. Handles are resolved once and passed to the parts;
-//! label values come from enums or from the configuration, never from requests.
+//! label values come from enums or from the configuration; of names in requests only a fixed number is shown.
 
 mod cache;
 mod disk;
 mod document;
 mod log;
 mod process;
+mod repository;
 mod request;
 mod server;
 mod upstream;
@@ -14,6 +15,7 @@ pub use cache::CacheMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
+pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
@@ -33,6 +35,8 @@ pub struct Metrics {
     pub server: ServerMetrics,
     /// Requests by outcome, latency, bytes.
     pub request: RequestMetrics,
+    /// Requests by repository.
+    pub repository: RepositoryMetrics,
     /// Fills and the memory tier.
     pub cache: CacheMetrics,
     /// The disk tier.
@@ -53,6 +57,7 @@ impl Metrics {
         Ok(Self {
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
+            repository: RepositoryMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
             disk: DiskMetrics::register(&registry)?,
             document: DocumentMetrics::register(&registry)?,

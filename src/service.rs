@@ -120,7 +120,7 @@ impl Service {
 
     fn answer<B>(&self, request: &Request<B>) -> Answering {
         let worker = &self.worker;
-        let tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
+        let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
         let asked = match &self.admitted {
             Ok(()) => request::parse(request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial.clone())),
@@ -128,12 +128,14 @@ impl Service {
         let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => {
+                tally.because(refusal.reason());
                 let (response, outcome) = worker.heads.refusal(&refusal);
                 return Answering::ready(finish(whole(response, None), outcome, tally));
             }
         };
         match &asked.target {
             Target::Object(object) => {
+                tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
                 if !wants_check
                     && let Some(response) = worker.at_hand(asked.verb, request.headers(), &object.name)
@@ -160,6 +162,9 @@ impl Service {
             }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
+                if let Some(repository) = repository {
+                    tally.of_repository(repository);
+                }
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: document_key(asked.named.as_ref(), asked.path),

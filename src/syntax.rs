@@ -6,6 +6,8 @@
 
 use memchr::{memchr2, memrchr};
 
+use crate::reason::Reason;
+
 /// What is wrong with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -45,6 +47,16 @@ impl Flaw {
         Self::HeadTooLong,
         Self::TooManyFields,
     ];
+
+    /// Why the request is refused, in the words that operators read.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::TargetTooLong => Reason::TargetTooLong,
+            Self::HeadTooLong => Reason::HeadTooLong,
+            Self::TooManyFields => Reason::TooManyFields,
+            _ => Reason::Malformed,
+        }
+    }
 
     /// A stable word for it.
     pub const fn as_str(self) -> &'static str {

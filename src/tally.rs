@@ -8,13 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 
 use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
-use crate::metrics::{InFlight, RequestMetrics};
+use crate::metrics::{Counts, InFlight, RepositoryMetrics, RequestMetrics, Seat};
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::upstream::Role;
 
 /// Where finished requests are reported; one a worker.
 pub struct Recorder {
     metrics: RequestMetrics,
+    repositories: RepositoryMetrics,
     logger: Option<Logger>,
     /// The clock of [`Activity`].
     epoch: Instant,
@@ -22,8 +24,12 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder; without a logger nothing is kept of a request but numbers.
-    pub fn new(metrics: RequestMetrics, logger: Option<Logger>) -> Arc<Self> {
-        Arc::new(Self { metrics, logger, epoch: Instant::now() })
+    pub fn new(
+        metrics: RequestMetrics,
+        repositories: RepositoryMetrics,
+        logger: Option<Logger>,
+    ) -> Arc<Self> {
+        Arc::new(Self { metrics, repositories, logger, epoch: Instant::now() })
     }
 
     /// Passes buffered log lines on. To be called about once a second.
@@ -82,6 +88,8 @@ pub struct Tally {
     started: Instant,
     answered: Option<Duration>,
     outcome: Outcome,
+    reason: Option<Reason>,
+    repository: Option<Seat>,
     status: StatusCode,
     sent: u64,
     ending: Ending,
@@ -127,12 +135,19 @@ impl Tally {
             started,
             answered: None,
             outcome: Outcome::BadRequest,
+            reason: None,
+            repository: None,
             status: StatusCode::default(),
             sent: 0,
             ending: Ending::ClientGone,
             line,
             _in_flight: recorder.metrics.start(),
         }
+    }
+
+    /// Whose content is asked for.
+    pub fn of_repository(&mut self, name: &str) {
+        self.repository = Some(self.recorder.repositories.seat(name));
     }
 
     /// The head of the answer is decided.
@@ -145,6 +160,11 @@ impl Tally {
         if let Some(line) = &mut self.line {
             line.content_type = headers.get(http::header::CONTENT_TYPE).map(|v| v.as_bytes().to_vec());
         }
+    }
+
+    /// Why it is no plain hit, or why it could not be finished: the last word counts.
+    pub fn because(&mut self, reason: Reason) {
+        self.reason = Some(reason);
     }
 
     /// Who was asked for it.
@@ -177,6 +197,13 @@ impl Drop for Tally {
             self.ending = Ending::ClientStalled;
         }
         self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
+        if let Some(seat) = self.repository {
+            let hits = u64::from(self.outcome.is_hit());
+            self.recorder.repositories.finished(seat, Counts { requests: 1, hits, body_bytes: self.sent });
+        }
+        if let Some(reason) = self.reason {
+            self.recorder.metrics.explained(reason);
+        }
         if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
             logger.log(&Record {
                 time: SystemTime::now(),
@@ -190,6 +217,7 @@ impl Drop for Tally {
                 bytes_sent: self.sent,
                 body_bytes: self.sent,
                 outcome: self.outcome,
+                reason: self.reason,
                 ending: self.ending,
                 upstream: line.upstream.as_ref().map(|(role, label)| (*role, &**label)),
                 content_type: line.content_type.as_deref(),

@@ -64,6 +64,7 @@ pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
+use crate::reason::Reason;
 use faults::Faults;
 use file::Medium;
 use folder::Folder;
@@ -185,6 +186,20 @@ impl Disk {
     /// Whether [`Self::get`] would find something; does not count as a use. No I/O.
     pub fn contains(&self, name: &ObjectName) -> bool {
         self.shared().index.peek(name.hash64()).is_some()
+    }
+
+    /// Why [`Self::get`] found nothing, as far as that is known. No I/O.
+    pub fn why_absent(&self, name: &ObjectName) -> Reason {
+        let shared = self.shared();
+        if shared.condition().0 == Condition::MemoryOnly {
+            Reason::DiskPassedOver
+        } else if shared.ghost.lock().contains(name.hash64()) {
+            Reason::Evicted
+        } else if !shared.is_loaded() {
+            Reason::IndexLoading
+        } else {
+            Reason::Absent
+        }
     }
 
     /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.

@@ -58,7 +58,8 @@ impl Shelf {
             rules: rules.into(),
             max_size: memory.max_document.bytes(),
             results: ["fetched", "validated", "flowing", "passed", "failed"].map(result),
-            reasons: NotStored::ALL.map(|reason| metrics.not_stored.with_label_values(&[reason.as_str()])),
+            reasons: NotStored::ALL
+                .map(|reason| metrics.not_stored.with_label_values(&[reason.reason().as_str()])),
             metrics,
         }
     }
