@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape};
 
 /// The rules of `[access]`, together with what the other tables imply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     clients: Vec<IpNet>,
     targets: Vec<TargetShape>,

@@ -2,6 +2,7 @@
 //! label values come from enums or from the configuration, never from requests.
 
 mod cache;
+mod config;
 mod disk;
 mod document;
 mod log;
@@ -11,6 +12,7 @@ mod server;
 mod upstream;
 
 pub use cache::CacheMetrics;
+pub use config::ConfigMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
@@ -29,6 +31,8 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// Reloads.
+    pub config: ConfigMetrics,
     /// Connections and drains.
     pub server: ServerMetrics,
     /// Requests by outcome, latency, bytes.
@@ -51,6 +55,7 @@ impl Metrics {
         let registry = Registry::new();
         process::register(&registry)?;
         Ok(Self {
+            config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,

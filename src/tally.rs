@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method, Request, StatusCode, Version};
+use parking_lot::Mutex;
 
 use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
 use crate::metrics::{InFlight, RequestMetrics};
@@ -15,7 +16,9 @@ use crate::upstream::Role;
 /// Where finished requests are reported; one a worker.
 pub struct Recorder {
     metrics: RequestMetrics,
-    logger: Option<Logger>,
+    /// Whether there is a logger, without the lock.
+    logs: AtomicBool,
+    logger: Mutex<Option<Logger>>,
     /// The clock of [`Activity`].
     epoch: Instant,
 }
@@ -23,14 +26,21 @@ pub struct Recorder {
 impl Recorder {
     /// A recorder; without a logger nothing is kept of a request but numbers.
     pub fn new(metrics: RequestMetrics, logger: Option<Logger>) -> Arc<Self> {
-        Arc::new(Self { metrics, logger, epoch: Instant::now() })
+        let logs = AtomicBool::new(logger.is_some());
+        Arc::new(Self { metrics, logs, logger: Mutex::new(logger), epoch: Instant::now() })
     }
 
     /// Passes buffered log lines on. To be called about once a second.
     pub fn flush(&self) {
-        if let Some(logger) = &self.logger {
+        if let Some(logger) = &*self.logger.lock() {
             logger.flush();
         }
+    }
+
+    /// Requests that end from now on are reported to another logger. When this returns, nobody uses the former one.
+    pub fn report_to(&self, logger: Option<Logger>) {
+        self.logs.store(logger.is_some(), Ordering::Relaxed);
+        *self.logger.lock() = logger;
     }
 
     /// Whole seconds since this recorder was made.
@@ -110,7 +120,7 @@ impl Tally {
     ) -> Self {
         let started = Instant::now();
         activity.touch(recorder.at(started));
-        let line = recorder.logger.as_ref().map(|_| {
+        let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {
                 client,
                 method: request.method().clone(),
@@ -177,7 +187,9 @@ impl Drop for Tally {
             self.ending = Ending::ClientStalled;
         }
         self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
-        if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
+        if let Some(line) = &self.line
+            && let Some(logger) = &*self.recorder.logger.lock()
+        {
             logger.log(&Record {
                 time: SystemTime::now(),
                 duration,
