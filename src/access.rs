@@ -21,7 +21,7 @@ use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, Targe
 use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     clients: Vec<IpNet>,
     targets: Vec<TargetShape>,

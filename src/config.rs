@@ -4,6 +4,7 @@
 //! `config/defaults.rs`, every cross-check in `config/check.rs`; TOML is known only to `config/raw.rs`, which reads it,
 //! and `config/print.rs`, which writes it. The parts of the program receive their own sub-struct.
 
+pub mod change;
 pub mod check;
 pub mod defaults;
 pub mod error;

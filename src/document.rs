@@ -129,6 +129,11 @@ where
         }
     }
 
+    /// The same documents under other rules. `[memory] documents` stays what it was.
+    pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
+        Self { shelf: Arc::new(self.shelf.under(memory, rules)), flights: Arc::clone(&self.flights) }
+    }
+
     /// The newest manifests known, at most so many: those that were confirmed last.
     pub fn manifests(&self, most: usize, now: SystemTime) -> Vec<ManifestStatus> {
         self.shelf.watermarks.latest(most, now)

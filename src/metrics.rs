@@ -2,6 +2,7 @@
 //! label values come from enums or from the configuration; of names in requests only a fixed number is shown.
 
 mod cache;
+mod config;
 mod disk;
 mod document;
 mod log;
@@ -12,6 +13,7 @@ mod server;
 mod upstream;
 
 pub use cache::CacheMetrics;
+pub use config::ConfigMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
@@ -31,6 +33,8 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// Reloads.
+    pub config: ConfigMetrics,
     /// Connections and drains.
     pub server: ServerMetrics,
     /// Requests by outcome, latency, bytes.
@@ -55,6 +59,7 @@ impl Metrics {
         let registry = Registry::new();
         process::register(&registry)?;
         Ok(Self {
+            config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,

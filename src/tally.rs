@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method, Request, StatusCode, Version};
+use parking_lot::Mutex;
 
 use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
 use crate::metrics::{Counts, InFlight, RepositoryMetrics, RequestMetrics, Seat};
@@ -17,7 +18,9 @@ use crate::upstream::Role;
 pub struct Recorder {
     metrics: RequestMetrics,
     repositories: RepositoryMetrics,
-    logger: Option<Logger>,
+    /// Whether there is a logger, without the lock.
+    logs: AtomicBool,
+    logger: Mutex<Option<Logger>>,
     /// The clock of [`Activity`].
     epoch: Instant,
 }
@@ -29,14 +32,21 @@ impl Recorder {
         repositories: RepositoryMetrics,
         logger: Option<Logger>,
     ) -> Arc<Self> {
-        Arc::new(Self { metrics, repositories, logger, epoch: Instant::now() })
+        let logs = AtomicBool::new(logger.is_some());
+        Arc::new(Self { metrics, repositories, logs, logger: Mutex::new(logger), epoch: Instant::now() })
     }
 
     /// Passes buffered log lines on. To be called about once a second.
     pub fn flush(&self) {
-        if let Some(logger) = &self.logger {
+        if let Some(logger) = &*self.logger.lock() {
             logger.flush();
         }
+    }
+
+    /// Requests that end from now on are reported to another logger. When this returns, nobody uses the former one.
+    pub fn report_to(&self, logger: Option<Logger>) {
+        self.logs.store(logger.is_some(), Ordering::Relaxed);
+        *self.logger.lock() = logger;
     }
 
     /// Whole seconds since this recorder was made.
@@ -118,7 +128,7 @@ impl Tally {
     ) -> Self {
         let started = Instant::now();
         activity.touch(recorder.at(started));
-        let line = recorder.logger.as_ref().map(|_| {
+        let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {
                 client,
                 method: request.method().clone(),
@@ -204,7 +214,9 @@ impl Drop for Tally {
         if let Some(reason) = self.reason {
             self.recorder.metrics.explained(reason);
         }
-        if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
+        if let Some(line) = &self.line
+            && let Some(logger) = &*self.recorder.logger.lock()
+        {
             logger.log(&Record {
                 time: SystemTime::now(),
                 duration,

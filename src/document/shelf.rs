@@ -1,5 +1,7 @@
 //! What all requests for documents share: the store, the newest manifests, policy, metrics.
 
+use std::sync::Arc;
+
 use prometheus::{IntCounter, IntGauge};
 
 use super::budget::Budget;
@@ -22,9 +24,9 @@ const READING_SHARE: u64 = 2;
 /// Shared by all workers.
 pub struct Shelf {
     /// The documents.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// The newest manifests.
-    pub watermarks: Watermarks,
+    pub watermarks: Arc<Watermarks>,
     /// Memory of bodies that are being read.
     pub budget: Budget,
     /// Bounds and times.
@@ -51,8 +53,8 @@ impl Shelf {
         let evictions = metrics.evictions.clone();
         let result = |label| metrics.refreshes.with_label_values(&[label]);
         Self {
-            store: Store::new(capacity - marks, move || evictions.inc()),
-            watermarks: Watermarks::new(marks, policy.manifest_hold),
+            store: Arc::new(Store::new(capacity - marks, move || evictions.inc())),
+            watermarks: Arc::new(Watermarks::new(marks, policy.manifest_hold)),
             budget: Budget::new(capacity / READING_SHARE),
             policy,
             rules: rules.into(),
@@ -61,6 +63,21 @@ impl Shelf {
             reasons: NotStored::ALL
                 .map(|reason| metrics.not_stored.with_label_values(&[reason.reason().as_str()])),
             metrics,
+        }
+    }
+
+    /// The same documents under other rules.
+    pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            watermarks: Arc::clone(&self.watermarks),
+            budget: self.budget.clone(),
+            policy: self.policy,
+            rules: rules.into(),
+            max_size: memory.max_document.bytes(),
+            results: self.results.clone(),
+            reasons: self.reasons.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
