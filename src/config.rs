@@ -111,6 +111,10 @@ pub struct Listen {
     pub workers: usize,
     /// `max_connections`: client connections in all.
     pub max_connections: usize,
+    /// `max_client_connections`: of them, of one client (an IPv4 address or an IPv6 /64).
+    pub max_client_connections: usize,
+    /// `head_timeout`: a client that takes longer to send the head of a request is cut.
+    pub head_timeout: Duration,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
     pub idle_timeout: Duration,
     /// `max_head`: longest head of a request, in bytes; more is answered with 431.
@@ -206,6 +210,8 @@ pub struct Objects {
     pub finish_abandoned: ByteSize,
     /// `max_fills`: downloads of objects at the same time, of all workers.
     pub max_fills: usize,
+    /// `max_client_fills`: of them, for one client (an IPv4 address or an IPv6 /64).
+    pub max_client_fills: usize,
 }
 
 /// `[[documents]]`: times of some documents in place of the usual ones. `None`: as without the entry.

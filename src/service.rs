@@ -8,6 +8,7 @@
 mod document;
 mod object;
 mod recheck;
+mod turns;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use document::document_key;
@@ -22,6 +24,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
@@ -65,6 +68,8 @@ pub struct Worker {
     pub upstream: config::Upstream,
     /// Early second requests, of all workers.
     pub hedges: Arc<HedgeBudget>,
+    /// Whose download is next, of all workers.
+    pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
 }
@@ -114,8 +119,9 @@ impl<B> hyper::service::Service<Request<B>> for Service {
     }
 }
 
-/// Where a resource is said to be.
+/// Where a resource is said to be, and by whom.
 struct Place {
+    client: IpAddr,
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
@@ -165,6 +171,7 @@ impl Service {
                     name: object.name,
                     headers: request.headers().clone(),
                     place: Place {
+                        client: self.client,
                         repository: Some(object.repository.into()),
                         path: asked.path.clone(),
                         named: asked.named.clone(),
@@ -189,7 +196,7 @@ impl Service {
                     headers: self.with_client_address(request.headers()),
                 };
                 let (named, path) = (asked.named.clone(), asked.path.clone());
-                let place = Place { named, repository: repository.map(Box::from), path };
+                let place = Place { client: self.client, named, repository: repository.map(Box::from), path };
                 let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
@@ -228,6 +235,7 @@ impl Worker {
             via: self.heads.request_via().clone(),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
+            waited: Duration::ZERO,
             redirects: self.upstream.redirects,
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,

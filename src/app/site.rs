@@ -14,7 +14,7 @@ use crate::document::Documents;
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
-use crate::service::{Rechecks, Worker};
+use crate::service::{Rechecks, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -30,6 +30,7 @@ pub struct Site {
     access: Arc<Access>,
     heads: Arc<Heads>,
     hedges: Arc<HedgeBudget>,
+    turns: Arc<Turns>,
 }
 
 /// What every site of a process has in common.
@@ -59,6 +60,7 @@ impl Site {
             access,
             heads: Arc::new(Heads::new(&config.listen.name)?),
             hedges: Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
+            turns: Turns::new(config.objects.max_client_fills, metrics.cache.fills_waiting.clone()),
             config,
         })
     }
@@ -74,6 +76,7 @@ impl Site {
             true => Arc::clone(&self.hedges),
             false => Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
         };
+        let turns = self.turns.under(config.objects.max_client_fills);
         let upstreams = self.upstreams.renewed(
             &config.mirrors,
             &config.parents,
@@ -87,6 +90,7 @@ impl Site {
             access,
             heads,
             hedges,
+            turns,
             config,
         })
     }
@@ -106,6 +110,7 @@ impl Site {
             objects: self.config.objects.clone(),
             upstream: self.config.upstream.clone(),
             hedges: Arc::clone(&self.hedges),
+            turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
         })
     }

@@ -209,6 +209,11 @@ table! { Once listen: "where and how requests are taken"
         "threads that answer requests";
     MAX_CONNECTIONS "max_connections", Accepts::Count(1, 1_000_000), Absent::Value("10000"),
         "client connections open at the same time; further ones are turned away at once";
+    MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
+        Absent::Words("half of max_connections"),
+        "of them, of one client: one IPv4 address or one IPv6 /64";
+    HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
+        "a client that takes longer to send the head of a request is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
         "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
     MAX_HEAD "max_head", Accepts::Size(ByteSize::kib(1), ByteSize::mib(1)), Absent::Value(r#""64 KiB""#),
@@ -281,6 +286,9 @@ table! { Once objects: "how objects are fetched and passed on"
         "a download nobody waits for any more is finished when no more than this is missing";
     MAX_FILLS "max_fills", Accepts::Count(1, 1_000_000), Absent::Value("4096"),
         "downloads of objects at the same time; whoever wants another one meanwhile is sent to its next proxy";
+    MAX_CLIENT_FILLS "max_client_fills", Accepts::Count(1, 1_000_000), Absent::Value("256"),
+        "downloads at the same time for one client (one IPv4 address or one IPv6 /64); its further ones wait, up to four \
+         times as many and half of head_deadline, so that nobody else has to";
 }
 
 table! { Many documents: "other lifetimes for some documents; the first entry that matches counts"

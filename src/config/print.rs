@@ -39,6 +39,8 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::NAME, quoted(&listen.name))?;
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
+    p.key(&key::MAX_CLIENT_CONNECTIONS, listen.max_client_connections)?;
+    p.key(&key::HEAD_TIMEOUT, quoted(exact_duration(listen.head_timeout)))?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
@@ -88,7 +90,8 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
     p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
     p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))?;
-    p.key(&key::MAX_FILLS, objects.max_fills)
+    p.key(&key::MAX_FILLS, objects.max_fills)?;
+    p.key(&key::MAX_CLIENT_FILLS, objects.max_client_fills)
 }
 
 fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

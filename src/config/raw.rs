@@ -69,12 +69,16 @@ fn read(reader: &mut Reader<'_>) -> Config {
 fn listen(section: &mut Section<'_, '_>) -> Listen {
     use keys::listen as key;
     let default = Listen::default();
+    let max_connections = section.count(&key::MAX_CONNECTIONS);
+    let share = max_connections.map_or(default.max_client_connections, |all| (all / 2).max(1));
     Listen {
         proxy: section.list(&key::PROXY, text::address).unwrap_or(default.proxy),
         admin: section.text(&key::ADMIN, text::address_or_off).unwrap_or(default.admin),
         name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
-        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        max_connections: max_connections.unwrap_or(default.max_connections),
+        max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
@@ -142,6 +146,7 @@ fn objects(section: &mut Section<'_, '_>) -> Objects {
         window: section.size(&key::WINDOW).unwrap_or(default.window),
         finish_abandoned: section.size(&key::FINISH_ABANDONED).unwrap_or(default.finish_abandoned),
         max_fills: section.count(&key::MAX_FILLS).unwrap_or(default.max_fills),
+        max_client_fills: section.count(&key::MAX_CLIENT_FILLS).unwrap_or(default.max_client_fills),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::request;
 use crate::syntax::{Flaw, Limits, Lines, request_line};
+use crate::tally::Activity;
 
 /// Bytes of a refused client that are read and thrown away before the end, so that they do not turn the end into a reset
 /// that overtakes the answer (RFC 9112 §9.6). Only what is there already: nobody waits for more.
@@ -30,6 +32,9 @@ pub struct ClientStream {
     /// How many of them are whole heads.
     whole: usize,
     state: State,
+    activity: Arc<Activity>,
+    /// The sweep knows that a head has begun.
+    in_head: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +47,30 @@ enum State {
 }
 
 impl ClientStream {
-    /// Around an accepted connection.
-    pub fn new(stream: TcpStream, limits: Limits) -> Self {
-        Self { stream, lines: Lines::new(limits), held: Vec::new(), whole: 0, state: State::Open }
+    /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
+    pub fn new(stream: TcpStream, limits: Limits, activity: Arc<Activity>) -> Self {
+        let (lines, state) = (Lines::new(limits), State::Open);
+        Self { stream, lines, held: Vec::new(), whole: 0, state, activity, in_head: false }
+    }
+
+    /// What of `all` bytes the socket took: less only of a client that takes them slowly.
+    fn note_taken(&self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+        if let Poll::Ready(Ok(taken)) = taken
+            && *taken < all()
+        {
+            self.activity.touch_now();
+        }
+    }
+
+    /// A head that is whole in one read is never heard of.
+    fn note_head(&mut self) {
+        let begun = self.held.len() > self.whole;
+        if begun && !self.in_head {
+            self.activity.head_began();
+        } else if !begun && self.in_head {
+            self.activity.head_ended();
+        }
+        self.in_head = begun;
     }
 
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
@@ -84,6 +110,7 @@ impl ClientStream {
             self.whole = self.held.len();
             self.state = State::Refused;
         }
+        self.note_head();
     }
 }
 
@@ -135,7 +162,9 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_taken(&taken, || bytes.len());
+        taken
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,7 +188,9 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_taken(&taken, || slices.iter().map(|slice| slice.len()).sum());
+        taken
     }
 
     fn is_write_vectored(&self) -> bool {

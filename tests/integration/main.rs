@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod ephemeral;
 mod failing_disk;
+mod fairness;
 mod fixture_tree;
 mod headers;
 mod health;

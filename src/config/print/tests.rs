@@ -107,6 +107,8 @@ fn listen() -> impl Strategy<Value = Listen> {
             name,
             workers,
             max_connections,
+            max_client_connections: max_connections.div_ceil(3),
+            head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
             max_target: ByteSize::kib(1 + workers as u64 % 60),
@@ -141,6 +143,7 @@ fn objects() -> impl Strategy<Value = Objects> {
             window: ByteSize(window.bytes() + (1 << 20)),
             finish_abandoned,
             max_fills,
+            max_client_fills: max_fills.div_ceil(2),
         },
     )
 }
