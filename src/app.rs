@@ -21,7 +21,7 @@ use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::cache::{Cache, FillError};
 use crate::config::Config;
-use crate::document::Documents;
+use crate::document::{self, Documents};
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
@@ -66,6 +66,7 @@ pub struct App {
     admin: Option<SocketAddr>,
     metrics: Metrics,
     cache: Arc<Cache>,
+    documents: Documents<FillError>,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -110,11 +111,20 @@ impl App {
         let disk = config
             .disk
             .as_ref()
-            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults))
+            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults.clone()))
             .transpose()?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
+        let place = cache.disk().zip(config.disk.as_ref()).map(|(disk, config)| {
+            let disk = disk.clone();
+            document::disk::Place {
+                folder: config.path.join(disk::DOCUMENTS),
+                bound: config.documents.bytes(),
+                faults,
+                mend: Box::new(move || disk.mend().map_err(io::Error::other)),
+            }
+        });
         let documents: Documents<FillError> =
-            Documents::new(&config.memory, &config.documents, metrics.document.clone());
+            Documents::new(&config.memory, &config.documents, place, metrics.document.clone())?;
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {
@@ -122,6 +132,7 @@ impl App {
             admin,
             metrics: metrics.clone(),
             cache: Arc::clone(&cache),
+            documents: documents.clone(),
             phase,
             workers: Vec::new(),
             admin_thread: None,
@@ -239,8 +250,9 @@ impl App {
         &self.cache
     }
 
-    /// Waits until every object accepted for the disk is written. Blocking.
+    /// Waits until every object and document accepted for the disk is written. Blocking.
     pub fn flush_disk(&self) {
+        self.documents.flush();
         if let Some(disk) = self.cache.disk() {
             disk.flush();
         }
@@ -276,6 +288,8 @@ impl App {
         if let Some(log) = self.log.take() {
             log.close();
         }
+        // Before the folder is let go.
+        self.documents.close();
         if let Some(disk) = self.cache.disk() {
             disk.close();
         }

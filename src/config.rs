@@ -180,6 +180,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// `capacity`: hard limit of the bytes in the folder, reservations included.
     pub capacity: ByteSize,
+    /// `documents`: bytes of the capacity that documents may take; 0 for none, and they are in memory only.
+    pub documents: ByteSize,
     /// `free_reserve`: bytes of the file system that stay free, whoever fills it.
     pub free_reserve: ByteSize,
     /// `segment`: size of a segment file, 1 MiB to 1 GiB; default: 64 MiB, less when the capacity is small.

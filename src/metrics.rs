@@ -4,6 +4,7 @@
 mod cache;
 mod disk;
 mod document;
+mod document_disk;
 mod log;
 mod process;
 mod request;
@@ -13,6 +14,7 @@ mod upstream;
 pub use cache::CacheMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
+pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use request::{InFlight, RequestMetrics};
 pub use server::{OpenConnection, Refusal, ServerMetrics};
@@ -50,12 +52,13 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         process::register(&registry)?;
+        let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
-            disk: DiskMetrics::register(&registry)?,
-            document: DocumentMetrics::register(&registry)?,
+            document: DocumentMetrics::register(&registry, &disk)?,
+            disk,
             upstream: UpstreamMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,

@@ -42,7 +42,7 @@ mod usage;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -54,10 +54,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use blocks::{Part, ReadError};
-pub use folder::{OpenError, wait_until_free};
+pub use folder::{DOCUMENTS, OpenError, wait_until_free};
 pub use health::Condition;
+// For the documents, which live in the same folder.
+pub(crate) use health::{Change, Health};
+pub(crate) use latch::Latch;
+pub(crate) use ledger::blocks;
 pub use object::DiskObject;
-pub use scrub::{Finding, Scrubbed, scrub};
+pub use scrub::{Finding, Scrubbed, Unused, scrub};
 pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
@@ -68,10 +72,9 @@ use faults::Faults;
 use file::Medium;
 use folder::Folder;
 use ghost::Ghost;
-use health::{Health, ReadHealth};
+use health::ReadHealth;
 use index::Index;
-use latch::Latch;
-use ledger::{Charge, Ledger, Purpose, blocks};
+use ledger::{Charge, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
@@ -119,7 +122,8 @@ impl Disk {
 
     /// The same with a test's say in how the disk behaves.
     pub fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
-        let capacity = config.capacity.bytes();
+        // The rest is for documents, which come on their own.
+        let capacity = config.capacity.bytes().saturating_sub(config.documents.bytes());
         if capacity < MIN_SEGMENTS * MIN_SEGMENT {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
@@ -231,6 +235,11 @@ impl Disk {
     /// A read took longer than anybody waits. Counted like one that failed; the object stays.
     pub fn too_slow(&self) {
         self.shared().segments.context.health.failed(&io::ErrorKind::TimedOut.into());
+    }
+
+    /// Makes the folder usable again after somebody emptied it, unless another process has taken it.
+    pub fn mend(&self) -> Result<(), OpenError> {
+        self.shared().folder.mend()
     }
 
     /// Waits until everything queued before is written, given up, or the tier is closed. Blocks.
