@@ -18,9 +18,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape};
+use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     clients: Vec<IpNet>,
     targets: Vec<TargetShape>,
@@ -71,6 +72,20 @@ pub enum Denial {
         /// What it resolved to.
         address: SocketAddr,
     },
+}
+
+impl Denial {
+    /// Why, in the words that operators read.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Client(_) => Reason::ClientNotAllowed,
+            Self::Target => Reason::KindNotServed,
+            Self::Host(_) => Reason::HostNotAllowed,
+            Self::Port { .. } => Reason::PortNotAllowed,
+            Self::InternalAddress { .. } => Reason::InternalAddress,
+            Self::Ourselves { .. } => Reason::OwnAddress,
+        }
+    }
 }
 
 impl Access {

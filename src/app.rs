@@ -3,6 +3,8 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod reload;
+mod site;
 mod status;
 
 use std::io;
@@ -11,25 +13,27 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+pub use reload::ReloadError;
+use reload::Reloads;
+use site::{Ground, Site};
 use status::Status;
 use tokio::sync::watch;
 
-use crate::access::Access;
 use crate::access_log::{self, AccessLog};
 use crate::admin::{self, Admin};
+use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
-use crate::cache::{Cache, FillError};
 use crate::config::Config;
-use crate::document::{self, Documents};
-use crate::fetch::HedgeBudget;
+use crate::document;
 use crate::metrics::Metrics;
-use crate::response::Heads;
 use crate::server::bind::{self, BindError};
 use crate::server::{ConnectionLimit, Phase, Server};
-use crate::service::{Rechecks, Worker};
+use crate::service::{Current, Rechecks};
 use crate::tally::Recorder;
-use crate::upstream::{Client, UpstreamSetupError, Upstreams};
+use crate::upstream::{Client, UpstreamSetupError};
 
 /// How long blocking calls of a worker that is done may take to return.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -64,13 +68,20 @@ pub enum StartError {
 pub struct App {
     proxy: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    own: Vec<SocketAddr>,
     metrics: Metrics,
-    cache: Arc<Cache>,
-    documents: Documents<FillError>,
+    /// The configuration in force and its parts.
+    site: Arc<ArcSwap<Site>>,
+    ground: Ground,
+    limit: Arc<ConnectionLimit>,
+    /// One for each worker thread.
+    currents: Vec<Arc<Current>>,
+    reloads: Arc<Reloads>,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
-    log: Option<AccessLog>,
+    /// Locked by whoever reloads, too.
+    log: Mutex<Option<AccessLog>>,
 }
 
 impl App {
@@ -98,23 +109,12 @@ impl App {
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
-        let heads = Arc::new(Heads::new(&config.listen.name)?);
-        let upstreams = Arc::new(Upstreams::new(
-            &config.mirrors,
-            &config.parents,
-            &config.upstream,
-            Arc::clone(&access),
-            metrics.upstream.clone(),
-        )?);
-        let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let disk = config
             .disk
             .as_ref()
             .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults.clone()))
             .transpose()?;
-        let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let place = cache.disk().zip(config.disk.as_ref()).map(|(disk, config)| {
+        let place = disk.as_ref().zip(config.disk.as_ref()).map(|(disk, config)| {
             let disk = disk.clone();
             document::disk::Place {
                 folder: config.path.join(disk::DOCUMENTS),
@@ -123,55 +123,48 @@ impl App {
                 mend: Box::new(move || disk.mend().map_err(io::Error::other)),
             }
         });
-        let documents: Documents<FillError> =
-            Documents::new(&config.memory, &config.documents, place, metrics.document.clone())?;
+        let site = Site::new(config, &own, place, &metrics)?;
+        let config = &site.config;
+        let log = AccessLog::open(&config.log, metrics.log.clone())?;
+        let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
+        let ground = Ground { cache, rechecks: Arc::new(Rechecks::default()) };
+        let limit = ConnectionLimit::new(config.listen.max_connections);
+        let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {
             proxy,
             admin,
+            own,
             metrics: metrics.clone(),
-            cache: Arc::clone(&cache),
-            documents: documents.clone(),
+            site: Arc::new(ArcSwap::from_pointee(site)),
+            ground,
+            limit,
+            currents: Vec::new(),
+            reloads: Arc::new(Reloads::new(metrics.config.clone())),
             phase,
             workers: Vec::new(),
             admin_thread: None,
-            log: None,
+            log: Mutex::new(Some(log)),
         };
 
-        let hedges = Arc::new(HedgeBudget::new(config.upstream.hedge_percent));
-        let rechecks = Arc::new(Rechecks::default());
-        let limit = ConnectionLimit::new(config.listen.max_connections);
+        let site = app.site.load_full();
         // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their
         // token.
         let (all_drained, token) = watch::channel(());
         let all_drained = Arc::new(all_drained);
-        let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
         for (number, listeners) in sockets.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(blocking_threads)
                 .build()?;
-            let worker = Worker {
-                cache: Arc::clone(&cache),
-                documents: documents.clone(),
-                access: Arc::clone(&access),
-                upstreams: Arc::clone(&upstreams),
-                client: Client::new(Arc::clone(&upstreams)),
-                heads: Arc::clone(&heads),
-                recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
-                objects: config.objects.clone(),
-                upstream: config.upstream.clone(),
-                hedges: Arc::clone(&hedges),
-                rechecks: Arc::clone(&rechecks),
-            };
-            let server = Server::new(
-                Arc::new(worker),
-                &config.listen,
-                Arc::clone(&limit),
-                metrics.server.clone(),
-                phases.clone(),
-            );
+            let logger = app.log.lock().as_ref().and_then(AccessLog::logger);
+            let recorder =
+                Recorder::new(metrics.request.for_worker(), metrics.repository.for_worker(), logger);
+            let client = Client::new(Arc::clone(&site.upstreams));
+            let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
+            app.currents.push(Arc::clone(&current));
+            let server = Server::new(current, Arc::clone(&app.limit), metrics.server.clone(), phases.clone());
             let (all_drained, token) = (Arc::clone(&all_drained), token.clone());
             let run = move || {
                 runtime.block_on(async {
@@ -187,16 +180,14 @@ impl App {
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
         drop(token);
-        app.log = Some(log);
 
         if let Some(socket) = admin_socket {
             let status = Status {
                 started: Instant::now(),
                 proxy: app.proxy.clone(),
-                config,
-                cache,
-                documents,
-                upstreams,
+                site: Arc::clone(&app.site),
+                cache: Arc::clone(&app.ground.cache),
+                reloads: Arc::clone(&app.reloads),
                 metrics: metrics.clone(),
                 phase: phases,
             };
@@ -247,20 +238,20 @@ impl App {
 
     /// The object cache.
     pub fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+        &self.ground.cache
     }
 
     /// Waits until every object and document accepted for the disk is written. Blocking.
     pub fn flush_disk(&self) {
-        self.documents.flush();
-        if let Some(disk) = self.cache.disk() {
+        self.site.load().documents.flush();
+        if let Some(disk) = self.ground.cache.disk() {
             disk.flush();
         }
     }
 
     /// Starts a new access log file.
     pub fn reopen_log(&self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = &*self.log.lock() {
             log.reopen();
         }
     }
@@ -285,12 +276,12 @@ impl App {
                 tracing::error!("the admin thread had panicked");
             }
         }
-        if let Some(log) = self.log.take() {
+        if let Some(log) = self.log.get_mut().take() {
             log.close();
         }
         // Before the folder is let go.
-        self.documents.close();
-        if let Some(disk) = self.cache.disk() {
+        self.site.load().documents.close();
+        if let Some(disk) = self.ground.cache.disk() {
             disk.close();
         }
     }

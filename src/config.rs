@@ -4,6 +4,7 @@
 //! `config/defaults.rs`, every cross-check in `config/check.rs`; TOML is known only to `config/raw.rs`, which reads it,
 //! and `config/print.rs`, which writes it. The parts of the program receive their own sub-struct.
 
+pub mod change;
 pub mod check;
 pub mod defaults;
 pub mod error;
@@ -192,6 +193,13 @@ pub struct Disk {
     pub scrub_rate: ByteSize,
     /// `io_threads`: threads for reads that would block, and for writes, for each worker.
     pub io_threads: usize,
+}
+
+impl Disk {
+    /// What objects have of the capacity.
+    pub fn objects(&self) -> ByteSize {
+        ByteSize(self.capacity.bytes().saturating_sub(self.documents.bytes()))
+    }
 }
 
 /// `[objects]`: how objects are fetched and passed on.

@@ -70,6 +70,7 @@ use self::watermark::Standing;
 use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::response::cache_status::{CacheStatus, Forward};
 
 /// The cache of documents. Cheap to clone; one for all workers. `E` is the upstream's error, shared by all who wait.
@@ -138,6 +139,8 @@ where
         metrics: DocumentMetrics,
     ) -> io::Result<Self> {
         let limits = FlightLimits { flights: policy.max_flights, waiters: policy.max_waiters };
+        // Where nothing is kept, and nothing was, there is nothing to clear away either.
+        let place = place.filter(|place| place.bound > 0 || place.folder.exists());
         let desk = place.as_ref().and_then(|place| place.desk(&metrics.disk));
         let shelf = Arc::new(Shelf::new(memory, rules, policy, desk.clone(), metrics));
         let keeper = place.map(|place| Keeper::start(place, desk, Arc::clone(&shelf))).transpose()?;
@@ -157,6 +160,15 @@ where
     /// What is on disk, if anything is kept there.
     pub fn on_disk(&self) -> Option<disk::Usage> {
         self.keeper.as_ref().map(|keeper| keeper.usage())
+    }
+
+    /// The same documents under other rules. `[memory] documents` stays what it was.
+    pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
+        Self {
+            shelf: Arc::new(self.shelf.under(memory, rules)),
+            flights: Arc::clone(&self.flights),
+            keeper: self.keeper.clone(),
+        }
     }
 
     /// The newest manifests known, at most so many: those that were confirmed last.
@@ -184,7 +196,7 @@ where
         let terms = self.shelf.terms(&request.key);
         let asking = Asking::new(request, terms, now);
         if validation::is_for_the_origin(&asking.request.headers) {
-            return asking.pass(fetch, Forward::Request, Outcome::Pass).await;
+            return asking.pass(fetch, Forward::Request, Reason::Conditional).await;
         }
         let (stored, reason) = match self.look_up(&asking) {
             Found::Answer(answer) => return Ok(answer),
@@ -199,10 +211,10 @@ where
             return Err(Failure::OnlyIfCached);
         }
         if stored.is_none() && asking.request.method == Method::HEAD {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return asking.pass(fetch, reason, Reason::Head).await;
         }
         if stored.is_none() && asking.request.headers.contains_key(header::RANGE) {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return asking.pass(fetch, reason, Reason::Range).await;
         }
         self.refreshed(asking, stored, reason, fetch).await
     }
@@ -247,14 +259,14 @@ where
 
     fn meanwhile<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-while-revalidate");
+        answer.cache_status = answer.cache_status.because(Reason::StaleWhileRevalidate);
         answer
     }
 
     fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         self.shelf.metrics.stale.inc();
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-if-error");
+        answer.cache_status = answer.cache_status.because(Reason::StaleIfError);
         answer
     }
 }

@@ -11,6 +11,7 @@ use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl};
 use crate::layout::cvmfs::{self, Mutable};
 use crate::layout::{self, NamedObject};
+use crate::reason::Reason;
 use crate::syntax::Flaw;
 
 /// The methods that are served.
@@ -75,6 +76,20 @@ pub enum Refusal {
     /// The request came through this cache before.
     #[error("this request passed through this cache already: the caches are configured in a circle")]
     Loop,
+}
+
+impl Refusal {
+    /// Why, in the words that operators read.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Malformed(_) => Reason::Malformed,
+            Self::Flawed(flaw) => flaw.reason(),
+            Self::Expectation => Reason::Expectation,
+            Self::Method => Reason::Method,
+            Self::Denied(denial) => denial.reason(),
+            Self::Loop => Reason::Circle,
+        }
+    }
 }
 
 /// Reads the head of a request and applies the access rules to it.

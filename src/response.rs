@@ -9,6 +9,7 @@ pub mod cache_status;
 pub mod conditional;
 pub mod date;
 pub mod entity_tag;
+pub mod fields;
 pub mod multipart;
 pub mod range;
 
@@ -16,7 +17,7 @@ use std::ops::Range;
 
 use body::Body;
 use bytes::Bytes;
-use cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use cache_status::{CacheStatus, Detail, Forward, Forwarded, Handling, Kept, Sharing};
 use conditional::{Condition, Validators};
 use entity_tag::EntityTag;
 use http::header::{
@@ -31,6 +32,7 @@ use crate::cache::{FillError, Why};
 use crate::digest::ObjectName;
 use crate::document;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::request::{Refusal, Verb};
 use crate::syntax::Flaw;
 
@@ -170,6 +172,14 @@ impl Heads {
         (response, selection)
     }
 
+    /// Says on an object's head why it was fetched, where the outcome alone does not.
+    pub fn explain_object(&self, headers: &mut HeaderMap, outcome: Outcome, why: Reason) {
+        let status = object_status(outcome);
+        if status.reason().is_some_and(|told| told != why) {
+            headers.insert(CACHE_STATUS.clone(), status.because(why).render(&self.name));
+        }
+    }
+
     /// Adds what is said on every answer to a document's head.
     pub fn sign_document(&self, headers: &mut HeaderMap, status: &CacheStatus, outcome: Outcome) {
         headers.append(VIA, self.via.clone());
@@ -201,7 +211,7 @@ impl Heads {
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
         let mut response =
-            self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(outcome.as_str()));
+            self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(refusal.reason()));
         if matches!(refusal, Refusal::Method) {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
@@ -222,12 +232,12 @@ impl Heads {
                 (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
             }
         };
-        let why = failure.why.as_str();
+        let why = failure.why.reason();
         let told = match failure.why {
             Why::Overload | Why::Forbidden => CacheStatus::refused(why),
             _ => CacheStatus::failed(Forward::UriMiss, why),
         };
-        let response = self.trouble(status, error, &format!("{why}: {failure}"), told);
+        let response = self.trouble(status, error, &format!("{}: {failure}", why.as_str()), told);
         let outcome = match failure.why {
             Why::NotFound => Outcome::Miss,
             Why::Forbidden => Outcome::Denied,
@@ -258,9 +268,10 @@ impl Heads {
             Failure::OnlyIfCached => Outcome::DocumentMiss,
             _ => Outcome::UpstreamError,
         };
+        let reason = failure.reason().unwrap_or_else(|upstream| upstream.why.reason());
         let told = match failure {
-            Failure::Overload | Failure::OnlyIfCached => CacheStatus::refused(failure.kind()),
-            _ => CacheStatus::failed(Forward::Miss, failure.kind()),
+            Failure::Overload | Failure::OnlyIfCached => CacheStatus::refused(reason),
+            _ => CacheStatus::failed(Forward::Miss, reason),
         };
         (self.trouble(status, error, &failure.to_string(), told), outcome)
     }
@@ -309,10 +320,10 @@ fn object_status(outcome: Outcome) -> CacheStatus {
         Handling::Forwarded(Forwarded { reason: Forward::UriMiss, status: None, kept: Kept::Stored, sharing })
     };
     let (handling, detail) = match outcome {
-        Outcome::MemoryHit => (Handling::Hit, Some("memory")),
-        Outcome::DiskHit => (Handling::Hit, Some("disk")),
-        Outcome::Reload => (Handling::Hit, Some("rehashed")),
-        Outcome::Repair => (forwarded(Sharing::Alone), Some("repair")),
+        Outcome::MemoryHit => (Handling::Hit, Some(Detail::Memory)),
+        Outcome::DiskHit => (Handling::Hit, Some(Detail::Disk)),
+        Outcome::Reload => (Handling::Hit, Some(Detail::Rehashed)),
+        Outcome::Repair => (forwarded(Sharing::Alone), Some(Detail::Why(Reason::Damaged))),
         Outcome::Collapsed => (forwarded(Sharing::Collapsed), None),
         _ => (forwarded(Sharing::Alone), None),
     };

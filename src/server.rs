@@ -24,7 +24,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config;
 use crate::metrics::{OpenConnection, Refusal, ServerMetrics};
-use crate::service::{Service, Worker};
+use crate::service::{Current, Service};
 use crate::syntax::Limits;
 use crate::tally::Activity;
 
@@ -53,19 +53,25 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct ConnectionLimit {
     open: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl ConnectionLimit {
     /// At most `max` at a time.
     pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), max })
+        Arc::new(Self { open: AtomicUsize::new(0), max: AtomicUsize::new(max) })
+    }
+
+    /// At most `max` from now on; those that are open stay.
+    pub fn set(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     fn take(self: &Arc<Self>) -> Option<Place> {
+        let max = self.max.load(Ordering::Relaxed);
         let taken = self
             .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
         taken.ok().map(|_| Place(Arc::clone(self)))
     }
 }
@@ -81,13 +87,10 @@ impl Drop for Place {
 
 /// One worker's share of the serving.
 pub struct Server {
-    worker: Arc<Worker>,
+    current: Arc<Current>,
     limit: Arc<ConnectionLimit>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
-    limits: Limits,
-    idle_timeout: Duration,
-    drain_timeout: Duration,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -98,24 +101,14 @@ struct Connection {
 }
 
 impl Server {
-    /// A server on top of `worker`.
+    /// A server on top of the worker in force.
     pub fn new(
-        worker: Arc<Worker>,
-        config: &config::Listen,
+        current: Arc<Current>,
         limit: Arc<ConnectionLimit>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        Self {
-            worker,
-            limit,
-            metrics,
-            phase,
-            limits: limits(config),
-            idle_timeout: config.idle_timeout,
-            drain_timeout: config.drain_timeout,
-            connections: Arc::default(),
-        }
+        Self { current, limit, metrics, phase, connections: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -145,14 +138,15 @@ impl Server {
         accepting.shutdown().await;
         drop(arrivals);
         let drained = async { while serving.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
+        let drain_timeout = self.current.load().listen.drain_timeout;
+        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
             tracing::warn!(
                 connections = serving.len(),
                 "answers still unfinished after drain_timeout are broken off"
             );
         }
         serving.shutdown().await;
-        self.worker.recorder.flush();
+        self.current.load().recorder.flush();
         Ok(())
     }
 
@@ -165,17 +159,21 @@ impl Server {
         };
         let _ = stream.set_nodelay(true);
         let open = self.metrics.accept();
-        let activity = Activity::new(self.worker.recorder.seconds());
-        let service = Service::new(Arc::clone(&self.worker), peer.ip().to_canonical(), Arc::clone(&activity));
-        let stream = ClientStream::new(stream, self.limits);
-        let task = serving.spawn(serve(stream, self.limits, service, self.phase.clone(), (place, open)));
+        let worker = self.current.load();
+        let activity = Activity::new(worker.recorder.seconds());
+        let limits = limits(&worker.listen);
+        let service =
+            Service::new(Arc::clone(&self.current), peer.ip().to_canonical(), Arc::clone(&activity));
+        let stream = ClientStream::new(stream, limits);
+        let task = serving.spawn(serve(stream, limits, service, self.phase.clone(), (place, open)));
         self.connections.lock().push(Connection { activity, task });
     }
 
     /// Closes connections that did not move for `idle_timeout`, and passes log lines on.
     fn sweep(&self) {
-        let now = self.worker.recorder.seconds();
-        let timeout = u32::try_from(self.idle_timeout.as_secs()).unwrap_or(u32::MAX);
+        let worker = self.current.load();
+        let now = worker.recorder.seconds();
+        let timeout = u32::try_from(worker.listen.idle_timeout.as_secs()).unwrap_or(u32::MAX);
         self.connections.lock().retain(|connection| {
             let idle = now.saturating_sub(connection.activity.last()) > timeout;
             if idle {
@@ -184,7 +182,7 @@ impl Server {
             }
             !idle && !connection.task.is_finished()
         });
-        self.worker.recorder.flush();
+        worker.recorder.flush();
     }
 }
 

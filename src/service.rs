@@ -13,8 +13,10 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwap;
 use document::document_key;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -35,9 +37,14 @@ use crate::upstream::{Candidate, Client, RouteQuery, Upstreams, Wanted};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Everything a worker thread needs to answer requests. The caches and rules are shared by all workers, the connections
-/// and the recorder are its own.
+/// Everything a worker thread needs to answer requests, as one configuration has it. The caches and rules are shared by all
+/// workers, the connections and the recorder are its own. It never changes: a reload puts another one in its place
+/// ([`Current`]), and what began with this one ends with it.
 pub struct Worker {
+    /// Which of the process's configurations this is.
+    pub generation: u64,
+    /// `[listen]`
+    pub listen: config::Listen,
     /// Objects.
     pub cache: Arc<Cache>,
     /// Documents.
@@ -62,13 +69,16 @@ pub struct Worker {
     pub rechecks: Arc<Rechecks>,
 }
 
+/// The worker in force, for one worker thread.
+pub type Current = ArcSwap<Worker>;
+
 /// The service of one client connection. Not through an adapter to tower: that clones the service for each request.
 pub struct Service {
-    worker: Arc<Worker>,
+    current: Arc<Current>,
     client: IpAddr,
     activity: Arc<Activity>,
-    /// Decided once: the rule looks at the address only.
-    admitted: Result<(), Denial>,
+    /// The generation of rules that admits the client: they look at the address only. 0: none has yet.
+    admitted_by: AtomicU64,
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
@@ -113,27 +123,36 @@ struct Place {
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(worker: Arc<Worker>, client: IpAddr, activity: Arc<Activity>) -> Self {
-        let admitted = worker.access.client(client);
-        Self { worker, client, activity, admitted }
+    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>) -> Self {
+        Self { current, client, activity, admitted_by: AtomicU64::new(0) }
+    }
+
+    fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
+        if self.admitted_by.load(Ordering::Relaxed) != worker.generation {
+            worker.access.client(self.client)?;
+            self.admitted_by.store(worker.generation, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Answering {
-        let worker = &self.worker;
-        let tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
-        let asked = match &self.admitted {
+        let worker = &*self.current.load();
+        let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
+        let asked = match self.admitted(worker) {
             Ok(()) => request::parse(request, &worker.access, worker.heads.mark()),
-            Err(denial) => Err(Refusal::Denied(denial.clone())),
+            Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => {
+                tally.because(refusal.reason());
                 let (response, outcome) = worker.heads.refusal(&refusal);
                 return Answering::ready(finish(whole(response, None), outcome, tally));
             }
         };
         match &asked.target {
             Target::Object(object) => {
+                tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
                 if !wants_check
                     && let Some(response) = worker.at_hand(asked.verb, request.headers(), &object.name)
@@ -160,6 +179,9 @@ impl Service {
             }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
+                if let Some(repository) = repository {
+                    tally.of_repository(repository);
+                }
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: document_key(asked.named.as_ref(), asked.path),

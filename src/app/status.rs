@@ -6,27 +6,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::reload::{LastReload, Reloads};
+use super::site::Site;
 use crate::admin::{Readiness, StatusSource};
+use crate::cache::Cache;
 use crate::cache::disk::IndexState;
-use crate::cache::{Cache, FillError};
-use crate::config::{Config, ServerUrl};
-use crate::document::{Documents, ManifestStatus};
+use crate::config::ServerUrl;
+use crate::document::ManifestStatus;
 use crate::metrics::Metrics;
 use crate::server::Phase;
-use crate::upstream::{UpstreamOutcome, UpstreamStatus, Upstreams};
+use crate::upstream::{UpstreamOutcome, UpstreamStatus};
 
 /// The parts that know.
 pub struct Status {
     pub(super) started: Instant,
     pub(super) proxy: Vec<SocketAddr>,
-    pub(super) config: Config,
+    pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) cache: Arc<Cache>,
-    pub(super) documents: Documents<FillError>,
-    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) reloads: Arc<Reloads>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -42,7 +44,8 @@ impl StatusSource for Status {
     fn status(&self) -> Map<String, Value> {
         self.sample();
         let (in_progress, readers) = self.cache.fills_in_progress();
-        let config = &self.config;
+        let site = self.site.load();
+        let config = &site.config;
         let page = StatusPage {
             name: &config.listen.name,
             ready: self.ready().words(),
@@ -67,7 +70,7 @@ impl StatusSource for Status {
                     condition: usage.condition.as_str(),
                     retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
-                    documents: self.documents.on_disk().map(|usage| DiskDocuments {
+                    documents: site.documents.on_disk().map(|usage| DiskDocuments {
                         documents: usage.documents,
                         manifests: usage.manifests,
                         stored_bytes: usage.bytes,
@@ -83,8 +86,9 @@ impl StatusSource for Status {
             fills: Fills { in_progress, readers },
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
-            upstreams: self.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
-            manifests: self
+            upstreams: site.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
+            last_reload: self.reloads.last(),
+            manifests: site
                 .documents
                 .manifests(MANIFESTS, SystemTime::now())
                 .into_iter()
@@ -99,7 +103,7 @@ impl StatusSource for Status {
 
     fn sample(&self) {
         self.cache.sample();
-        self.upstreams.sample();
+        self.site.load().upstreams.sample();
     }
 }
 
@@ -134,6 +138,7 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    last_reload: Option<LastReload>,
     manifests: Vec<Manifest>,
 }
 

@@ -46,7 +46,7 @@ pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
 use crate::metrics::DiskMetrics;
+use crate::reason::Reason;
 use faults::Faults;
 use file::Medium;
 use folder::Folder;
@@ -78,7 +79,7 @@ use ledger::{Charge, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
-use segments::{NoExtent, Segments, Sizes};
+use segments::{NoExtent, Segments};
 use shared::Shared;
 use space::Space;
 
@@ -108,7 +109,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
-    scrub: Option<JoinHandle<()>>,
+    scrub: JoinHandle<()>,
     // Of the index file.
     snapshot: Option<Charge>,
     _format: Charge,
@@ -123,7 +124,7 @@ impl Disk {
     /// The same with a test's say in how the disk behaves.
     pub fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
         // The rest is for documents, which come on their own.
-        let capacity = config.capacity.bytes().saturating_sub(config.documents.bytes());
+        let capacity = config.objects().bytes();
         if capacity < MIN_SEGMENTS * MIN_SEGMENT {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
@@ -132,7 +133,6 @@ impl Disk {
             config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(capacity / MIN_SEGMENTS);
         // Whole blocks, so that what is reserved is also enough for them.
         let segment = segment / 4096 * 4096;
-        let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
         let folder = Folder::open(&config.path, faults.clone())?;
         let ledger = Ledger::new(capacity, segment);
         // Until it is known what is there.
@@ -149,12 +149,13 @@ impl Disk {
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
             folder,
-            segments: Segments::new(ledger, context, space, sizes),
+            segments: Segments::new(ledger, context, space, segment),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
             queue: WriteQueue::new(WRITE_QUEUE),
             metrics,
-            max_object: config.max_object.bytes().min(capacity / 4).min(MAX_LEN),
+            max_object: AtomicU64::new(max_object(config)),
+            scrub_rate: AtomicU64::new(config.scrub_rate.bytes()),
             health: Mutex::new(Health::default()),
             listed: Latch::default(),
             loaded: AtomicBool::new(false),
@@ -166,14 +167,28 @@ impl Disk {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
-        let rate = config.scrub_rate.bytes();
-        let scrub = (rate > 0)
-            .then(|| spawn("disk-scrub", &shared, move |shared| scrub::run(shared, rate)))
-            .transpose()
-            .map_err(failed)?;
+        let scrub = spawn("disk-scrub", &shared, scrub::run).map_err(failed)?;
         shared.listed.wait(LISTING);
         *handle.running.lock() = Some(Running { writer, maintenance, scrub, snapshot, _format: format });
         Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Takes over what may change while it runs: `capacity`, `free_reserve`, `max_object`, `scrub_rate`. What is beyond
+    /// a smaller capacity goes in the background, the oldest segments first.
+    pub fn adjust(&self, config: &config::Disk) {
+        let shared = self.shared();
+        let capacity = config.objects().bytes();
+        shared.segments.ledger.set_capacity(capacity);
+        shared.segments.space.set_reserve(config.free_reserve.bytes());
+        shared.max_object.store(max_object(config), Ordering::Relaxed);
+        shared.scrub_rate.store(config.scrub_rate.bytes(), Ordering::Relaxed);
+        shared.metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
+        shared.segments.bell.ring(0);
+    }
+
+    /// The smallest capacity that [`Self::adjust`] can go down to.
+    pub fn least_capacity(&self) -> ByteSize {
+        ByteSize(self.shared().segments.segment_size() * MIN_SEGMENTS)
     }
 
     /// The object of a name, if it is known here; counts as a use. No I/O.
@@ -189,6 +204,20 @@ impl Disk {
     /// Whether [`Self::get`] would find something; does not count as a use. No I/O.
     pub fn contains(&self, name: &ObjectName) -> bool {
         self.shared().index.peek(name.hash64()).is_some()
+    }
+
+    /// Why [`Self::get`] found nothing, as far as that is known. No I/O.
+    pub fn why_absent(&self, name: &ObjectName) -> Reason {
+        let shared = self.shared();
+        if shared.condition().0 == Condition::MemoryOnly {
+            Reason::DiskPassedOver
+        } else if shared.ghost.lock().contains(name.hash64()) {
+            Reason::Evicted
+        } else if !shared.is_loaded() {
+            Reason::IndexLoading
+        } else {
+            Reason::Absent
+        }
     }
 
     /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.
@@ -301,7 +330,7 @@ impl Running {
     fn stop(self, shared: &Shared) -> Option<Charge> {
         shared.queue.stop();
         shared.segments.bell.stop();
-        for thread in [Some(self.writer), Some(self.maintenance), self.scrub].into_iter().flatten() {
+        for thread in [self.writer, self.maintenance, self.scrub] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the disk cache has panicked");
             }
@@ -317,6 +346,11 @@ impl Drop for Handle {
             running.stop(&self.shared);
         }
     }
+}
+
+/// Longest object that is stored, in bytes.
+fn max_object(config: &config::Disk) -> u64 {
+    config.max_object.bytes().min(config.objects().bytes() / 4).min(MAX_LEN)
 }
 
 fn spawn(

@@ -1,4 +1,4 @@
-//! `substratum serve`: runs until SIGTERM or SIGINT, then drains.
+//! `substratum serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration anew.
 
 mod ephemeral;
 
@@ -55,16 +55,10 @@ impl ServeError {
 /// Serves until told to stop.
 pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     diagnostics("info");
-    let mut config = match config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin(),
-    };
-    // Removed last, when nothing writes to it any more.
-    let folder =
-        options.ephemeral.then(|| ephemeral::make(&mut config)).transpose().map_err(ServeError::Ephemeral)?;
-    for warning in config.warnings() {
-        eprintln!("warning: {warning}");
-    }
+    // Its folder is removed last, when nothing writes to it any more.
+    let job = options.ephemeral.then(ephemeral::begin).transpose().map_err(ServeError::Ephemeral)?;
+    let load = || load(config, job.as_ref());
+    let config = load()?;
     let summary = summary(&config);
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
@@ -92,7 +86,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
         eprintln!("admin on http://{address}");
     }
     eprint!("{summary}");
-    if folder.is_some() {
+    if job.is_some() {
         ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
     }
     runtime.block_on(async {
@@ -101,8 +95,8 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = rotate.recv() => app.reopen_log(),
-                // Not a reason to stop, as it would be by default.
-                _ = hangup.recv() => eprintln!("SIGHUP: the configuration is read at start only; restart to apply changes"),
+                // A refusal is told where it is noticed.
+                _ = hangup.recv() => drop(app.reload(load())),
             }
         }
     });
@@ -110,6 +104,21 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     app.stop();
     eprintln!("stopped");
     Ok(())
+}
+
+/// The configuration, with its warnings told.
+fn load(path: Option<&Path>, job: Option<&ephemeral::Job>) -> Result<Config, ConfigError> {
+    let mut config = match path {
+        Some(path) => Config::load(path)?,
+        None => Config::builtin(),
+    };
+    if let Some(job) = job {
+        job.adapt(&mut config);
+    }
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(config)
 }
 
 /// Connections, segments and upstreams each take a descriptor. The soft limit is a leftover of `select`; going up to the

@@ -18,7 +18,8 @@ use super::stored::Stored;
 use super::terms::Terms;
 use super::{Answer, DocumentRequest, hop, reply, reuse};
 use crate::outcome::Outcome;
-use crate::response::cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use crate::reason::Reason;
+use crate::response::cache_status::{CacheStatus, Detail, Forward, Forwarded, Handling, Kept, Sharing};
 
 /// A request while it is being answered.
 pub struct Asking {
@@ -90,12 +91,13 @@ impl Asking {
         let kept = if document.kept.is_ok() { Kept::Stored } else { Kept::NotStored };
         let forwarded = Forwarded { reason, status: Some(document.answered), kept, sharing };
         let detail = match (document.standing, document.kept) {
-            (ManifestStanding::Replaced, _) => Some("older-manifest"),
-            (ManifestStanding::AsReceived, Err(reason)) => Some(reason.as_str()),
+            (ManifestStanding::Replaced, _) => Some(Reason::OlderManifest),
+            (ManifestStanding::AsReceived, Err(reason)) => Some(reason.reason()),
             (ManifestStanding::AsReceived, Ok(())) => None,
         };
         let ttl = Some(self.ttl(&document.stored));
-        let cache_status = CacheStatus { handling: Handling::Forwarded(forwarded), ttl, detail };
+        let cache_status =
+            CacheStatus { handling: Handling::Forwarded(forwarded), ttl, detail: detail.map(Detail::Why) };
         Answer { response: self.reply(&document.stored), outcome, cache_status }
     }
 
@@ -115,7 +117,7 @@ impl Asking {
         let cache_status = CacheStatus {
             handling: Handling::Forwarded(forwarded),
             ttl: Some(self.ttl(head)),
-            detail: Some("flowing"),
+            detail: Some(Detail::Why(Reason::SlowBody)),
         };
         Answer {
             response: response
@@ -140,7 +142,7 @@ impl Asking {
         Answer {
             response: response.map(AnswerBody::Passing),
             outcome: Outcome::DocumentMiss,
-            cache_status: CacheStatus { detail: Some(why.as_str()), ..cache_status },
+            cache_status: cache_status.because(why.reason()),
         }
     }
 
@@ -149,7 +151,7 @@ impl Asking {
         self,
         fetch: F,
         reason: Forward,
-        outcome: Outcome,
+        why: Reason,
     ) -> Result<Answer<B, E>, Failure<E>>
     where
         F: FnOnce(UpstreamRequest) -> Fut,
@@ -158,8 +160,8 @@ impl Asking {
         let headers = hop::forwardable_request(self.request.headers);
         let request = UpstreamRequest { method: self.request.method, headers };
         let (head, body) = fetch(request).await.map_err(Failure::Upstream)?.into_parts();
-        let cache_status = CacheStatus::forwarded(reason, Some(head.status));
+        let cache_status = CacheStatus::forwarded(reason, Some(head.status)).because(why);
         let response = passed_on(head, PassBody::new(body), self.clock.now());
-        Ok(Answer { response: response.map(AnswerBody::Passing), outcome, cache_status })
+        Ok(Answer { response: response.map(AnswerBody::Passing), outcome: Outcome::Pass, cache_status })
     }
 }

@@ -25,9 +25,9 @@ const READING_SHARE: u64 = 2;
 /// Shared by all workers.
 pub struct Shelf {
     /// The documents.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// The newest manifests.
-    pub watermarks: Watermarks,
+    pub watermarks: Arc<Watermarks>,
     /// Memory of bodies that are being read.
     pub budget: Budget,
     /// Bounds and times.
@@ -55,15 +55,31 @@ impl Shelf {
         let evictions = metrics.evictions.clone();
         let result = |label| metrics.refreshes.with_label_values(&[label]);
         Self {
-            store: Store::new(capacity - marks, desk.clone(), move || evictions.inc()),
-            watermarks: Watermarks::new(marks, policy.manifest_hold, desk),
+            store: Arc::new(Store::new(capacity - marks, desk.clone(), move || evictions.inc())),
+            watermarks: Arc::new(Watermarks::new(marks, policy.manifest_hold, desk)),
             budget: Budget::new(capacity / READING_SHARE),
             policy,
             rules: rules.into(),
             max_size: memory.max_document.bytes(),
             results: ["fetched", "validated", "flowing", "passed", "failed"].map(result),
-            reasons: NotStored::ALL.map(|reason| metrics.not_stored.with_label_values(&[reason.as_str()])),
+            reasons: NotStored::ALL
+                .map(|reason| metrics.not_stored.with_label_values(&[reason.reason().as_str()])),
             metrics,
+        }
+    }
+
+    /// The same documents under other rules.
+    pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            watermarks: Arc::clone(&self.watermarks),
+            budget: self.budget.clone(),
+            policy: self.policy,
+            rules: rules.into(),
+            max_size: memory.max_document.bytes(),
+            results: self.results.clone(),
+            reasons: self.reasons.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

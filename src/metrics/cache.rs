@@ -49,7 +49,7 @@ impl CacheMetrics {
                 "substratum_fill_joins_total",
                 "Requests that read along with a transfer somebody else started.",
             )?,
-            fill_failures: Why::ALL.map(|why| failures.with_label_values(&[why.as_str()])),
+            fill_failures: Why::ALL.map(|why| failures.with_label_values(&[why.reason().as_str()])),
             bad_at_rest: counter(
                 registry,
                 "substratum_bad_at_rest_total",

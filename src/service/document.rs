@@ -51,11 +51,15 @@ impl Worker {
                 if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
                     note_first(first.get(), tally);
                 }
+                if let Some(reason) = answer.cache_status.reason() {
+                    tally.because(reason);
+                }
                 let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
                 (response, answer.outcome)
             }
             Err(failure) => {
+                tally.because(failure.reason().unwrap_or_else(|upstream| upstream.why.reason()));
                 let (response, outcome) = self.heads.document_failure(&failure);
                 (whole(response, Some(verb)), outcome)
             }

@@ -49,6 +49,15 @@ impl Client {
         Self { upstreams, pools }
     }
 
+    /// The same client over other servers. Its connections go with it where they would have been opened alike.
+    pub fn over(&self, upstreams: Arc<Upstreams>) -> Self {
+        if upstreams.shares_connections_with(&self.upstreams) {
+            Self { upstreams, pools: Arc::clone(&self.pools) }
+        } else {
+            Self::new(upstreams)
+        }
+    }
+
     /// Sends one request and returns the head of its answer, with the body still on its way.
     ///
     /// The turn for a connection and then the connection itself are waited for no longer than `connect_timeout`, and

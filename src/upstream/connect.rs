@@ -56,6 +56,11 @@ impl Connector {
         Self { resolver, tls, access }
     }
 
+    /// Clones share what they know of names.
+    pub(super) fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
     /// A connection to `server`, before `by`. Its task runs on the current worker.
     pub(super) async fn open(&self, server: &ServerUrl, by: Instant) -> Result<Connection, Failure> {
         let stream = self.open_tcp(server, by).await?;

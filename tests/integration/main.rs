@@ -31,6 +31,7 @@ mod operators;
 mod patience;
 mod peers;
 mod ranges;
+mod reload;
 mod repositories;
 mod restart;
 mod schedule;

@@ -113,7 +113,7 @@ async fn one_line_a_request() {
     client.ask(&url).await.unwrap();
     client.ask(&url).await.unwrap();
     let refused = client.ask(stratum.url("/forbidden")).await.unwrap();
-    assert_eq!(refused.get("Cache-Status"), "binary; detail=denied", "the word of log and metric");
+    assert_eq!(refused.get("Cache-Status"), "binary; detail=kind_not_served", "the word of log and metric");
     let lines: Vec<serde_json::Value> =
         lines(&log, 3).await.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = lines

@@ -1,7 +1,7 @@
 //! The books of the folder: how many bytes are on the disk and how many are promised.
 //!
 //! Invariant: `stored + reserved <= capacity` after every entry, however threads interleave. Only files that were
-//! already there at start may exceed it; then nothing is promised until enough of them are gone. The same holds for
+//! there already at start, or before the capacity was lowered, may exceed it; then nothing is promised until enough of them are gone. The same holds for
 //! the limit, which is below the capacity while others fill the file system.
 //! Every byte is owned by a [`Charge`], which gives it back when dropped: a file's charge lives as long as the file
 //! is open, so that evicted files which readers still hold keep counting.
@@ -42,7 +42,6 @@ impl Books {
 
 /// See the module.
 pub struct Ledger {
-    capacity: u64,
     headroom: u64,
     state: Mutex<State>,
 }
@@ -50,6 +49,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     books: Books,
+    capacity: u64,
     // At most the capacity.
     limit: u64,
 }
@@ -58,13 +58,13 @@ impl Ledger {
     /// A ledger of `capacity` bytes, the last `headroom` of which only [`Purpose::Reclaim`] may use.
     pub fn new(capacity: u64, headroom: u64) -> Arc<Self> {
         debug_assert!(headroom <= capacity);
-        let state = State { books: Books::default(), limit: capacity };
-        Arc::new(Self { capacity, headroom, state: Mutex::new(state) })
+        let state = State { books: Books::default(), capacity, limit: capacity };
+        Arc::new(Self { headroom, state: Mutex::new(state) })
     }
 
     /// The hard limit in bytes.
     pub fn capacity(&self) -> u64 {
-        self.capacity
+        self.state.lock().capacity
     }
 
     /// The books as they are now.
@@ -80,7 +80,16 @@ impl Ledger {
     /// Lets at most `bytes` be used from now on, or the capacity if that is less. What is used already stays; as long
     /// as it is more, nothing is promised.
     pub fn set_limit(&self, bytes: u64) {
-        self.state.lock().limit = bytes.min(self.capacity);
+        let mut state = self.state.lock();
+        state.limit = bytes.min(state.capacity);
+    }
+
+    /// Changes the capacity. Used bytes beyond a smaller one stay until they are given back, and nothing is promised
+    /// meanwhile; a larger one counts once the limit is set anew.
+    pub fn set_capacity(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.capacity = bytes;
+        state.limit = state.limit.min(bytes);
     }
 
     /// Bytes used beyond the limit.
@@ -189,6 +198,7 @@ mod tests {
         Close(usize, u64),
         Drop(usize),
         Limit(u64),
+        Capacity(u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -199,6 +209,7 @@ mod tests {
             (any::<usize>(), 0..900u64).prop_map(|(i, n)| Step::Close(i, n)),
             any::<usize>().prop_map(Step::Drop),
             (0..1500u64).prop_map(Step::Limit),
+            (200..1500u64).prop_map(Step::Capacity),
         ]
     }
 
@@ -207,7 +218,7 @@ mod tests {
         fn never_more_than_the_capacity(steps in proptest::collection::vec(step(), 0..200)) {
             let ledger = Ledger::new(1000, 100);
             let mut charges: Vec<Charge> = Vec::new();
-            let mut most = 1000;
+            let (mut most, mut capacity) = (1000, 1000);
             for step in steps {
                 let before = ledger.books();
                 match step {
@@ -228,8 +239,13 @@ mod tests {
                     }
                     Step::Limit(bytes) => {
                         ledger.set_limit(bytes);
-                        most = bytes.min(1000);
+                        most = bytes.min(capacity);
                         prop_assert_eq!(ledger.excess(), before.total().saturating_sub(most));
+                    }
+                    Step::Capacity(bytes) => {
+                        ledger.set_capacity(bytes);
+                        (most, capacity) = (most.min(bytes), bytes);
+                        prop_assert_eq!((ledger.capacity(), ledger.limit()), (capacity, most));
                     }
                     Step::Drop(i) if !charges.is_empty() => {
                         let i = i % charges.len();
@@ -238,7 +254,7 @@ mod tests {
                     _ => {}
                 }
                 let books = ledger.books();
-                prop_assert!(books.total() <= 1000);
+                prop_assert!(books.total() <= capacity.max(before.total()));
                 prop_assert_eq!(books.stored, charges.iter().map(|c| c.books().stored).sum::<u64>());
                 prop_assert_eq!(books.reserved, charges.iter().map(|c| c.books().reserved).sum::<u64>());
             }

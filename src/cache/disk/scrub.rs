@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::blocks::{Part, ReadError, Record};
@@ -218,18 +219,24 @@ impl State {
     }
 }
 
-/// The thread of a running tier: reads `rate` bytes a second until the tier is closed.
-pub(super) fn run(shared: &Arc<Shared>, rate: u64) {
+/// The thread of a running tier: looks at everything again and again until the tier is closed.
+pub(super) fn run(shared: &Arc<Shared>) {
     while shared.segments.bell.pause(REST).is_ok() {
-        if shared.is_loaded() && pass(shared, rate).is_ok() {
+        if shared.is_loaded() && rate(shared).is_some() && pass(shared).is_ok() {
             shared.metrics.scrub_passes.inc();
             shared.metrics.scrub_last_pass.set(i64::from(unix_seconds()));
         }
     }
 }
 
-/// Looks at every object once; [`super::bell::Stopped`] when the tier was closed before.
-pub(super) fn pass(shared: &Arc<Shared>, rate: u64) -> Result<(), super::bell::Stopped> {
+/// Bytes a second; it may change at any time.
+fn rate(shared: &Shared) -> Option<f64> {
+    let rate = shared.scrub_rate.load(Ordering::Relaxed);
+    (rate > 0).then_some(rate as f64)
+}
+
+/// Looks at every object once; [`super::bell::Stopped`] when the tier was closed before, or nothing is to be read any more.
+pub(super) fn pass(shared: &Arc<Shared>) -> Result<(), super::bell::Stopped> {
     let mut segments = shared.segments.all();
     segments.sort_by_key(|segment| segment.number);
     let numbers: Vec<(u32, u64)> = segments.iter().map(|segment| (segment.slot, segment.number)).collect();
@@ -247,8 +254,8 @@ pub(super) fn pass(shared: &Arc<Shared>, rate: u64) -> Result<(), super::bell::S
             let Some(entry) = current else { continue };
             let mut pace = |bytes: u64| {
                 shared.metrics.scrubbed_bytes.inc_by(bytes);
-                let pause = Duration::from_secs_f64(bytes.max(4096) as f64 / rate as f64);
-                shared.segments.bell.pause(pause)
+                let rate = rate(shared).ok_or(super::bell::Stopped)?;
+                shared.segments.bell.pause(Duration::from_secs_f64(bytes.max(4096) as f64 / rate))
             };
             let reason = match inspect(&segment, entry, &mut pace) {
                 State::Good(_) | State::Gone => continue,

@@ -32,8 +32,6 @@ pub struct Segments {
     /// What others leave of the file system.
     pub space: Space,
     segment_size: u64,
-    // Admission stays ahead of demand by this many free bytes.
-    low_water: u64,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
 }
@@ -51,15 +49,14 @@ pub enum NoExtent {
 
 impl Segments {
     /// No segments yet.
-    pub fn new(ledger: Arc<Ledger>, context: Context, space: Space, sizes: Sizes) -> Arc<Self> {
+    pub fn new(ledger: Arc<Ledger>, context: Context, space: Space, segment_size: u64) -> Arc<Self> {
         let queues = Queues { next_number: 1, ..Queues::default() };
         Arc::new(Self {
             ledger,
             bell: Bell::default(),
             context,
             space,
-            segment_size: sizes.segment,
-            low_water: sizes.low_water,
+            segment_size,
             queues: Mutex::new(queues),
             slots: RwLock::default(),
         })
@@ -135,7 +132,21 @@ impl Segments {
     pub fn is_short_of(&self, wanted: u64) -> Shortage {
         let capacity = self.ledger.limit();
         let wanted = wanted.min(capacity / 2);
-        if self.ledger.free() >= self.low_water + wanted { Shortage::None } else { self.held_back(capacity) }
+        if self.ledger.free() >= self.low_water() + wanted {
+            Shortage::None
+        } else {
+            self.held_back(capacity)
+        }
+    }
+
+    /// Admission stays ahead of demand by this many free bytes.
+    fn low_water(&self) -> u64 {
+        self.segment_size.max(self.ledger.capacity() / 256)
+    }
+
+    /// The size of a shared segment, in bytes.
+    pub fn segment_size(&self) -> u64 {
+        self.segment_size
     }
 
     /// The segment to reclaim next.
@@ -333,15 +344,6 @@ impl Segments {
             self.queues.lock().doomed.iter().map(|segment| segment.charge.books().total()).sum();
         if doomed > capacity / 4 { Shortage::HeldByReaders } else { Shortage::Evict }
     }
-}
-
-/// Sizes that follow from the configuration, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Size of a shared segment.
-    pub segment: u64,
-    /// Space kept free ahead of demand.
-    pub low_water: u64,
 }
 
 /// Whether something has to go.

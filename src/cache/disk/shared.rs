@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -33,7 +33,9 @@ pub struct Shared {
     pub queue: WriteQueue,
     pub metrics: DiskMetrics,
     /// Longest object that is stored, in bytes.
-    pub max_object: u64,
+    pub max_object: AtomicU64,
+    /// Bytes a second that are read to find what went bad; 0 for none.
+    pub scrub_rate: AtomicU64,
     pub health: Mutex<Health>,
     /// The files of the last run are in the ledger.
     pub listed: Latch,
@@ -81,7 +83,7 @@ impl Shared {
 
     /// The same for what was admitted before the tier was closed.
     pub fn accept(&self, len: u64) -> Result<(), NotAdmitted> {
-        if len > self.max_object {
+        if len > self.max_object.load(Ordering::Relaxed) {
             return Err(NotAdmitted::TooLarge);
         }
         if !self.health.lock().may_try(Instant::now()) || !self.segments.context.health.may_try() {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::StatusCode;
 use http::header::{self, HeaderMap};
 use parking_lot::{Condvar, Mutex};
 
@@ -129,7 +130,10 @@ impl Desk {
         let is_new = |one: &&Arc<Stored>| !before.iter().any(|old| Arc::ptr_eq(old, one));
         for stored in after.iter().filter(is_new) {
             let name = name(stored);
-            if is_private(stored) {
+            if stored.status() == StatusCode::PARTIAL_CONTENT {
+                // Only what is complete is worth a file.
+                state.remove(name);
+            } else if is_private(stored) {
                 self.metrics.dropped.credentials.inc();
                 state.remove(name);
             } else if !state.is_hardly_new(name, stored, before)

@@ -5,33 +5,45 @@ use std::collections::BTreeSet;
 use super::{File, files, none};
 
 /// Each module and those it uses. Nothing more is allowed, and what is not used any more must go from here.
-const MODULES: [(&str, &[&str]); 21] = [
+const MODULES: [(&str, &[&str]); 22] = [
     ("digest", &[]),
     ("outcome", &[]),
-    ("syntax", &[]),
+    ("reason", &[]),
+    ("syntax", &["reason"]),
     ("config", &[]),
     ("layout", &["digest"]),
     // Label values come from the enums of the parts.
-    ("metrics", &["cache", "outcome"]),
-    ("access", &["config", "layout"]),
-    ("cache", &["config", "digest", "metrics"]),
+    ("metrics", &["cache", "outcome", "reason"]),
+    ("access", &["config", "layout", "reason"]),
+    ("cache", &["config", "digest", "metrics", "reason"]),
     ("upstream", &["access", "config", "metrics", "syntax"]),
-    ("access_log", &["config", "metrics", "outcome", "upstream"]),
-    ("tally", &["access_log", "metrics", "outcome", "upstream"]),
+    ("access_log", &["config", "metrics", "outcome", "reason", "upstream"]),
+    ("tally", &["access_log", "metrics", "outcome", "reason", "upstream"]),
     // Of `response` only the parts that are HTTP and nothing else, see below.
     // Of `cache` only what both do with a disk, see below.
-    ("document", &["cache", "config", "digest", "layout", "metrics", "outcome", "response"]),
-    ("request", &["access", "config", "layout", "syntax"]),
+    ("document", &["cache", "config", "digest", "layout", "metrics", "outcome", "reason", "response"]),
+    ("request", &["access", "config", "layout", "reason", "syntax"]),
     (
         "response",
-        &["access_log", "cache", "digest", "document", "outcome", "request", "syntax", "tally", "upstream"],
+        &[
+            "access_log",
+            "cache",
+            "digest",
+            "document",
+            "outcome",
+            "reason",
+            "request",
+            "syntax",
+            "tally",
+            "upstream",
+        ],
     ),
     ("fetch", &["cache", "upstream"]),
     (
         "service",
         &[
-            "access", "cache", "config", "digest", "document", "fetch", "outcome", "request", "response",
-            "tally", "upstream",
+            "access", "cache", "config", "digest", "document", "fetch", "outcome", "reason", "request",
+            "response", "tally", "upstream",
         ],
     ),
     ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),
@@ -60,7 +72,7 @@ const MODULES: [(&str, &[&str]); 21] = [
         "cli",
         &[
             "access", "app", "cache", "config", "digest", "document", "layout", "metrics", "outcome",
-            "request", "response", "upstream",
+            "reason", "request", "response", "upstream",
         ],
     ),
     ("lib", &[]),

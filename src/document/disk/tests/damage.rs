@@ -1,5 +1,7 @@
 //! Files that are not what was written: nothing of them is served, and it is counted.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const FIELDS: Fields<'_> = &[("cache-control", "max-age=3600"), ("vary", "f"), ("etag", "\"a\"")];
@@ -92,6 +94,29 @@ fn what_a_newer_program_wrote_is_left_to_it_while_there_is_room() {
         assert!(house.size() <= house.bound);
     }
     assert!(!file.exists());
+}
+
+proptest! {
+    /// Content that a checksum vouches for and that means nothing, or something: read without harm, and written as it was.
+    #[test]
+    fn any_content_is_read_or_refused(content in prop::collection::vec(any::<u8>(), 0..300), cut in 0..200_usize) {
+        for kind in [record::Kind::Document, record::Kind::Manifest] {
+            let bytes = Bytes::from(record::seal(kind, &content).unwrap());
+            let _ = (codec::read_document(&bytes), codec::read_mark(&bytes));
+        }
+        // And pieces of what does mean something.
+        let asked: Fields<'_> = &[("f", "1")];
+        let date = httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(10));
+        let fields = [FIELDS, &[("date", date.as_str())]].concat();
+        let good = codec::document(&key("/x"), &came(Duration::ZERO, asked, &fields, &content)).unwrap();
+        let (sound, _) = record::open(record::Kind::Document, &good).unwrap();
+        let end = cut.min(sound.len());
+        let mixed = [&sound[..end], &content[..]].concat();
+        let _ = codec::read_document(&record::seal(record::Kind::Document, &mixed).unwrap().into());
+        let (read, written) = codec::read_document(&good.clone().into()).unwrap();
+        let stored = written.document(&read, &Terms::default(), SystemTime::now()).unwrap();
+        prop_assert_eq!(codec::document(&read, &stored).unwrap(), good);
+    }
 }
 
 #[test]
