@@ -27,6 +27,7 @@ use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
+use crate::document;
 use crate::metrics::Metrics;
 use crate::server::bind::{self, BindError};
 use crate::server::{ConnectionLimit, Phase, Server};
@@ -108,14 +109,23 @@ impl App {
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
-        let site = Site::new(config, &own, &metrics)?;
-        let config = &site.config;
-        let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let disk = config
             .disk
             .as_ref()
-            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults))
+            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults.clone()))
             .transpose()?;
+        let place = disk.as_ref().zip(config.disk.as_ref()).map(|(disk, config)| {
+            let disk = disk.clone();
+            document::disk::Place {
+                folder: config.path.join(disk::DOCUMENTS),
+                bound: config.documents.bytes(),
+                faults,
+                mend: Box::new(move || disk.mend().map_err(io::Error::other)),
+            }
+        });
+        let site = Site::new(config, &own, place, &metrics)?;
+        let config = &site.config;
+        let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
         let ground = Ground { cache, rechecks: Arc::new(Rechecks::default()) };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
@@ -231,8 +241,9 @@ impl App {
         &self.ground.cache
     }
 
-    /// Waits until every object accepted for the disk is written. Blocking.
+    /// Waits until every object and document accepted for the disk is written. Blocking.
     pub fn flush_disk(&self) {
+        self.site.load().documents.flush();
         if let Some(disk) = self.ground.cache.disk() {
             disk.flush();
         }
@@ -268,6 +279,8 @@ impl App {
         if let Some(log) = self.log.get_mut().take() {
             log.close();
         }
+        // Before the folder is let go.
+        self.site.load().documents.close();
         if let Some(disk) = self.ground.cache.disk() {
             disk.close();
         }

@@ -185,6 +185,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// `capacity`: hard limit of the bytes in the folder, reservations included.
     pub capacity: ByteSize,
+    /// `documents`: bytes of the capacity that documents may take; 0 for none, and they are in memory only.
+    pub documents: ByteSize,
     /// `free_reserve`: bytes of the file system that stay free, whoever fills it.
     pub free_reserve: ByteSize,
     /// `segment`: size of a segment file, 1 MiB to 1 GiB; default: 64 MiB, less when the capacity is small.
@@ -195,6 +197,13 @@ pub struct Disk {
     pub scrub_rate: ByteSize,
     /// `io_threads`: threads for reads that would block, and for writes, for each worker.
     pub io_threads: usize,
+}
+
+impl Disk {
+    /// What objects have of the capacity.
+    pub fn objects(&self) -> ByteSize {
+        ByteSize(self.capacity.bytes().saturating_sub(self.documents.bytes()))
+    }
 }
 
 /// `[objects]`: how objects are fetched and passed on.

@@ -7,7 +7,7 @@
 //!        -> the refresh fails, and the stored copy may stand in         stale
 //! ```
 //! Pure parts: `cache_control`, `freshness`, `storable`, `vary`, `reuse`, `validation`, `manifest`, `hop`, `reply`.
-//! State: `store` (variants by URL), `watermark` (newest manifests), `flight` (refreshes under way).
+//! State: `store` (variants by URL), `watermark` (newest manifests), `flight` (refreshes under way); `disk` outlives them.
 //! Invariants: only complete bodies are stored; a manifest never goes back in time while its mark counts; a refresh
 //! is its own task, so that a leader that goes away harms nobody.
 
@@ -16,6 +16,7 @@ mod body;
 mod budget;
 pub mod cache_control;
 mod clock;
+pub mod disk;
 mod failure;
 mod flight;
 mod flow;
@@ -41,6 +42,7 @@ pub mod vary;
 mod watermark;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -51,6 +53,7 @@ use http_body::Body;
 
 use self::asking::Asking;
 pub use self::body::{AnswerBody, PassBody};
+use self::disk::{Keeper, Place};
 pub use self::failure::Failure;
 use self::flight::{FlightLimits, Flights};
 pub use self::key::{DocumentKey, Kind};
@@ -74,11 +77,12 @@ use crate::response::cache_status::{CacheStatus, Forward};
 pub struct Documents<E> {
     shelf: Arc<Shelf>,
     flights: Arc<Flights<Landed<E>>>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl<E> Clone for Documents<E> {
     fn clone(&self) -> Self {
-        Self { shelf: self.shelf.clone(), flights: self.flights.clone() }
+        Self { shelf: self.shelf.clone(), flights: self.flights.clone(), keeper: self.keeper.clone() }
     }
 }
 
@@ -110,28 +114,61 @@ impl<E> Documents<E>
 where
     E: Clone + Send + Sync + 'static,
 {
-    /// An empty cache with the default [`Policy`].
-    pub fn new(memory: &config::Memory, rules: &[DocumentRule], metrics: DocumentMetrics) -> Self {
-        Self::with_policy(memory, rules, Policy::default(), metrics)
+    /// A cache with the default [`Policy`]. What `place` holds is loaded while requests are answered.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn new(
+        memory: &config::Memory,
+        rules: &[DocumentRule],
+        place: Option<Place>,
+        metrics: DocumentMetrics,
+    ) -> io::Result<Self> {
+        Self::with_policy(memory, rules, place, Policy::default(), metrics)
     }
 
-    /// An empty cache.
+    /// The same with another [`Policy`].
+    ///
+    /// # Errors
+    /// The system gives no thread.
     pub fn with_policy(
         memory: &config::Memory,
         rules: &[DocumentRule],
+        place: Option<Place>,
         policy: Policy,
         metrics: DocumentMetrics,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let limits = FlightLimits { flights: policy.max_flights, waiters: policy.max_waiters };
-        Self {
-            shelf: Arc::new(Shelf::new(memory, rules, policy, metrics)),
-            flights: Arc::new(Flights::new(limits)),
-        }
+        // Where nothing is kept, and nothing was, there is nothing to clear away either.
+        let place = place.filter(|place| place.bound > 0 || place.folder.exists());
+        let desk = place.as_ref().and_then(|place| place.desk(&metrics.disk));
+        let shelf = Arc::new(Shelf::new(memory, rules, policy, desk.clone(), metrics));
+        let keeper = place.map(|place| Keeper::start(place, desk, Arc::clone(&shelf))).transpose()?;
+        Ok(Self { shelf, flights: Arc::new(Flights::new(limits)), keeper: keeper.map(Arc::new) })
+    }
+
+    /// Waits until everything on its way to the disk is there or given up. Blocks.
+    pub fn flush(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.flush());
+    }
+
+    /// Writes what is to be written to the disk, and nothing afterwards. Blocks.
+    pub fn close(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.close());
+    }
+
+    /// What is on disk, if anything is kept there.
+    pub fn on_disk(&self) -> Option<disk::Usage> {
+        self.keeper.as_ref().map(|keeper| keeper.usage())
     }
 
     /// The same documents under other rules. `[memory] documents` stays what it was.
     pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
-        Self { shelf: Arc::new(self.shelf.under(memory, rules)), flights: Arc::clone(&self.flights) }
+        Self {
+            shelf: Arc::new(self.shelf.under(memory, rules)),
+            flights: Arc::clone(&self.flights),
+            keeper: self.keeper.clone(),
+        }
     }
 
     /// The newest manifests known, at most so many: those that were confirmed last.

@@ -5,6 +5,7 @@ mod cache;
 mod config;
 mod disk;
 mod document;
+mod document_disk;
 mod log;
 mod process;
 mod repository;
@@ -16,6 +17,7 @@ pub use cache::CacheMetrics;
 pub use config::ConfigMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
+pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
@@ -58,14 +60,15 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         process::register(&registry)?;
+        let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
             config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
-            disk: DiskMetrics::register(&registry)?,
-            document: DocumentMetrics::register(&registry)?,
+            document: DocumentMetrics::register(&registry, &disk)?,
+            disk,
             upstream: UpstreamMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,

@@ -111,7 +111,9 @@ impl App {
         // Held to the end: one at a time.
         let mut log = self.log.lock();
         let old = self.site.load_full();
-        let least_disk = self.ground.cache.disk().map_or(ByteSize(0), |disk| disk.least_capacity());
+        let documents = old.config.disk.as_ref().map_or(0, |disk| disk.documents.bytes());
+        let least_disk = self.ground.cache.disk().map_or(0, |disk| disk.least_capacity().bytes() + documents);
+        let least_disk = ByteSize(least_disk);
         let Change { config, waiting } = Change::of(&old.config, wanted, least_disk);
         let new = old.renewed(config, &self.own)?;
         let new_log = (new.config.log != old.config.log)

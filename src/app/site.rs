@@ -10,7 +10,7 @@ use super::StartError;
 use crate::access::Access;
 use crate::cache::{Cache, FillError};
 use crate::config::Config;
-use crate::document::Documents;
+use crate::document::{self, Documents};
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
@@ -43,8 +43,13 @@ pub struct Ground {
 }
 
 impl Site {
-    /// The first one. `own` are the addresses that are listened on.
-    pub fn new(config: Config, own: &[SocketAddr], metrics: &Metrics) -> Result<Self, StartError> {
+    /// The first one. `own` are the addresses that are listened on, `place` is where documents are kept on disk.
+    pub fn new(
+        config: Config,
+        own: &[SocketAddr],
+        place: Option<document::disk::Place>,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
         let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
         let upstreams = Upstreams::new(
             &config.mirrors,
@@ -54,7 +59,7 @@ impl Site {
             metrics.upstream.clone(),
         )?;
         Ok(Self {
-            documents: Documents::new(&config.memory, &config.documents, metrics.document.clone()),
+            documents: Documents::new(&config.memory, &config.documents, place, metrics.document.clone())?,
             upstreams: Arc::new(upstreams),
             generation: 1,
             access,

@@ -70,6 +70,17 @@ impl StatusSource for Status {
                     condition: usage.condition.as_str(),
                     retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
+                    documents: site.documents.on_disk().map(|usage| DiskDocuments {
+                        documents: usage.documents,
+                        manifests: usage.manifests,
+                        stored_bytes: usage.bytes,
+                        limit_bytes: config.documents.bytes(),
+                        condition: usage.condition.as_str(),
+                        retry_in_seconds: usage
+                            .retry_at
+                            .map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+                        complete: usage.is_loaded,
+                    }),
                 }
             }),
             fills: Fills { in_progress, readers },
@@ -178,6 +189,21 @@ struct DiskTier<'a> {
     condition: &'static str,
     retry_in_seconds: Option<u64>,
     index_complete: bool,
+    documents: Option<DiskDocuments>,
+}
+
+/// Documents on disk.
+#[derive(Serialize)]
+struct DiskDocuments {
+    documents: usize,
+    /// Repositories whose newest manifest is there.
+    manifests: usize,
+    stored_bytes: u64,
+    limit_bytes: u64,
+    condition: &'static str,
+    retry_in_seconds: Option<u64>,
+    /// Everything the last run left is in memory.
+    complete: bool,
 }
 
 #[derive(Serialize)]

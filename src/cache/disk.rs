@@ -42,7 +42,7 @@ mod usage;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -54,10 +54,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use blocks::{Part, ReadError};
-pub use folder::{OpenError, wait_until_free};
+pub use folder::{DOCUMENTS, OpenError, wait_until_free};
 pub use health::Condition;
+// For the documents, which live in the same folder.
+pub(crate) use health::{Change, Health};
+pub(crate) use latch::Latch;
+pub(crate) use ledger::blocks;
 pub use object::DiskObject;
-pub use scrub::{Finding, Scrubbed, scrub};
+pub use scrub::{Finding, Scrubbed, Unused, scrub};
 pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
@@ -69,10 +73,9 @@ use faults::Faults;
 use file::Medium;
 use folder::Folder;
 use ghost::Ghost;
-use health::{Health, ReadHealth};
+use health::ReadHealth;
 use index::Index;
-use latch::Latch;
-use ledger::{Charge, Ledger, Purpose, blocks};
+use ledger::{Charge, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
@@ -120,7 +123,8 @@ impl Disk {
 
     /// The same with a test's say in how the disk behaves.
     pub fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
-        let capacity = config.capacity.bytes();
+        // The rest is for documents, which come on their own.
+        let capacity = config.objects().bytes();
         if capacity < MIN_SEGMENTS * MIN_SEGMENT {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
@@ -173,7 +177,7 @@ impl Disk {
     /// a smaller capacity goes in the background, the oldest segments first.
     pub fn adjust(&self, config: &config::Disk) {
         let shared = self.shared();
-        let capacity = config.capacity.bytes();
+        let capacity = config.objects().bytes();
         shared.segments.ledger.set_capacity(capacity);
         shared.segments.space.set_reserve(config.free_reserve.bytes());
         shared.max_object.store(max_object(config), Ordering::Relaxed);
@@ -262,6 +266,11 @@ impl Disk {
         self.shared().segments.context.health.failed(&io::ErrorKind::TimedOut.into());
     }
 
+    /// Makes the folder usable again after somebody emptied it, unless another process has taken it.
+    pub fn mend(&self) -> Result<(), OpenError> {
+        self.shared().folder.mend()
+    }
+
     /// Waits until everything queued before is written, given up, or the tier is closed. Blocks.
     pub fn flush(&self) {
         self.shared().queue.flush();
@@ -341,7 +350,7 @@ impl Drop for Handle {
 
 /// Longest object that is stored, in bytes.
 fn max_object(config: &config::Disk) -> u64 {
-    config.max_object.bytes().min(config.capacity.bytes() / 4).min(MAX_LEN)
+    config.max_object.bytes().min(config.objects().bytes() / 4).min(MAX_LEN)
 }
 
 fn spawn(

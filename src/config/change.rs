@@ -3,7 +3,7 @@
 //! Whatever is not named here can change while the program runs.
 
 use super::keys::{self, Key};
-use super::{ByteSize, Config};
+use super::{ByteSize, Config, Disk};
 
 /// What a running program takes on of a new configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,14 +42,19 @@ impl Change {
     }
 
     fn disk(&mut self, running: &Config, least: ByteSize) {
-        use keys::disk::{CAPACITY, IO_THREADS, PATH, SEGMENT};
+        use keys::disk::{CAPACITY, DOCUMENTS, IO_THREADS, PATH, SEGMENT};
         match (&running.disk, &mut self.config.disk) {
             (Some(running), Some(wanted)) => {
                 let capacity = match wanted.capacity {
                     wanted if wanted < least => running.capacity,
                     possible => possible,
                 };
+                // A share of the capacity that nobody gave does not have to follow it at once.
+                if is_derived(running) && is_derived(wanted) {
+                    wanted.documents = running.documents;
+                }
                 let waiting = [
+                    keep(&DOCUMENTS, &running.documents, &mut wanted.documents),
                     keep(&PATH, &running.path, &mut wanted.path),
                     keep(&CAPACITY, &capacity, &mut wanted.capacity),
                     keep(&SEGMENT, &running.segment, &mut wanted.segment),
@@ -60,6 +65,11 @@ impl Change {
             (running, wanted) => self.waiting.extend(keep(&PATH, running, wanted)),
         }
     }
+}
+
+/// Whether `documents` is what it is without being given.
+fn is_derived(disk: &Disk) -> bool {
+    disk.documents == Disk::new(disk.path.clone(), disk.capacity).documents
 }
 
 /// Puts the running value in the place of another one, whose key is returned.
@@ -76,7 +86,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::config::{Disk, Memory, ParentsChoice};
+    use crate::config::{Memory, ParentsChoice};
 
     fn running() -> Config {
         let disk = Disk::new(PathBuf::from("/cache"), ByteSize::gib(10));
@@ -116,8 +126,25 @@ mod tests {
             disk.segment = ByteSize::mib(1);
             disk.io_threads = 1;
             disk.capacity = ByteSize::mib(100);
+            disk.documents = ByteSize::mib(7);
         };
-        check(elsewhere, &["disk path", "disk capacity", "disk segment", "disk io_threads"], nothing);
+        check(
+            elsewhere,
+            &["disk documents", "disk path", "disk capacity", "disk segment", "disk io_threads"],
+            nothing,
+        );
+    }
+
+    #[test]
+    fn a_share_of_the_capacity_for_documents_follows_with_the_next_start() {
+        let larger = |config: &mut Config| {
+            config.disk = Some(Disk::new(PathBuf::from("/cache"), ByteSize::gib(20)));
+        };
+        let as_before = |config: &mut Config| {
+            larger(config);
+            config.disk.as_mut().unwrap().documents = running().disk.unwrap().documents;
+        };
+        check(larger, &[], as_before);
     }
 
     #[test]

@@ -100,7 +100,14 @@ fn sizes(config: &Config, found: &mut Findings) {
         found.between(&MAX_OBJECT, &CAPACITY, too_large(memory.max_object, memory.capacity));
     }
     if let Some(disk) = &config.disk {
-        use keys::disk::{CAPACITY, MAX_OBJECT, SEGMENT};
+        use keys::disk::{CAPACITY, DOCUMENTS, MAX_OBJECT, SEGMENT};
+        let half = ByteSize(disk.capacity.bytes() / 2);
+        if disk.documents > half {
+            let (documents, half) = (exact_size(disk.documents), exact_size(half));
+            let message =
+                format!("{documents} is more than half of capacity ({half}); objects need the room");
+            found.between(&DOCUMENTS, &CAPACITY, message);
+        }
         if disk.max_object > quarter(disk.capacity) {
             found.between(&MAX_OBJECT, &CAPACITY, too_large(disk.max_object, disk.capacity));
         }

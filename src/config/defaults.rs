@@ -99,6 +99,7 @@ impl Disk {
         Self {
             path,
             capacity,
+            documents: ByteSize(capacity.bytes() / 100).min(ByteSize::mib(256)),
             free_reserve: ByteSize(capacity.bytes() / 10).min(ByteSize::gib(1)),
             segment: segment_for(capacity),
             max_object: quarter(capacity).min(ByteSize::gib(4)),

@@ -252,11 +252,15 @@ table! { Once memory: "the memory tier"
         "larger documents pass through without being kept";
 }
 
-table! { Once disk: "the disk tier for objects; leave the whole table out for none"
+table! { Once disk: "the disk tier; leave the whole table out for none"
     PATH "path", Accepts::Text(PATH_WORDS), Absent::Required,
         "a folder for nothing else; created when missing";
     CAPACITY "capacity", Accepts::Size(ByteSize::mib(16), ByteSize::gib(1 << 20)), Absent::Required,
         "the folder never holds more than this";
+    DOCUMENTS "documents", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
+        Absent::Words("1 % of the capacity, at most 256 MiB"),
+        "so much of the capacity is for documents (manifests, Frontier answers, revocation lists), which are then still \
+         there after a restart; 0 for none; at most half of the capacity";
     FREE_RESERVE "free_reserve", Accepts::Size(ByteSize(0), ByteSize::gib(1 << 20)),
         Absent::Words("a tenth of the capacity, at most 1 GiB"),
         "so much of the file system stays free whoever fills it: when others take more, the cache shrinks";

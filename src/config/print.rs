@@ -75,6 +75,7 @@ fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.table(&key::TABLE)?;
     p.key(&key::PATH, path(&disk.path))?;
     p.key(&key::CAPACITY, quoted(exact_size(disk.capacity)))?;
+    p.key(&key::DOCUMENTS, quoted(exact_size(disk.documents)))?;
     p.key(&key::FREE_RESERVE, quoted(exact_size(disk.free_reserve)))?;
     p.key(&key::SEGMENT, quoted(exact_size(disk.segment)))?;
     p.key(&key::MAX_OBJECT, quoted(exact_size(disk.max_object)))?;

@@ -119,6 +119,7 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
     use keys::disk as key;
     let path = section.text(&key::PATH, text::absolute_path);
     let capacity = section.size(&key::CAPACITY);
+    let documents = section.size(&key::DOCUMENTS);
     let free_reserve = section.size(&key::FREE_RESERVE);
     let segment = section.size(&key::SEGMENT);
     let max_object = section.size(&key::MAX_OBJECT);
@@ -126,6 +127,7 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
     let io_threads = section.count(&key::IO_THREADS);
     let default = Disk::new(path?, capacity?);
     Some(Disk {
+        documents: documents.unwrap_or(default.documents),
         free_reserve: free_reserve.unwrap_or(default.free_reserve),
         segment: segment.unwrap_or(default.segment),
         max_object: max_object.unwrap_or(default.max_object),

@@ -22,6 +22,11 @@ impl DocumentKey {
         Self { url: [authority, target].concat().into(), authority_len: authority.len() }
     }
 
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
     /// Host and port.
     pub fn authority(&self) -> &str {
         &self.url[..self.authority_len]

@@ -281,7 +281,7 @@ impl Job {
         if matches!(kept, Ok(()) | Err(NotStored::NoUse))
             && stored.revision().is_some()
             && let Some(key) = mark_key(&self.key, &self.scope)
-            && let Standing::Older(newest) = shelf.watermarks.note(key, &stored, at.received)
+            && let Standing::Older(newest) = self.note(shelf, key, &stored, at)
         {
             shelf.metrics.manifest_rollbacks.inc();
             stored = Arc::new(newest.as_fresh_as(&stored));
@@ -296,6 +296,13 @@ impl Job {
         Document { stored, answered, kept, standing }
     }
 
+    fn note(&self, shelf: &Shelf, key: MarkKey, stored: &Arc<Stored>, at: Exchange) -> Standing {
+        if let Some(held) = &self.stored {
+            shelf.watermarks.remember(&key, held, at.received);
+        }
+        shelf.watermarks.note(key, stored, at.received)
+    }
+
     fn passed<B, E>(
         &self,
         shelf: &Shelf,
@@ -305,7 +312,8 @@ impl Job {
         reason: NotStored,
     ) -> Refreshed<B, E> {
         // The origin has something new that may not be kept: what is stored is no longer what it would send.
-        if head.status.is_success() && self.stored.is_some() {
+        // The same goes for what an earlier run had stored and nobody has found yet.
+        if head.status.is_success() && (self.stored.is_some() || shelf.store.is_loading()) {
             shelf.store.remove(&self.key, &self.headers);
         }
         Refreshed::Passed { response: passed_on(head, body, at.received), reason }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::{IntCounter, IntGauge};
 
 use super::budget::Budget;
+use super::disk::Desk;
 use super::key::DocumentKey;
 use super::policy::Policy;
 use super::refresh::Refreshed;
@@ -41,11 +42,12 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Empty.
+    /// Empty. What changes is told to the desk, if there is one.
     pub fn new(
         memory: &config::Memory,
         rules: &[DocumentRule],
         policy: Policy,
+        desk: Option<Arc<Desk>>,
         metrics: DocumentMetrics,
     ) -> Self {
         let capacity = memory.documents.bytes();
@@ -53,8 +55,8 @@ impl Shelf {
         let evictions = metrics.evictions.clone();
         let result = |label| metrics.refreshes.with_label_values(&[label]);
         Self {
-            store: Arc::new(Store::new(capacity - marks, move || evictions.inc())),
-            watermarks: Arc::new(Watermarks::new(marks, policy.manifest_hold)),
+            store: Arc::new(Store::new(capacity - marks, desk.clone(), move || evictions.inc())),
+            watermarks: Arc::new(Watermarks::new(marks, policy.manifest_hold, desk)),
             budget: Budget::new(capacity / READING_SHARE),
             policy,
             rules: rules.into(),

@@ -156,7 +156,8 @@ impl Play {
             max_document: ByteSize(MAX_SIZE),
             ..config::Memory::default()
         };
-        let documents = Documents::with_policy(&memory, rules, policy, metrics.document.clone());
+        let documents =
+            Documents::with_policy(&memory, rules, None, policy, metrics.document.clone()).unwrap();
         Self { documents, metrics, script: Arc::default(), asked: Arc::default() }
     }
 

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{counter, counters, gauge};
+use super::{DiskMetrics, DocumentDiskMetrics, counter, counters, gauge};
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
@@ -27,11 +27,14 @@ pub struct DocumentMetrics {
     pub manifest_rollbacks: IntCounter,
     /// Damaged manifests received.
     pub manifest_damages: IntCounter,
+    /// Documents on disk.
+    pub disk: DocumentDiskMetrics,
 }
 
 impl DocumentMetrics {
-    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn register(registry: &Registry, disk: &DiskMetrics) -> Result<Self, prometheus::Error> {
         Ok(Self {
+            disk: DocumentDiskMetrics::register(registry, disk)?,
             stored_bytes: gauge(
                 registry,
                 "substratum_document_stored_bytes",

@@ -13,6 +13,7 @@ mod commands;
 mod crowding;
 mod demo;
 mod documents;
+mod documents_on_disk;
 mod ephemeral;
 mod failing_disk;
 mod fairness;

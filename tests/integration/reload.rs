@@ -229,7 +229,10 @@ async fn time_limits_and_lifetimes_change() {
 async fn capacities_change_and_keep_what_fits() {
     let objects: Vec<_> = (0..40).map(|seed| Object::generate(seed, 100_000)).collect();
     let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
-    let setup = site(&[&stratum]).disk(ByteSize::mib(64));
+    // All of it is for objects.
+    let setup = site(&[&stratum]).disk(ByteSize::mib(64)).with(|config| {
+        config.disk.as_mut().unwrap().documents = ByteSize(0);
+    });
     let config = setup.config.clone();
     let proxy = Proxy::start(setup).await;
     let all = async || {

@@ -4,6 +4,7 @@
 //! everything at once and makes bad records unfindable. Damaged headers cannot tell whose they were.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -65,20 +66,37 @@ enum State {
     Stopped,
 }
 
-/// Checks a folder that no process uses; tells each finding as it is made, and makes the record unfindable.
-pub fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
-    let failed = |source| OpenError::Io { path: config.path.clone(), source };
-    // Looking at a folder must not make it a cache.
-    std::fs::metadata(config.path.join("format")).map_err(failed)?;
-    let folder = Folder::open(&config.path, Faults::default())?;
+/// A folder that no process uses, and that none can use until this is dropped.
+pub struct Unused(Folder);
+
+impl Unused {
+    /// Takes the folder of a tier that does not run.
+    pub fn take(config: &config::Disk) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: config.path.clone(), source };
+        // Looking at a folder must not make it a cache.
+        std::fs::metadata(config.path.join("format")).map_err(failed)?;
+        Folder::open(&config.path, Faults::default()).map(Self)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Checks all objects of a folder; tells each finding as it is made, and makes the record unfindable.
+pub fn scrub(unused: &Unused, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
+    let Unused(folder) = unused;
+    let failed = |source| OpenError::Io { path: folder.path().to_owned(), source };
     let context = Context {
         folder: folder.segments_path(),
         frames: Arc::default(),
-        medium: Medium::of(&config.path).map_err(failed)?,
+        medium: Medium::of(folder.path()).map_err(failed)?,
         health: Arc::new(ReadHealth::uncounted()),
         faults: Faults::default(),
     };
-    let ledger = Ledger::new(config.capacity.bytes(), 0);
+    // Nothing is written that would need room.
+    let ledger = Ledger::new(0, 0);
     let mut files = folder.files(&ledger).map_err(failed)?;
     files.sort_by_key(|file| file.number);
     let mut sum = Scrubbed::default();
@@ -105,7 +123,7 @@ pub fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Sc
             }
         }
     }
-    if let Err(error) = check_index(&folder) {
+    if let Err(error) = check_index(folder) {
         sum.bad += 1;
         found(Finding { segment: "index".to_owned(), offset: 0, name: None, fault: error.to_string() });
     }

@@ -1,7 +1,10 @@
 //! Bytes that went bad are found without anybody asking for them.
 
-use super::super::scrub;
 use super::*;
+
+fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
+    super::super::scrub(&Unused::take(config)?, found)
+}
 
 /// Stores objects and lets the bytes of one go bad.
 fn spoiled() -> (Place, Vec<Object>) {
