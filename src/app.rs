@@ -26,6 +26,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::bind::{self, BindError};
+use crate::server::intake::Contents;
 use crate::server::{ConnectionLimit, Phase, Server};
 use crate::service::{Rechecks, Worker};
 use crate::tally::Recorder;
@@ -98,7 +99,7 @@ impl App {
 
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
         let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
-        let heads = Arc::new(Heads::new(&config.listen.name)?);
+        let heads = Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?);
         let upstreams = Arc::new(Upstreams::new(
             &config.mirrors,
             &config.parents,
@@ -136,6 +137,8 @@ impl App {
         let (all_drained, token) = watch::channel(());
         let all_drained = Arc::new(all_drained);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
+        let contents =
+            Contents { methods: config.access.methods.clone(), max: config.listen.max_content.bytes() };
         for (number, listeners) in sockets.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -157,6 +160,7 @@ impl App {
             let server = Server::new(
                 Arc::new(worker),
                 &config.listen,
+                contents.clone(),
                 Arc::clone(&limit),
                 metrics.server.clone(),
                 phases.clone(),

@@ -6,6 +6,7 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+pub mod intake;
 mod stream;
 
 use std::io;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use intake::{Contents, Intake};
 use parking_lot::Mutex;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
@@ -86,6 +88,7 @@ pub struct Server {
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
     limits: Limits,
+    contents: Contents,
     idle_timeout: Duration,
     drain_timeout: Duration,
     connections: Arc<Mutex<Vec<Connection>>>,
@@ -102,6 +105,7 @@ impl Server {
     pub fn new(
         worker: Arc<Worker>,
         config: &config::Listen,
+        contents: Contents,
         limit: Arc<ConnectionLimit>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
@@ -112,6 +116,7 @@ impl Server {
             metrics,
             phase,
             limits: limits(config),
+            contents,
             idle_timeout: config.idle_timeout,
             drain_timeout: config.drain_timeout,
             connections: Arc::default(),
@@ -167,7 +172,7 @@ impl Server {
         let open = self.metrics.accept();
         let activity = Activity::new(self.worker.recorder.seconds());
         let service = Service::new(Arc::clone(&self.worker), peer.ip().to_canonical(), Arc::clone(&activity));
-        let stream = ClientStream::new(stream, self.limits);
+        let stream = ClientStream::new(stream, Intake::new(self.limits, self.contents.clone()));
         let task = serving.spawn(serve(stream, self.limits, service, self.phase.clone(), (place, open)));
         self.connections.lock().push(Connection { activity, task });
     }

@@ -7,6 +7,7 @@
 mod absence;
 mod access;
 mod browser;
+mod changes;
 mod clients;
 mod collapsing;
 mod commands;
@@ -32,6 +33,7 @@ mod peers;
 mod ranges;
 mod repositories;
 mod restart;
+mod rules;
 mod schedule;
 mod storage;
 mod support;

@@ -23,9 +23,20 @@ const MODULES: [(&str, &[&str]); 21] = [
     ("request", &["access", "config", "layout", "syntax"]),
     (
         "response",
-        &["access_log", "cache", "digest", "document", "outcome", "request", "syntax", "tally", "upstream"],
+        &[
+            "access_log",
+            "cache",
+            "config",
+            "digest",
+            "document",
+            "outcome",
+            "request",
+            "syntax",
+            "tally",
+            "upstream",
+        ],
     ),
-    ("fetch", &["cache", "upstream"]),
+    ("fetch", &["cache", "config", "upstream"]),
     (
         "service",
         &[
@@ -78,8 +89,12 @@ const ABSENT: [(&str, &[&str], &str); 8] = [
 ];
 
 /// Files that take the time as an argument and touch no file or socket.
-const PURE: [&str; 19] = [
+const PURE: [&str; 23] = [
     "syntax.rs",
+    "syntax/content.rs",
+    "server/intake.rs",
+    "upstream/framing.rs",
+    "document/parts.rs",
     "document/cache_control.rs",
     "document/freshness.rs",
     "document/storable.rs",
