@@ -9,6 +9,7 @@ pub mod check;
 pub mod defaults;
 pub mod error;
 pub mod keys;
+pub mod method;
 pub mod pattern;
 pub mod print;
 pub mod quantity;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
+pub use method::WriteMethod;
 pub use pattern::DocumentPattern;
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
@@ -121,6 +123,8 @@ pub struct Listen {
     pub max_head: ByteSize,
     /// `max_target`: longest target of a request; more is answered with 414.
     pub max_target: ByteSize,
+    /// `max_content`: longest content of a request, where any is allowed; more is answered with 413.
+    pub max_content: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
 }
@@ -138,6 +142,8 @@ pub struct Access {
     pub ports: Vec<PortRange>,
     /// `internal_hosts`: hosts whose addresses may be loopback, private or link-local. Mirrors and parents always may be.
     pub internal_hosts: Vec<Glob>,
+    /// `methods`: methods beside GET and HEAD that are passed on, of documents.
+    pub methods: Vec<WriteMethod>,
 }
 
 /// A class of URLs in `[access] targets`.

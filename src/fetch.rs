@@ -7,6 +7,7 @@
 //! The documents' failover stands here too, since the choice of the next source is the same.
 
 mod attempts;
+mod change;
 mod pump;
 mod race;
 mod resting;

@@ -6,6 +6,7 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+pub mod intake;
 mod places;
 mod stream;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use intake::{Contents, Intake};
 use parking_lot::Mutex;
 pub use places::ConnectionLimit;
 use places::Place;
@@ -138,8 +140,10 @@ impl Server {
         let worker = self.current.load();
         let activity = Activity::new(&worker.recorder);
         let limits = limits(&worker.listen);
+        let contents =
+            Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
         let service = Service::new(Arc::clone(&self.current), client, Arc::clone(&activity));
-        let stream = ClientStream::new(stream, limits, Arc::clone(&activity));
+        let stream = ClientStream::new(stream, Intake::new(limits, contents), Arc::clone(&activity));
         let task = serving.spawn(serve(stream, limits, service, self.phase.clone(), (place, open)));
         self.connections.lock().push(Connection { activity, task });
     }

@@ -63,7 +63,7 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: 1,
             access,
-            heads: Arc::new(Heads::new(&config.listen.name)?),
+            heads: Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?),
             hedges: Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
             turns: Turns::new(config.objects.max_client_fills, metrics.cache.fills_waiting.clone()),
             config,
@@ -73,9 +73,11 @@ impl Site {
     /// The next one. A failure leaves everything as it was.
     pub fn renewed(&self, config: Config, own: &[SocketAddr]) -> Result<Self, StartError> {
         let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
-        let heads = match config.listen.name == self.config.listen.name {
+        let same = config.listen.name == self.config.listen.name
+            && config.access.methods == self.config.access.methods;
+        let heads = match same {
             true => Arc::clone(&self.heads),
-            false => Arc::new(Heads::new(&config.listen.name)?),
+            false => Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?),
         };
         let hedges = match config.upstream.hedge_percent == self.config.upstream.hedge_percent {
             true => Arc::clone(&self.hedges),

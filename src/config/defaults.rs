@@ -50,6 +50,7 @@ impl Default for Listen {
             idle_timeout: Duration::from_secs(120),
             max_head: ByteSize::kib(64),
             max_target: ByteSize::kib(32),
+            max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
         }
     }
@@ -66,6 +67,7 @@ impl Default for Access {
             hosts: vec![Glob::new("*")],
             ports: vec![PortRange::new(80, 80), PortRange::new(443, 443), PortRange::new(1024, u16::MAX)],
             internal_hosts: Vec::new(),
+            methods: Vec::new(),
         }
     }
 }

@@ -220,6 +220,8 @@ table! { Once listen: "where and how requests are taken"
         "longest head of a request; longer ones are answered with 431";
     MAX_TARGET "max_target", Accepts::Size(ByteSize::kib(1), ByteSize::kib(60)), Absent::Value(r#""32 KiB""#),
         "longest URL of a request; longer ones are answered with 414";
+    MAX_CONTENT "max_content", Accepts::Size(ByteSize(0), ByteSize::gib(64)), Absent::Value(r#""1 MiB""#),
+        "longest content of a request whose method is one of `methods` in [access]; longer ones are answered with 413";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
 }
@@ -236,6 +238,9 @@ table! { Once access: "who may ask, for what, whither"
     INTERNAL_HOSTS "internal_hosts", Accepts::List(&HOST), Absent::Value("[]"),
         "servers that may be asked although their address is loopback, private or link-local; mirrors and parents \
          always may";
+    METHODS "methods", Accepts::List(&METHOD), Absent::Value("[]"),
+        "methods beside GET and HEAD that are passed on, for what is not named by its checksum; the others are \
+         answered with 405";
 }
 
 table! { Once memory: "the memory tier"
@@ -392,6 +397,7 @@ const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
 const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontier\" or a pattern for host and path, such as \"*.cern.ch/crl/*\"";
 const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
 
+static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
 static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
 static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
 static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);

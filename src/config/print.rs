@@ -44,6 +44,7 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
+    p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
 }
 
@@ -55,7 +56,8 @@ fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::TARGETS, list(access.targets.iter().map(|target| target.as_str())))?;
     p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
     p.key(&key::PORTS, list(&access.ports))?;
-    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))
+    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))?;
+    p.key(&key::METHODS, list(access.methods.iter().map(|method| method.as_str())))
 }
 
 fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -13,7 +13,7 @@ use toml::de::DeTable;
 use super::error::Fault;
 use super::{
     Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, check, keys,
+    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod, check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -82,6 +82,7 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
+        max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
     }
 }
@@ -90,6 +91,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
     use keys::access as key;
     let default = Access::default();
     let target = |text: &str| text::choice(text, TargetShape::ALL, TargetShape::as_str);
+    let method = |text: &str| text::choice(text, WriteMethod::ALL, WriteMethod::as_str);
     Access {
         clients: section.list(&key::CLIENTS, text::network).unwrap_or(default.clients),
         targets: section.list(&key::TARGETS, target).unwrap_or(default.targets),
@@ -98,6 +100,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
         internal_hosts: section
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),
+        methods: section.list(&key::METHODS, method).unwrap_or(default.methods),
     }
 }
 

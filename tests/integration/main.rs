@@ -7,6 +7,7 @@
 mod absence;
 mod access;
 mod browser;
+mod changes;
 mod clients;
 mod collapsing;
 mod commands;
@@ -35,6 +36,7 @@ mod ranges;
 mod reload;
 mod repositories;
 mod restart;
+mod rules;
 mod schedule;
 mod storage;
 mod support;
