@@ -82,8 +82,12 @@ impl Place {
         (self.bound > 0).then(|| Arc::new(Desk::new(self.room(), metrics.clone())))
     }
 
+    /// None, or at least two: one always stays free.
     fn slots(&self) -> u64 {
-        (self.bound / MANIFEST_SHARE / SLOT).min(MAX_SLOTS)
+        match self.bound / MANIFEST_SHARE / SLOT {
+            0 | 1 => 0,
+            slots => slots.min(MAX_SLOTS),
+        }
     }
 
     fn room(&self) -> u64 {
@@ -109,7 +113,14 @@ impl Keeper {
         let room = (place.room(), place.slots());
         let files = Files::new(place.folder, place.faults);
         let clerk = Clerk::new(Arc::clone(&desk), shelf, files, room, place.mend, Arc::clone(&board));
-        let thread = thread::Builder::new().name("documents".to_owned()).spawn(move || clerk.run())?;
+        let thread = thread::Builder::new().name("documents".to_owned()).spawn({
+            let desk = Arc::clone(&desk);
+            move || {
+                // Nobody waits for a clerk who is gone, whatever the reason.
+                let _end = End(desk);
+                clerk.run();
+            }
+        })?;
         board.ready.wait(MANIFESTS);
         Ok(Self { desk, board, clerk: Mutex::new(Some(thread)) })
     }
@@ -142,6 +153,15 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The end of the clerk.
+struct End(Arc<Desk>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

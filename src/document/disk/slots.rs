@@ -121,10 +121,11 @@ impl Slots {
         }
         let mut slot_bytes = vec![0; SLOT as usize];
         slot_bytes[..record.len()].copy_from_slice(&record);
-        if self.free.is_empty()
-            && let Some(oldest) = self.held.iter().min_by_key(|(_, held)| held.confirmed)
+        // One stays free: it is where the next one goes, whosever it is, while the one before is still there.
+        let wanted = if self.holds(key) { 1 } else { 2 };
+        while self.free.len() < wanted
+            && let Some(oldest) = self.oldest_but(key)
         {
-            let oldest = oldest.0.clone();
             self.forget(&oldest);
         }
         let Some(&slot) = self.free.front() else { return Err(NotWritten::TooLarge) };
@@ -141,6 +142,12 @@ impl Slots {
         let old = self.held.insert(key.clone(), Held { slot, confirmed });
         self.free.extend(old.map(|held| held.slot));
         Ok(())
+    }
+
+    /// The repository that was not confirmed for the longest time, other than this one.
+    fn oldest_but(&self, key: &MarkKey) -> Option<MarkKey> {
+        let others = self.held.iter().filter(|(other, _)| *other != key);
+        others.min_by_key(|(_, held)| held.confirmed).map(|(oldest, _)| oldest.clone())
     }
 }
 

@@ -119,9 +119,12 @@ async fn damage_never_reaches_a_client() {
     }
 }
 
+/// Which operations fail.
+type Fails = fn(Operation) -> bool;
+
 /// A disk whose operations fail when they are among those named.
 #[derive(Default)]
-struct Failing(Mutex<Option<(fn(Operation) -> bool, Errno)>>);
+struct Failing(Mutex<Option<(Fails, Errno)>>);
 
 impl Interference for Failing {
     fn judge(&self, operation: Operation) -> Verdict {
@@ -139,7 +142,7 @@ async fn a_disk_that_fails_costs_no_answer_and_is_told() {
     };
     let reads = |operation: Operation| matches!(operation, Operation::Read | Operation::List);
     let all = |_: Operation| true;
-    let table: [(fn(Operation) -> bool, Errno, &str); 4] = [
+    let table: [(Fails, Errno, &str); 4] = [
         (|operation| matches!(operation, Operation::Write(_)), Errno::NOSPC, "read_only"),
         (changes, Errno::ROFS, "read_only"),
         (reads, Errno::IO, "memory_only"),

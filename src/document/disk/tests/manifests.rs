@@ -98,11 +98,13 @@ fn bounded_in_number_and_size() {
     run.keeper.flush();
     assert_eq!(house.metrics.document.disk.dropped.too_large.get(), 2);
     assert!(fs::metadata(house.folder.join("manifests")).unwrap().len() <= 16 * SLOT);
-    assert_eq!(run.keeper.usage().manifests, 16);
+    // One is always free.
+    assert_eq!(run.keeper.usage().manifests, 15);
     drop(run);
     // Fewer slots: those that lie beyond find other places.
     let house = House { bound: 8 * 8 * SLOT, ..house };
-    for expected in [16..=16, 7..=8] {
+    // A free slot may still have the last record of one that had to go: all the better.
+    for expected in [15..=16, 7..=8] {
         let run = house.open();
         let stands = |n: &u64| {
             run.shelf.watermarks.standing(&repository(&format!("r{n}")), &manifest(6, 0), SystemTime::now())
