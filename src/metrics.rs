@@ -5,6 +5,7 @@ mod cache;
 mod disk;
 mod document;
 mod log;
+mod manifest;
 mod process;
 mod repository;
 mod request;
@@ -15,6 +16,7 @@ pub use cache::CacheMetrics;
 pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
+pub use manifest::{ManifestFigures, ManifestMetrics};
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{OpenConnection, Refusal, ServerMetrics};
@@ -37,6 +39,8 @@ pub struct Metrics {
     pub request: RequestMetrics,
     /// Requests by repository.
     pub repository: RepositoryMetrics,
+    /// Manifests by repository.
+    pub manifest: ManifestMetrics,
     /// Fills and the memory tier.
     pub cache: CacheMetrics,
     /// The disk tier.
@@ -58,6 +62,7 @@ impl Metrics {
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,
+            manifest: ManifestMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
             disk: DiskMetrics::register(&registry)?,
             document: DocumentMetrics::register(&registry)?,

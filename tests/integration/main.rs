@@ -33,6 +33,7 @@ mod ranges;
 mod repositories;
 mod restart;
 mod schedule;
+mod snmp;
 mod storage;
 mod support;
 mod tidy;
