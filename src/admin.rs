@@ -18,6 +18,7 @@ mod server;
 pub mod snmp;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod trouble;
 
 use std::sync::Arc;

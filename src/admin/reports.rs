@@ -16,7 +16,7 @@ use super::history::{History, View};
 use super::routes::{self, Answer};
 use super::server::Limits;
 use super::trouble::{self, Trouble};
-use super::{Admin, page, repositories};
+use super::{Admin, page, repositories, tiles};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,12 @@ fn make(admin: &Admin, history: &History, report: Report) -> Result<Answer, Repo
             let view = history.view();
             let mut status = admin.status.status();
             status.insert(REPOSITORIES.to_owned(), listed(repositories::busiest(&view)));
-            let html = page::render(&status, &admin.status.ready(), &trouble::find(&view), refresh);
+            let now = page::Now {
+                readiness: &admin.status.ready(),
+                troubles: &trouble::find(&view),
+                tiles: &tiles::glance(&view, &status),
+            };
+            let html = page::render(&status, &now, refresh);
             routes::typed(StatusCode::OK, "text/html; charset=utf-8", html)
         }
     })
