@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cache::disk::{self, OpenError, Scrubbed};
-use crate::config::{ByteSize, Config, ConfigError};
+use crate::config::{ByteSize, Config, ConfigError, Environment};
 
 /// Why nothing was checked.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl ScrubError {
 
 /// Checks the folder of `config`; the report goes to `out`.
 pub fn run(config: Option<&Path>, out: &mut dyn Write) -> Result<Scrubbed, ScrubError> {
-    let config = config.map_or_else(|| Ok(Config::builtin()), Config::load)?;
+    let config = Config::obtain(config, &Environment::of_process())?.config;
     let disk = config.disk.ok_or(ScrubError::NoDisk)?;
     let mut lines = Ok(());
     let result = disk::scrub(&disk, &mut |finding| {
