@@ -6,12 +6,13 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+pub mod inherited;
 mod stream;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -36,6 +37,10 @@ const AROUND_TARGET: usize = 64;
 
 /// Bytes of requests that the parser takes in ahead, more than the longest head.
 const READ_AHEAD: usize = 16 << 10;
+
+/// How long a client that had just connected when the draining began may take for its first request, before its connection
+/// counts as idle: the request is on its way, and who connects anew would be refused or wait.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,6 +96,8 @@ pub struct Server {
     limit: Arc<ConnectionLimit>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
+    /// One more every second, while the worker moves.
+    beats: Arc<AtomicU64>,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -107,8 +114,9 @@ impl Server {
         limit: Arc<ConnectionLimit>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
+        beats: Arc<AtomicU64>,
     ) -> Self {
-        Self { current, limit, metrics, phase, connections: Arc::default() }
+        Self { current, limit, metrics, phase, beats, connections: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -119,7 +127,7 @@ impl Server {
         let (accepted, mut arrivals) = tokio::sync::mpsc::channel(64);
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
-            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone()));
+            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone(), self.phase.clone()));
         }
         drop(accepted);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -134,9 +142,12 @@ impl Server {
                 () = draining(&mut phase) => break,
             }
         }
-        // Closes the sockets: whoever comes now is refused and takes its next proxy.
+        // The sockets close: whoever comes now is refused and takes its next proxy, or waits where the service manager
+        // keeps them open. Whoever was accepted is served.
+        while let Some((stream, peer)) = arrivals.recv().await {
+            self.begin(stream, peer, &mut serving);
+        }
         accepting.shutdown().await;
-        drop(arrivals);
         let drained = async { while serving.join_next().await.is_some() {} };
         let drain_timeout = self.current.load().listen.drain_timeout;
         if tokio::time::timeout(drain_timeout, drained).await.is_err() {
@@ -165,12 +176,20 @@ impl Server {
         let service =
             Service::new(Arc::clone(&self.current), peer.ip().to_canonical(), Arc::clone(&activity));
         let stream = ClientStream::new(stream, limits);
-        let task = serving.spawn(serve(stream, limits, service, self.phase.clone(), (place, open)));
+        let task = serving.spawn(serve(
+            stream,
+            limits,
+            service,
+            self.phase.clone(),
+            Arc::clone(&activity),
+            (place, open),
+        ));
         self.connections.lock().push(Connection { activity, task });
     }
 
     /// Closes connections that did not move for `idle_timeout`, and passes log lines on.
     fn sweep(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         let worker = self.current.load();
         let now = worker.recorder.seconds();
         let timeout = u32::try_from(worker.listen.idle_timeout.as_secs()).unwrap_or(u32::MAX);
@@ -190,9 +209,15 @@ async fn accept(
     listener: TcpListener,
     accepted: tokio::sync::mpsc::Sender<(TcpStream, SocketAddr)>,
     metrics: ServerMetrics,
+    mut phase: watch::Receiver<Phase>,
 ) {
     loop {
-        match listener.accept().await {
+        let arrival = tokio::select! {
+            biased;
+            () = draining(&mut phase) => return,
+            arrival = listener.accept() => arrival,
+        };
+        match arrival {
             Ok(arrival) => {
                 if accepted.send(arrival).await.is_err() {
                     return;
@@ -239,6 +264,7 @@ async fn serve(
     limits: Limits,
     service: Service,
     mut phase: watch::Receiver<Phase>,
+    activity: Arc<Activity>,
     _counted: (Place, OpenConnection),
 ) {
     let connection = http1::Builder::new()
@@ -251,8 +277,17 @@ async fn serve(
         biased;
         ended = connection.as_mut() => ended,
         () = draining(&mut phase) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            let ended = match activity.has_asked() {
+                true => None,
+                false => tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await.ok(),
+            };
+            match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -58,22 +58,30 @@ const STALLED: u32 = u32::MAX;
 
 /// When a connection last moved, in the recorder's seconds; read by the idle sweep.
 #[derive(Debug, Default)]
-pub struct Activity(AtomicU32);
+pub struct Activity {
+    last: AtomicU32,
+    asked: AtomicBool,
+}
 
 impl Activity {
     /// A connection that moved at `second`.
     pub fn new(second: u32) -> Arc<Self> {
-        Arc::new(Self(AtomicU32::new(second)))
+        Arc::new(Self { last: AtomicU32::new(second), asked: AtomicBool::new(false) })
     }
 
     /// The second of the last movement.
     pub fn last(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request has come yet.
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The sweep is about to close the connection, since its client takes nothing.
     pub fn stalled(&self) {
-        self.0.store(STALLED, Ordering::Relaxed);
+        self.last.store(STALLED, Ordering::Relaxed);
     }
 
     fn is_stalled(&self) -> bool {
@@ -81,7 +89,7 @@ impl Activity {
     }
 
     fn touch(&self, second: u32) {
-        self.0.store(second, Ordering::Relaxed);
+        self.last.store(second, Ordering::Relaxed);
     }
 }
 
@@ -119,6 +127,7 @@ impl Tally {
         request: &Request<B>,
     ) -> Self {
         let started = Instant::now();
+        activity.asked.store(true, Ordering::Relaxed);
         activity.touch(recorder.at(started));
         let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {

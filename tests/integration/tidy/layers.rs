@@ -59,7 +59,7 @@ const MODULES: [(&str, &[&str]); 21] = [
         "cli",
         &[
             "access", "app", "cache", "config", "digest", "document", "layout", "metrics", "outcome",
-            "request", "response", "upstream",
+            "request", "response", "server", "upstream",
         ],
     ),
     ("lib", &[]),
