@@ -12,19 +12,27 @@ cd "$(dirname "$0")/../.."
 target=x86_64-unknown-linux-musl
 revision=${REVISION:-1}
 
+# What makes a crash readable stays behind, in substratum.debug: 47 MB become 10.
 program() {
+    built=target/$target/release/substratum
     cargo build --release --locked --target $target
-    echo "program: target/$target/release/substratum"
+    if [ ! "$built.debug" -nt $built ]; then
+        cp $built $built.whole
+        strip $built
+        objcopy --only-keep-debug $built.whole $built.debug
+        rm $built.whole
+    fi
+    echo "program: $built"
 }
 
 deb() {
-    cargo deb --no-build --target $target --deb-revision "$revision"
+    mkdir -p target/packages
+    cargo deb --no-build --target $target --deb-revision "$revision" --output target/packages/
 }
 
 rpm() {
-    # cargo-generate-rpm takes the file as it is.
-    strip -o target/$target/release/substratum.stripped target/$target/release/substratum
-    cargo generate-rpm --target $target --set-metadata "release = \"$revision\""
+    mkdir -p target/packages
+    cargo generate-rpm --target $target --output target/packages/ --set-metadata "release = \"$revision\""
 }
 
 # Nothing of the image is made while it is built: it has no shell.
@@ -32,7 +40,6 @@ image() {
     root=target/container
     rm -rf $root
     install -D -m 755 target/$target/release/substratum $root/substratum
-    strip $root/substratum
     install -D -m 644 deploy/container/substratum.toml $root/etc/substratum/substratum.toml
     install -D -m 644 /etc/ssl/certs/ca-certificates.crt $root/etc/ssl/certs/ca-certificates.crt
     install -d -m 1777 $root/tmp $root/var/cache/substratum

@@ -21,7 +21,7 @@ import tempfile
 from stage import Load, Service, Stratum
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-TARGET = os.path.join(TOP, "target/x86_64-unknown-linux-musl")
+PACKAGES = os.path.join(TOP, "target/packages")
 BUILDAH = os.environ.get("BUILDAH", "buildah --storage-driver vfs").split()
 REPOSITORY = "cvmfs/images.test.local"
 
@@ -45,19 +45,17 @@ def build(*parts, revision="1"):
 
 
 def package(kind, revision):
-    pattern = {"deb": "debian/*-%s_*.deb", "rpm": "generate-rpm/*-%s.*.rpm"}[kind] % revision
-    found = glob.glob(os.path.join(TARGET, pattern))
+    pattern = {"deb": "*-%s_*.deb", "rpm": "*-%s.*.rpm"}[kind] % revision
+    found = glob.glob(os.path.join(PACKAGES, pattern))
     claim(len(found) == 1, "%s, revision %s: %s" % (kind, revision, [os.path.basename(file) for file in found]))
     return found[0]
 
 
 def wanted(stratum):
-    """Some objects and a manifest of the fixture: URLs and contents."""
+    """Some objects of the fixture: URLs and contents."""
     tree = os.path.join(TOP, "tests/fixtures")
-    files = sorted(glob.glob(os.path.join(tree, REPOSITORY, "data/*/*")))[:40]
-    files.append(os.path.join(tree, REPOSITORY, "revisions/1/.cvmfspublished"))
-    for file in files:
-        path = os.path.relpath(file, tree).replace("revisions/1/", "")
+    for file in sorted(glob.glob(os.path.join(tree, REPOSITORY, "data/*/*")))[:40]:
+        path = os.path.relpath(file, tree)
         with open(file, "rb") as content:
             yield stratum.url + "/" + path, content.read()
 
@@ -94,7 +92,6 @@ def check_deb(root, first, second):
         claim("warning" not in checked, "the shipped %s.toml is right" % tier)
 
     stratum = Stratum(os.path.join(TOP, "tests/fixtures"))
-    # The manifest is served in place by revision, as in the fixture.
     site, node = (Service(root, "/etc/substratum/%s.toml" % tier) for tier in ("site", "node"))
     for name, text in settings(site, node, stratum):
         with open(os.path.join(root, "etc/substratum", name), "w") as file:
@@ -102,7 +99,7 @@ def check_deb(root, first, second):
     cache = os.path.join(root, "var/cache/substratum")
     os.makedirs(cache, exist_ok=True)
     run("chroot", root, "chown", "substratum:substratum", "/var/cache/substratum")
-    objects = [(url, content) for url, content in wanted(stratum) if "/data/" in url]
+    objects = list(wanted(stratum))
     site.start()
     node.start()
     proxy = "http://127.0.0.1:%d" % node.port
@@ -161,7 +158,7 @@ def check_image():
         claim(files == expected, "image: %s" % sorted(files))
         variables = {"SQUID_CACHE_MEM": "64 MB", "SUBSTRATUM_LISTEN_WORKERS": "3"}
         checked = run("chroot", "--userspec=65534:65534", root, "/substratum", "check", "--config",
-                      "/etc/substratum/substratum.toml", env=variables)
+                      "/etc/substratum/substratum.toml", env={**os.environ, **variables})
         claim('capacity = "64 MiB" # SQUID_CACHE_MEM' in checked, "image: it starts as another user, and heeds variables")
     finally:
         run(*BUILDAH, "rm", container)
@@ -174,8 +171,7 @@ def main():
     arguments = arguments.parse_args()
     if not arguments.no_build:
         build("program")
-    for kind in ("debian", "generate-rpm"):
-        shutil.rmtree(os.path.join(TARGET, kind), ignore_errors=True)
+    shutil.rmtree(PACKAGES, ignore_errors=True)
     build("deb", "rpm")
     build("deb", revision="2")
     first, second, rpm = package("deb", "1"), package("deb", "2"), package("rpm", "1")
