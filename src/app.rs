@@ -10,6 +10,7 @@ mod status;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ use crate::diagnostics::LogFilter;
 use crate::document;
 use crate::metrics::Metrics;
 use crate::server::bind::{self, BindError};
+use crate::server::inherited::Inherited;
 use crate::server::{ConnectionLimit, Phase, Server};
 use crate::service::{Current, Rechecks};
 use crate::tally::Recorder;
@@ -68,6 +70,17 @@ pub enum StartError {
     Worker(#[from] io::Error),
 }
 
+/// What the process is given beside its configuration.
+#[derive(Default)]
+pub struct Surroundings {
+    /// A test's say in how the disk behaves.
+    pub faults: Faults,
+    /// The filter of the diagnostics, for the admin port.
+    pub filter: Option<LogFilter>,
+    /// Sockets that the service manager passed; the others are opened.
+    pub inherited: Inherited,
+}
+
 /// A running tier. Dropping it stops it.
 pub struct App {
     proxy: Vec<SocketAddr>,
@@ -81,6 +94,7 @@ pub struct App {
     limit: Arc<ConnectionLimit>,
     /// One for each worker thread.
     currents: Vec<Arc<Current>>,
+    beats: Vec<Arc<AtomicU64>>,
     reloads: Arc<Reloads>,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
@@ -97,25 +111,35 @@ impl App {
 
     /// The same with a test's say in how the disk behaves.
     pub fn start_on(config: Config, faults: Faults) -> Result<Self, StartError> {
-        Self::start_with(config, faults, None)
+        Self::start_with(config, Surroundings { faults, ..Surroundings::default() })
     }
 
-    /// The same, with the handle of the diagnostics' filter for the admin port.
-    pub fn start_with(config: Config, faults: Faults, filter: Option<LogFilter>) -> Result<Self, StartError> {
+    /// The same with all that a process is given.
+    pub fn start_with(config: Config, given: Surroundings) -> Result<Self, StartError> {
+        let Surroundings { faults, filter, mut inherited } = given;
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
         let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut proxy = Vec::new();
         for &address in &config.listen.proxy {
-            let shared = bind::shared(address, workers, "proxy")?;
+            let shared = match inherited.take(address, workers)? {
+                Some(passed) => passed,
+                None => bind::shared(address, workers, "proxy")?,
+            };
             proxy.extend(shared.first().map(|socket| socket.local_addr()).transpose()?);
             for (worker, socket) in sockets.iter_mut().zip(shared) {
                 worker.push(socket);
             }
         }
-        let admin_socket =
-            config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
+        let admin_socket = match config.listen.admin {
+            Some(address) => match inherited.take(address, 1)?.and_then(|passed| passed.into_iter().next()) {
+                Some(passed) => Some(passed),
+                None => Some(bind::exclusive(address, "admin")?),
+            },
+            None => None,
+        };
+        inherited.check()?;
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
         let snmp_socket = config.admin.snmp.map(snmp_socket).transpose()?;
@@ -156,6 +180,7 @@ impl App {
             ground,
             limit,
             currents: Vec::new(),
+            beats: Vec::new(),
             reloads: Arc::new(Reloads::new(metrics.config.clone())),
             phase,
             workers: Vec::new(),
@@ -179,7 +204,10 @@ impl App {
             let client = Client::new(Arc::clone(&site.upstreams));
             let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
             app.currents.push(Arc::clone(&current));
-            let server = Server::new(current, Arc::clone(&app.limit), metrics.server.clone(), phases.clone());
+            let beats = Arc::new(AtomicU64::new(0));
+            app.beats.push(Arc::clone(&beats));
+            let limit = Arc::clone(&app.limit);
+            let server = Server::new(current, limit, metrics.server.clone(), phases.clone(), beats);
             let (all_drained, token) = (Arc::clone(&all_drained), token.clone());
             let run = move || {
                 runtime.block_on(async {
@@ -249,6 +277,11 @@ impl App {
         if let Some(disk) = self.ground.cache.disk() {
             disk.flush();
         }
+    }
+
+    /// A number for each worker that grows every second while the worker moves.
+    pub fn beats(&self) -> Vec<u64> {
+        self.beats.iter().map(|beats| beats.load(Ordering::Relaxed)).collect()
     }
 
     /// Starts a new access log file.

@@ -7,9 +7,11 @@
 pub mod change;
 pub mod check;
 pub mod defaults;
+pub mod environment;
 pub mod error;
 pub mod keys;
 pub mod method;
+pub mod origin;
 pub mod pattern;
 pub mod print;
 pub mod quantity;
@@ -22,9 +24,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use environment::Environment;
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
 pub use method::WriteMethod;
+pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
@@ -58,9 +62,36 @@ pub struct Config {
     pub log: Log,
 }
 
+/// A configuration, and where its values came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where from.
+    pub origins: Origins,
+}
+
 impl Config {
+    /// What the program uses: the file, or the built-in defaults without one, and the environment above either.
+    pub fn obtain(file: Option<&Path>, environment: &Environment) -> Result<Loaded, ConfigError> {
+        match file {
+            Some(path) => Self::parse_with(&Self::read(path)?, path, environment),
+            None => {
+                let mut loaded = Self::parse_with("", Path::new("no file"), environment)?;
+                if loaded.config.disk.is_none() {
+                    loaded.config.disk = Self::builtin().disk;
+                }
+                Ok(loaded)
+            }
+        }
+    }
+
     /// Reads a file; see [`Config::parse`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&Self::read(path)?, path)
+    }
+
+    fn read(path: &Path) -> Result<String, ConfigError> {
         let mut text = String::new();
         File::open(path)
             .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
@@ -68,7 +99,7 @@ impl Config {
         if text.len() as u64 > MAX_FILE {
             return Err(ConfigError::TooLarge { file: path.to_owned(), limit: MAX_FILE });
         }
-        Self::parse(&text, path)
+        Ok(text)
     }
 
     /// Parses a file's content. `file` is only named in errors.
@@ -76,12 +107,17 @@ impl Config {
     /// All faults of a kind are reported together: first those of the TOML, then those of single keys, and once every
     /// key is good for itself, those between keys.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        raw::parse(text).map_err(|faults| ConfigError::Invalid { file: file.to_owned(), faults })
+        Ok(Self::parse_with(text, file, &Environment::default())?.config)
+    }
+
+    /// The same with an environment above the file; its faults come behind the file's.
+    pub fn parse_with(text: &str, file: &Path, environment: &Environment) -> Result<Loaded, ConfigError> {
+        raw::parse(text, environment).map_err(|faults| ConfigError::Invalid { file: file.to_owned(), faults })
     }
 
     /// What is used without a file: [`Config::default`], and 10 GiB of disk in the user's cache folder if there is one.
     ///
-    /// The only place of the configuration that looks at the environment (`XDG_CACHE_HOME`, `HOME`).
+    /// Looks at `XDG_CACHE_HOME` and `HOME`; keys in the environment are for [`Config::obtain`].
     pub fn builtin() -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         Self::with_cache_folder(variable("XDG_CACHE_HOME"), variable("HOME"))

@@ -53,6 +53,7 @@
 //! | what | open |
 //! |---|---|
 //! | a configuration key | `src/config/keys.rs`: tests then name the files that lack it |
+//! | what a reload may change | `src/config/change.rs` |
 //! | a metric | `src/metrics.rs` and the part's file below it; then `docs/metrics.md` |
 //! | which status an error gets | `src/response.rs` |
 //! | a reason that operators read | `src/reason.rs`; then write `docs/reference.md` anew |

@@ -6,6 +6,7 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+pub mod inherited;
 pub mod intake;
 mod places;
 mod stream;
@@ -13,6 +14,7 @@ mod stream;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -45,6 +47,9 @@ const READ_AHEAD: usize = 16 << 10;
 /// below half of it. A client that takes about 1 kB a second, the least that CVMFS clients put up with, is so seen to take
 /// something within `idle_timeout`, and thousands of slow clients do not fill the kernel's memory with megabytes each.
 const UNSENT: u32 = 256 << 10;
+/// How long a client that had just connected when the draining began may take for its first request, before its connection
+/// counts as idle: the request is on its way, and who connects anew would be refused or wait.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -64,6 +69,8 @@ pub struct Server {
     limit: Arc<ConnectionLimit>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
+    /// One more every second, while the worker moves.
+    beats: Arc<AtomicU64>,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -80,8 +87,9 @@ impl Server {
         limit: Arc<ConnectionLimit>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
+        beats: Arc<AtomicU64>,
     ) -> Self {
-        Self { current, limit, metrics, phase, connections: Arc::default() }
+        Self { current, limit, metrics, phase, beats, connections: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -92,7 +100,7 @@ impl Server {
         let (accepted, mut arrivals) = tokio::sync::mpsc::channel(64);
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
-            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone()));
+            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone(), self.phase.clone()));
         }
         drop(accepted);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -107,9 +115,12 @@ impl Server {
                 () = draining(&mut phase) => break,
             }
         }
-        // Closes the sockets: whoever comes now is refused and takes its next proxy.
+        // The sockets close: whoever comes now is refused and takes its next proxy, or waits where the service manager
+        // keeps them open. Whoever was accepted is served.
+        while let Some((stream, peer)) = arrivals.recv().await {
+            self.begin(stream, peer, &mut serving);
+        }
         accepting.shutdown().await;
-        drop(arrivals);
         let drained = async { while serving.join_next().await.is_some() {} };
         let drain_timeout = self.current.load().listen.drain_timeout;
         if tokio::time::timeout(drain_timeout, drained).await.is_err() {
@@ -144,13 +155,21 @@ impl Server {
             Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
         let service = Service::new(Arc::clone(&self.current), client, Arc::clone(&activity));
         let stream = ClientStream::new(stream, Intake::new(limits, contents), Arc::clone(&activity));
-        let task = serving.spawn(serve(stream, limits, service, self.phase.clone(), (place, open)));
+        let task = serving.spawn(serve(
+            stream,
+            limits,
+            service,
+            self.phase.clone(),
+            Arc::clone(&activity),
+            (place, open),
+        ));
         self.connections.lock().push(Connection { activity, task });
     }
 
     /// Closes connections that did not move for `idle_timeout`, or whose client takes longer than `head_timeout` to send a
     /// head, and passes log lines on.
     fn sweep(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         let worker = self.current.load();
         let now = worker.recorder.seconds();
         let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
@@ -177,9 +196,15 @@ async fn accept(
     listener: TcpListener,
     accepted: tokio::sync::mpsc::Sender<(TcpStream, SocketAddr)>,
     metrics: ServerMetrics,
+    mut phase: watch::Receiver<Phase>,
 ) {
     loop {
-        match listener.accept().await {
+        let arrival = tokio::select! {
+            biased;
+            () = draining(&mut phase) => return,
+            arrival = listener.accept() => arrival,
+        };
+        match arrival {
             Ok(arrival) => {
                 if accepted.send(arrival).await.is_err() {
                     return;
@@ -226,6 +251,7 @@ async fn serve(
     limits: Limits,
     service: Service,
     mut phase: watch::Receiver<Phase>,
+    activity: Arc<Activity>,
     _counted: (Place, OpenConnection),
 ) {
     let connection = http1::Builder::new()
@@ -238,8 +264,17 @@ async fn serve(
         biased;
         ended = connection.as_mut() => ended,
         () = draining(&mut phase) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            let ended = match activity.has_asked() {
+                true => None,
+                false => tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await.ok(),
+            };
+            match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -70,13 +70,18 @@ pub struct Activity {
     last: AtomicU32,
     /// When a head began that has not ended. Set for the few that come in several pieces.
     head_since: AtomicU32,
+    asked: AtomicBool,
 }
 
 impl Activity {
     /// A connection that moves now.
     pub fn new(recorder: &Recorder) -> Arc<Self> {
-        let activity =
-            Self { epoch: recorder.epoch, last: AtomicU32::new(0), head_since: AtomicU32::new(NONE) };
+        let activity = Self {
+            epoch: recorder.epoch,
+            last: AtomicU32::new(0),
+            head_since: AtomicU32::new(NONE),
+            asked: AtomicBool::new(false),
+        };
         activity.touch_now();
         Arc::new(activity)
     }
@@ -92,6 +97,11 @@ impl Activity {
             NONE => 0,
             since => now.saturating_sub(since).min(self.idle(now)),
         }
+    }
+
+    /// Whether a request has come yet.
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The sweep is about to close the connection, since its client takes nothing.
@@ -163,6 +173,7 @@ impl Tally {
         request: &Request<B>,
     ) -> Self {
         let started = Instant::now();
+        activity.asked.store(true, Ordering::Relaxed);
         activity.touch(recorder.at(started));
         let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {

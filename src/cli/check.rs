@@ -1,12 +1,12 @@
 //! `substratum check`: is this configuration right, and what does it come to?
 //!
-//! Prints what would be used, every key written out, as a file that could be used instead. Warnings stand above it as
-//! comments. Nothing is opened but the file, nothing is listened on, no server is asked.
+//! Prints what would be used, every key written out, as a file that could be used instead, with where each value came from
+//! (a line of the file, a variable, the default). Warnings stand above it as comments. Nothing is opened but the file, nothing is listened on, no server is asked.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Environment};
 
 /// Why `check` does not end well.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +21,14 @@ pub enum CheckError {
 
 /// Loads `config`, or takes what is used without a file, and writes its effective form to `out`.
 pub fn run(config: Option<&Path>, out: &mut dyn Write) -> Result<(), CheckError> {
-    let (origin, config) = match config {
-        Some(path) => (path.display().to_string(), Config::load(path)?),
-        None => ("no file: the built-in defaults".to_owned(), Config::builtin()),
-    };
+    let loaded = Config::obtain(config, &Environment::of_process())?;
+    let origin =
+        config.map_or("no file: the built-in defaults".to_owned(), |path| path.display().to_string());
     writeln!(out, "# Effective configuration ({origin})")?;
-    for warning in config.warnings() {
+    for warning in loaded.config.warnings() {
         writeln!(out, "# warning: {warning}")?;
     }
-    write!(out, "{config}")?;
+    write!(out, "{loaded}")?;
     Ok(out.flush()?)
 }
 
@@ -52,6 +51,21 @@ mod tests {
         assert!(second.starts_with("# warning: [memory] capacity: 0 without a [disk]"), "{second}");
         let again = Config::parse(&out, Path::new("out.toml")).unwrap();
         assert_eq!(again, Config::parse("[memory]\ncapacity = 0", Path::new("in.toml")).unwrap());
+    }
+
+    #[test]
+    fn each_value_says_where_it_came_from() {
+        let out =
+            run_on("[memory]\n\ncapacity = \"1 GiB\"\n[[mirrors]]\nname = \"a\"\nurls = [\"http://a\"]\n")
+                .unwrap();
+        for line in [
+            "capacity = \"1 GiB\" # line 3",
+            "documents = \"64 MiB\" # default",
+            "name = \"a\" # line 5",
+            "serves = [\"*\"] # default",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line} in {out}");
+        }
     }
 
     #[test]

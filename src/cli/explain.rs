@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::inquiry;
 use super::status::{room, server};
 use crate::access::Access;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Environment};
 use crate::layout::cvmfs::Mutable;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -77,10 +77,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         say(out, "to do", reason.action())?;
         return Ok(Verdict::Served);
     }
-    let config = match config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin(),
-    };
+    let config = Config::obtain(config, &Environment::of_process())?.config;
     let case = Case::new(&config)?;
     let (lines, verdict, asked) = case.judge(options)?;
     for (label, text) in lines {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cache::disk::{self, OpenError, Unused};
-use crate::config::{ByteSize, Config, ConfigError};
+use crate::config::{ByteSize, Config, ConfigError, Environment};
 use crate::document;
 
 /// Why nothing was checked.
@@ -53,7 +53,7 @@ impl ScrubError {
 
 /// Checks the folder of `config`; the report goes to `out`. How many records are bad.
 pub fn run(config: Option<&Path>, out: &mut dyn Write) -> Result<u64, ScrubError> {
-    let config = config.map_or_else(|| Ok(Config::builtin()), Config::load)?;
+    let config = Config::obtain(config, &Environment::of_process())?.config;
     let disk = config.disk.ok_or(ScrubError::NoDisk)?;
     let mut lines = Ok(());
     let unused = Unused::take(&disk).map_err(|error| match error {

@@ -1,6 +1,7 @@
 //! `substratum serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration anew.
 
 mod ephemeral;
+mod manager;
 
 use std::io;
 use std::path::Path;
@@ -8,10 +9,11 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, StartError};
-use crate::cache::disk::{self, faults::Faults};
-use crate::config::{Config, ConfigError};
+use crate::app::{App, StartError, Surroundings};
+use crate::cache::disk;
+use crate::config::{Config, ConfigError, Environment};
 use crate::diagnostics;
+use crate::server::inherited::Inherited;
 
 /// Arguments.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -59,6 +61,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     let job = options.ephemeral.then(ephemeral::begin).transpose().map_err(ServeError::Ephemeral)?;
     let load = || load(config, job.as_ref());
     let config = load()?;
+    let inherited = Inherited::of_process()?;
     let summary = summary(&config);
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
@@ -78,7 +81,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
             signal(SignalKind::hangup())?,
         ))
     })?;
-    let app = App::start_with(config, Faults::default(), filter)?;
+    let app = App::start_with(config, Surroundings { filter, inherited, ..Surroundings::default() })?;
     for address in app.proxy_addrs() {
         eprintln!("listening on {address}");
     }
@@ -92,17 +95,28 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     if job.is_some() {
         ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
     }
+    let serving = format!("serving on {}", app.proxy_addr());
+    manager::ready(&serving);
     runtime.block_on(async {
+        let mut watchdog = manager::Watchdog::of_process();
         loop {
             tokio::select! {
+                () = watchdog.due() => watchdog.look(app.beats()),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = rotate.recv() => app.reopen_log(),
-                // A refusal is told where it is noticed.
-                _ = hangup.recv() => drop(app.reload(load())),
+                _ = hangup.recv() => {
+                    manager::reloading();
+                    match app.reload(load()) {
+                        Ok(_) => manager::ready(&serving),
+                        // It has been told in the log.
+                        Err(_) => manager::ready(&format!("{serving}; the last reload was refused, see the log")),
+                    }
+                }
             }
         }
     });
+    manager::stopping();
     eprintln!("stopping: answers in progress are finished");
     app.stop();
     eprintln!("stopped");
@@ -111,10 +125,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
 
 /// The configuration, with its warnings told.
 fn load(path: Option<&Path>, job: Option<&ephemeral::Job>) -> Result<Config, ConfigError> {
-    let mut config = match path {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin(),
-    };
+    let mut config = Config::obtain(path, &Environment::of_process())?.config;
     if let Some(job) = job {
         job.adapt(&mut config);
     }

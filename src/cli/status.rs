@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::inquiry::{self, InquiryError};
-use crate::config::{ByteSize, Config, ConfigError};
+use crate::config::{ByteSize, Config, ConfigError, Environment};
 
 /// Arguments of `substratum status`.
 #[derive(clap::Args)]
@@ -48,8 +48,7 @@ const REPOSITORIES: usize = 5;
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, StatusError> {
     let configured = match (options.admin, config) {
         (Some(_), _) => None,
-        (None, Some(path)) => inquiry::configured(&Config::load(path)?),
-        (None, None) => inquiry::configured(&Config::default()),
+        (None, path) => inquiry::configured(&Config::obtain(path, &Environment::of_process())?.config),
     };
     let status = inquiry::status(inquiry::address(options.admin, || configured)?)?;
     let (text, verdict) = render(&status);

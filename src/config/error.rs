@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, where it stands, and what would be right.
 //!
-//! A `Fault` is tied to a position in a file; a `Finding` comes from looking at the finished `Config` and names keys,
+//! A `Fault` is tied to a position in a file or to an environment variable; a `Finding` comes from looking at the finished `Config` and names keys,
 //! for which `raw.rs` finds the position. Both read `[table] key: what is wrong; what is expected`.
 
 use std::fmt;
@@ -38,21 +38,27 @@ pub enum ConfigError {
     },
 }
 
-/// One thing that is wrong in a file.
+/// One thing that is wrong in a file or in the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
+    /// Where.
+    pub at: Site,
     /// `[table] key: what is wrong; what is expected`.
     pub message: String,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.message)
-    }
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// In the file.
+    File {
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+    },
+    /// In this environment variable.
+    Variable(String),
 }
 
 struct Lines<'a> {
@@ -64,7 +70,12 @@ impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, fault) in self.faults.iter().enumerate() {
             let newline = if i == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{fault}", self.file.display())?;
+            match &fault.at {
+                Site::File { line, column } => {
+                    write!(f, "{newline}{}:{line}:{column}: {}", self.file.display(), fault.message)?;
+                }
+                Site::Variable(name) => write!(f, "{newline}{name}: {}", fault.message)?,
+            }
         }
         Ok(())
     }

@@ -6,9 +6,9 @@
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-use super::Config;
 use super::keys::{self, Absent, Key, Shape, Table};
 use super::quantity::{exact_duration, exact_size};
+use super::{Config, Loaded, Origins};
 
 /// Width at which comments are wrapped, in characters.
 const WIDTH: usize = 100;
@@ -16,19 +16,29 @@ const WIDTH: usize = 100;
 impl Display for Config {
     /// The whole configuration as TOML, every key with its meaning and range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut p = Printer { out: f };
-        listen(self, &mut p)?;
-        admin(self, &mut p)?;
-        access(self, &mut p)?;
-        memory(self, &mut p)?;
-        disk(self, &mut p)?;
-        objects(self, &mut p)?;
-        documents(self, &mut p)?;
-        mirrors(self, &mut p)?;
-        parents(self, &mut p)?;
-        upstream(self, &mut p)?;
-        log(self, &mut p)
+        all(self, &mut Printer { out: f, origins: None, index: 0 })
     }
+}
+
+impl Display for Loaded {
+    /// The same, and behind each value where it came from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        all(&self.config, &mut Printer { out: f, origins: Some(&self.origins), index: 0 })
+    }
+}
+
+fn all(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    listen(config, p)?;
+    admin(config, p)?;
+    access(config, p)?;
+    memory(config, p)?;
+    disk(config, p)?;
+    objects(config, p)?;
+    documents(config, p)?;
+    mirrors(config, p)?;
+    parents(config, p)?;
+    upstream(config, p)?;
+    log(config, p)
 }
 
 fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -110,7 +120,8 @@ fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     if config.documents.is_empty() {
         p.no_table(&key::TABLE)?;
     }
-    for rule in &config.documents {
+    for (index, rule) in config.documents.iter().enumerate() {
+        p.index = index;
         p.table(&key::TABLE)?;
         p.key(&key::MATCH, quoted(&rule.pattern))?;
         let times = [
@@ -134,7 +145,8 @@ fn mirrors(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     if config.mirrors.is_empty() {
         p.no_table(&key::TABLE)?;
     }
-    for group in &config.mirrors {
+    for (index, group) in config.mirrors.iter().enumerate() {
+        p.index = index;
         p.table(&key::TABLE)?;
         p.key(&key::NAME, quoted(&group.name))?;
         p.key(&key::URLS, list(&group.urls))?;
@@ -148,7 +160,8 @@ fn parents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     if config.parents.is_empty() {
         p.no_table(&key::TABLE)?;
     }
-    for parent in &config.parents {
+    for (index, parent) in config.parents.iter().enumerate() {
+        p.index = index;
         p.table(&key::TABLE)?;
         p.key(&key::URL, quoted(&parent.url))?;
         match &parent.login {
@@ -168,6 +181,7 @@ fn parents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
 fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     use keys::upstream as key;
     let upstream = &config.upstream;
+    p.index = 0;
     p.table(&key::TABLE)?;
     p.key(&key::CONNECT_TIMEOUT, quoted(exact_duration(upstream.connect_timeout)))?;
     p.key(&key::FIRST_BYTE_TIMEOUT, quoted(exact_duration(upstream.first_byte_timeout)))?;
@@ -202,6 +216,9 @@ fn log(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
 
 struct Printer<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
+    origins: Option<&'a Origins>,
+    /// Which of several `[[tables]]`, from 0.
+    index: usize,
 }
 
 impl Printer<'_, '_> {
@@ -216,7 +233,10 @@ impl Printer<'_, '_> {
 
     fn key(&mut self, key: &Key, value: impl Display) -> fmt::Result {
         self.comment(key)?;
-        writeln!(self.out, "{} = {value}", key.name)
+        match self.origins {
+            Some(origins) => writeln!(self.out, "{} = {value} # {}", key.name, origins.of(key, self.index)),
+            None => writeln!(self.out, "{} = {value}", key.name),
+        }
     }
 
     fn no_key(&mut self, key: &Key) -> fmt::Result {
@@ -262,7 +282,7 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> String {
 }
 
 /// A TOML basic string.
-fn quoted(value: impl Display) -> String {
+pub(super) fn quoted(value: impl Display) -> String {
     let mut text = String::from("\"");
     for c in value.to_string().chars() {
         match c {

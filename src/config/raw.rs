@@ -5,31 +5,41 @@
 //! set of structs. This file and its children are the only ones that read TOML.
 
 mod reader;
+mod section;
 mod text;
 
-use reader::{Reader, Section, position};
+use reader::{Override, Reader, position};
+use section::Section;
 use toml::de::DeTable;
 
-use super::error::Fault;
+use super::environment::Environment;
+use super::error::{Fault, Site};
 use super::{
-    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod, check, keys,
+    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Listen, Loaded, Log, Login,
+    Memory, MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod, check, keys,
 };
 
-/// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
-pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+/// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
+/// order of the text, those of the environment last.
+pub(super) fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Fault>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(syntax_faults(text, &errors));
     }
-    let mut reader = Reader::new(text, root.get_ref());
+    let tables: Vec<_> =
+        environment.given().iter().map(|given| DeTable::parse_recoverable(&given.toml).0).collect();
+    let overrides: Vec<_> = environment.given().iter().zip(&tables).filter_map(Override::new).collect();
+    let mut reader = Reader::new(text, root.get_ref(), &overrides);
+    for (variable, why) in environment.wrong() {
+        reader.refuse_variable(variable, why.clone());
+    }
     let config = read(&mut reader);
     reader.check()?;
     for finding in check::contradictions(&config) {
         reader.refuse_finding(&finding);
     }
     reader.check()?;
-    Ok(config)
+    Ok(Loaded { config, origins: reader.origins() })
 }
 
 fn syntax_faults(text: &str, errors: &[toml::de::Error]) -> Vec<Fault> {
@@ -42,11 +52,12 @@ fn syntax_faults(text: &str, errors: &[toml::de::Error]) -> Vec<Fault> {
             let guessed = ["invalid float", "invalid integer", "invalid boolean", "invalid date"];
             let guessed = guessed.iter().any(|guess| message.starts_with(guess));
             let advice = if guessed { " (text must stand in quotes)" } else { "" };
-            Fault { line, column, message: format!("not TOML: {message}{advice}") }
+            ((line, column), format!("not TOML: {message}{advice}"))
         })
         .collect();
-    faults.sort_by_key(|fault| (fault.line, fault.column));
-    faults
+    faults.sort_by_key(|(position, _)| *position);
+    let fault = |((line, column), message)| Fault { at: Site::File { line, column }, message };
+    faults.into_iter().map(fault).collect()
 }
 
 /// Every key by itself. A key with a fault gets its default; the fault is in the reader.

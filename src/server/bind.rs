@@ -21,6 +21,15 @@ pub enum BindError {
         /// The configuration key.
         key: &'static str,
     },
+    /// The service manager passed a socket that no key names.
+    #[error(
+        "the service manager passes a socket for {address}, where nobody would answer: neither `proxy` nor `admin` in \
+         [listen] names that address; let the .socket unit (ListenStream=) and the configuration agree"
+    )]
+    Unnamed {
+        /// Where it listens.
+        address: SocketAddr,
+    },
     /// Anything else.
     #[error("cannot listen on {address} (`{key}` in [listen]): {error}")]
     Other {

@@ -1,5 +1,6 @@
 //! The disk tier as its callers see it: stored, read, replaced, killed, damaged.
 
+mod adjusting;
 mod crash;
 pub(crate) mod faulty;
 mod flips;

@@ -60,10 +60,15 @@ impl Binary {
 
     /// The same with other arguments.
     pub fn spawn_with(arguments: &[&str], config: &str) -> Self {
+        Self::run(command(arguments), config)
+    }
+
+    /// The same by a command line to which only the configuration is added.
+    pub fn run(mut command: Command, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join(FILE);
         std::fs::write(&file, config).expect("a configuration file");
-        let mut child = command(arguments)
+        let mut child = command
             .arg("--config")
             .arg(&file)
             .stdout(Stdio::null())

@@ -87,6 +87,7 @@ const MODULES: [(&str, &[&str]); 23] = [
             "reason",
             "request",
             "response",
+            "server",
             "upstream",
         ],
     ),
