@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape};
+use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape, WriteMethod};
 use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
@@ -28,6 +28,7 @@ pub struct Access {
     hosts: Vec<Glob>,
     ports: Vec<PortRange>,
     internal_hosts: Vec<Glob>,
+    methods: Vec<WriteMethod>,
     mirrors: HashSet<ServerUrl>,
     parents: HashSet<ServerUrl>,
     own: Vec<SocketAddr>,
@@ -103,6 +104,7 @@ impl Access {
             hosts: config.hosts.clone(),
             ports: config.ports.clone(),
             internal_hosts: config.internal_hosts.clone(),
+            methods: config.methods.clone(),
             mirrors: mirrors.iter().flat_map(|group| &group.urls).cloned().collect(),
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             own: own.to_vec(),
@@ -113,6 +115,16 @@ impl Access {
     pub fn client(&self, ip: IpAddr) -> Result<(), Denial> {
         let ip = ip.to_canonical();
         if self.clients.iter().any(|net| net.contains(&ip)) { Ok(()) } else { Err(Denial::Client(ip)) }
+    }
+
+    /// Methods beside GET and HEAD that are passed on.
+    pub fn methods(&self) -> &[WriteMethod] {
+        &self.methods
+    }
+
+    /// That of this name, if it is one of them.
+    pub fn method(&self, name: &str) -> Option<WriteMethod> {
+        self.methods.iter().copied().find(|method| method.as_str() == name)
     }
 
     /// Whether objects are served: what [`Access::target`] says of the URL of any of them.

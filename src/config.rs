@@ -9,6 +9,7 @@ pub mod check;
 pub mod defaults;
 pub mod error;
 pub mod keys;
+pub mod method;
 pub mod pattern;
 pub mod print;
 pub mod quantity;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
+pub use method::WriteMethod;
 pub use pattern::DocumentPattern;
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
@@ -111,12 +113,18 @@ pub struct Listen {
     pub workers: usize,
     /// `max_connections`: client connections in all.
     pub max_connections: usize,
+    /// `max_client_connections`: of them, of one client (an IPv4 address or an IPv6 /64).
+    pub max_client_connections: usize,
+    /// `head_timeout`: a client that takes longer to send the head of a request is cut.
+    pub head_timeout: Duration,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
     pub idle_timeout: Duration,
     /// `max_head`: longest head of a request, in bytes; more is answered with 431.
     pub max_head: ByteSize,
     /// `max_target`: longest target of a request; more is answered with 414.
     pub max_target: ByteSize,
+    /// `max_content`: longest content of a request, where any is allowed; more is answered with 413.
+    pub max_content: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
 }
@@ -134,6 +142,8 @@ pub struct Access {
     pub ports: Vec<PortRange>,
     /// `internal_hosts`: hosts whose addresses may be loopback, private or link-local. Mirrors and parents always may be.
     pub internal_hosts: Vec<Glob>,
+    /// `methods`: methods beside GET and HEAD that are passed on, of documents.
+    pub methods: Vec<WriteMethod>,
 }
 
 /// A class of URLs in `[access] targets`.
@@ -215,6 +225,8 @@ pub struct Objects {
     pub finish_abandoned: ByteSize,
     /// `max_fills`: downloads of objects at the same time, of all workers.
     pub max_fills: usize,
+    /// `max_client_fills`: of them, for one client (an IPv4 address or an IPv6 /64).
+    pub max_client_fills: usize,
 }
 
 /// `[[documents]]`: times of some documents in place of the usual ones. `None`: as without the entry.

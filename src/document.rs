@@ -1,20 +1,23 @@
 //! Documents: whatever is not named by a checksum. RFC 9111, in full, for a shared cache.
 //!
 //! ```text
-//! answer -> origin's conditions, a range or HEAD of nothing stored      pass
+//! answer -> origin's conditions, HEAD of nothing stored                 pass
+//!        -> a range of nothing stored: from parts, or passed on and kept    partial, keeping
 //!        -> stored and fresh (document/reuse.rs)                        hit
 //!        -> else join the refresh under way, or lead one                flight, refresh
 //!        -> the refresh fails, and the stored copy may stand in         stale
 //! ```
-//! Pure parts: `cache_control`, `freshness`, `storable`, `vary`, `reuse`, `validation`, `manifest`, `hop`, `reply`.
-//! State: `store` (variants by URL), `watermark` (newest manifests), `flight` (refreshes under way); `disk` outlives them.
-//! Invariants: only complete bodies are stored; a manifest never goes back in time while its mark counts; a refresh
+//! Pure parts: `cache_control`, `freshness`, `parts`, `storable`, `vary`, `reuse`, `validation`, `manifest`, `hop`, `reply`.
+//! State: `store` (variants by URL), `partial` (parts of some), `watermark` (newest manifests), `flight` (refreshes under
+//! way); `disk` outlives them.
+//! Invariants: only complete bodies are in the store; a manifest never goes back in time while its mark counts; a refresh
 //! is its own task, so that a leader that goes away harms nobody.
 
 mod asking;
 mod body;
 mod budget;
 pub mod cache_control;
+mod change;
 mod clock;
 pub mod disk;
 mod failure;
@@ -22,8 +25,11 @@ mod flight;
 mod flow;
 pub mod freshness;
 pub mod hop;
+mod keeping;
 mod key;
 pub mod manifest;
+mod partial;
+pub mod parts;
 mod policy;
 mod refresh;
 mod reply;
@@ -34,7 +40,7 @@ mod slow;
 pub mod storable;
 mod store;
 mod stored;
-mod terms;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 pub mod validation;
@@ -207,6 +213,10 @@ where
             }
             Found::Ask(stored, reason) => (stored, reason),
         };
+        let reason = match self.look_for_parts(&asking, stored.is_some(), reason) {
+            Ok(answer) => return Ok(answer),
+            Err(reason) => reason,
+        };
         if asking.directives.only_if_cached {
             return Err(Failure::OnlyIfCached);
         }
@@ -214,7 +224,7 @@ where
             return asking.pass(fetch, reason, Reason::Head).await;
         }
         if stored.is_none() && asking.request.headers.contains_key(header::RANGE) {
-            return asking.pass(fetch, reason, Reason::Range).await;
+            return self.part(asking, fetch, reason).await;
         }
         self.refreshed(asking, stored, reason, fetch).await
     }
@@ -236,6 +246,47 @@ where
             Reuse::Ask(_) if self.may_serve_meanwhile(asking, &stored) => Found::Meanwhile(stored),
             Reuse::Ask(reason) => Found::Ask(Some(stored), reason),
         }
+    }
+
+    /// The answer from parts, if they have what is asked for; else why the upstream is asked.
+    fn look_for_parts<B>(
+        &self,
+        asking: &Asking,
+        stored: bool,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Forward> {
+        let DocumentRequest { method, key, headers, .. } = &asking.request;
+        if stored || method != Method::GET || !headers.contains_key(header::RANGE) {
+            return Err(reason);
+        }
+        let partial = self.shelf.partials.find(key, headers).ok_or(reason)?;
+        let now = asking.clock.now();
+        match reuse::decide(partial.head.facts(&asking.directives, now)) {
+            Reuse::Ask(reason) => Err(reason),
+            Reuse::Fresh | Reuse::AcceptedStale => {
+                let response = partial.reply(headers, now).ok_or(Forward::Partial)?;
+                Ok(asking.hit_of(&partial.head, response))
+            }
+        }
+    }
+
+    /// Passes the request for a range on, and keeps what comes if it may be kept.
+    async fn part<F, Fut, B>(
+        &self,
+        asking: Asking,
+        fetch: F,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Failure<E>>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Unpin,
+    {
+        // A manifest must be judged whole.
+        if matches!(asking.request.key.kind(), Kind::Manifest { .. }) {
+            return asking.pass(fetch, reason, Reason::Range).await;
+        }
+        asking.pass_and_keep(&self.shelf, fetch, reason).await
     }
 
     fn may_stand_in(&self, asking: &Asking, stored: &Stored) -> bool {

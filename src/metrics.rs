@@ -21,7 +21,7 @@ pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
-pub use server::{OpenConnection, Refusal, ServerMetrics};
+pub use server::{Closed, OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;

@@ -85,6 +85,15 @@ reasons! {
         Range "range":
             "A part of a document that is not stored is passed on, and nothing is kept.",
             "Nothing.";
+        Part "part":
+            "A part of a document was fetched and is kept, if all of it comes.",
+            "Nothing.";
+        Change "change":
+            "The method may change what it names, and is passed on (`[access] methods`).",
+            "Nothing.";
+        Invalidated "invalidated":
+            "The same, and stored copies of what it named were forgotten.",
+            "Nothing.";
         Conditional "conditional":
             "The request has conditions that only the origin can judge.",
             "Nothing.";

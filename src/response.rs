@@ -29,6 +29,7 @@ use multipart::Multipart;
 use range::{IfRangeValidators, Portion};
 
 use crate::cache::{FillError, Why};
+use crate::config::WriteMethod;
 use crate::digest::ObjectName;
 use crate::document;
 use crate::outcome::Outcome;
@@ -43,6 +44,9 @@ pub static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// RFC 9209.
 pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// The methods that are always served.
+const READ_ONLY: &str = "GET, HEAD";
+
 /// Writes heads in the name of one cache. All values that do not depend on the request are made once.
 pub struct Heads {
     name: String,
@@ -52,6 +56,8 @@ pub struct Heads {
     marked_via: HeaderValue,
     hit: HeaderValue,
     miss: HeaderValue,
+    /// Methods that are served.
+    allow: HeaderValue,
     /// What answers with an object say whatever the object, indexed by `Outcome as usize`. To copy such a map costs less
     /// than to insert its fields anew.
     objects: [HeaderMap; Outcome::ALL.len()],
@@ -97,8 +103,15 @@ impl Heads {
             mark,
             hit,
             miss,
+            allow: HeaderValue::from_static(READ_ONLY),
             objects,
         })
+    }
+
+    /// The same, where these methods are served as well.
+    pub fn allowing(self, methods: &[WriteMethod]) -> Result<Self, http::header::InvalidHeaderValue> {
+        let more: String = methods.iter().map(|method| format!(", {}", method.as_str())).collect();
+        Ok(Self { allow: lasting(format!("{READ_ONLY}{more}"))?, ..self })
     }
 
     /// Our `Via` member on requests: with the mark by which a request that comes back is known.
@@ -199,6 +212,8 @@ impl Heads {
                 let status = match flaw {
                     Flaw::TargetTooLong => StatusCode::URI_TOO_LONG,
                     Flaw::HeadTooLong | Flaw::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    Flaw::LengthRequired => StatusCode::LENGTH_REQUIRED,
+                    Flaw::ContentTooLong => StatusCode::PAYLOAD_TOO_LARGE,
                     _ => StatusCode::BAD_REQUEST,
                 };
                 (status, "http_request_error", Outcome::BadRequest)
@@ -206,14 +221,20 @@ impl Heads {
             Refusal::Expectation => {
                 (StatusCode::EXPECTATION_FAILED, "http_request_error", Outcome::BadRequest)
             }
-            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
+            Refusal::Method | Refusal::Immutable => {
+                (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest)
+            }
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
         let mut response =
             self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(refusal.reason()));
-        if matches!(refusal, Refusal::Method) {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        match refusal {
+            Refusal::Method => drop(response.headers_mut().insert(ALLOW, self.allow.clone())),
+            Refusal::Immutable => {
+                drop(response.headers_mut().insert(ALLOW, HeaderValue::from_static(READ_ONLY)));
+            }
+            _ => {}
         }
         // Content that came with it, read as the next request, would be somebody's smuggled one.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -5,9 +5,11 @@
 //! [`Documents::answer`]. Every end of every way is a [`Response`] from [`Heads`], and every answer's [`Tally`] is kept until
 //! its last byte.
 
+mod change;
 mod document;
 mod object;
 mod recheck;
+mod turns;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -15,21 +17,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use document::document_key;
+use change::Change;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
-use crate::document::{DocumentRequest, Documents};
+use crate::document::{DocumentKey, DocumentRequest, Documents};
 use crate::fetch::{Fetch, HedgeBudget};
 use crate::outcome::Outcome;
-use crate::request::{self, Refusal, Target};
+use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
@@ -65,6 +70,8 @@ pub struct Worker {
     pub upstream: config::Upstream,
     /// Early second requests, of all workers.
     pub hedges: Arc<HedgeBudget>,
+    /// Whose download is next, of all workers.
+    pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
 }
@@ -104,18 +111,19 @@ impl Future for Answering {
     }
 }
 
-impl<B> hyper::service::Service<Request<B>> for Service {
+impl hyper::service::Service<Request<Incoming>> for Service {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<B>) -> Answering {
-        self.answer(&request)
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.answer(request)
     }
 }
 
-/// Where a resource is said to be.
+/// Where a resource is said to be, and by whom.
 struct Place {
+    client: IpAddr,
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
@@ -135,11 +143,11 @@ impl Service {
         Ok(())
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Answering {
+    fn answer(&self, request: Request<Incoming>) -> Answering {
         let worker = &*self.current.load();
-        let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
+        let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
         let asked = match self.admitted(worker) {
-            Ok(()) => request::parse(request, &worker.access, worker.heads.mark()),
+            Ok(()) => request::parse(&request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
@@ -165,6 +173,7 @@ impl Service {
                     name: object.name,
                     headers: request.headers().clone(),
                     place: Place {
+                        client: self.client,
                         repository: Some(object.repository.into()),
                         path: asked.path.clone(),
                         named: asked.named.clone(),
@@ -182,14 +191,30 @@ impl Service {
                 if let Some(repository) = repository {
                     tally.of_repository(repository);
                 }
+                if let Verb::Write(_) = asked.verb {
+                    let place = Place {
+                        client: self.client,
+                        repository: repository.map(Box::from),
+                        path: asked.path.clone(),
+                        named: asked.named.clone(),
+                    };
+                    let (worker, verb) = (Arc::clone(worker), asked.verb);
+                    let headers = self.with_client_address(request.headers());
+                    let change = Change { verb, headers, place, content: request.into_body() };
+                    return Answering::Working(Box::pin(async move {
+                        let mut tally = tally;
+                        let (response, outcome) = worker.change(change, &mut tally).await;
+                        finish(response, outcome, tally)
+                    }));
+                }
                 let document = DocumentRequest {
                     method: asked.verb.method(),
-                    key: document_key(asked.named.as_ref(), asked.path),
+                    key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
                     scope: worker.upstreams.scope(asked.named.as_ref(), repository),
                     headers: self.with_client_address(request.headers()),
                 };
                 let (named, path) = (asked.named.clone(), asked.path.clone());
-                let place = Place { named, repository: repository.map(Box::from), path };
+                let place = Place { client: self.client, named, repository: repository.map(Box::from), path };
                 let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
@@ -228,6 +253,7 @@ impl Worker {
             via: self.heads.request_via().clone(),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
+            waited: Duration::ZERO,
             redirects: self.upstream.redirects,
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,

@@ -2,7 +2,9 @@
 //!
 //! The parser takes a bare LF for the end of a line, skips empty lines before a head and drops fragments from targets;
 //! the next server may read such a message differently. [`Lines`] checks lines of requests and answers alike,
-//! [`request_line`] the first line of a request. Names and values of fields stay the parser's business.
+//! [`request_line`] the first line of a request, [`content`] how long its content is. Names and values of fields stay the parser's business.
+
+pub mod content;
 
 use memchr::{memchr2, memrchr};
 
@@ -31,11 +33,17 @@ pub enum Flaw {
     HeadTooLong,
     /// More fields than allowed.
     TooManyFields,
+    /// A length of the content that is none, or that is told twice.
+    ContentLength,
+    /// Content whose length is not told beforehand.
+    LengthRequired,
+    /// Longer content than allowed.
+    ContentTooLong,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::BareLf,
         Self::BareCr,
         Self::EmptyLines,
@@ -46,6 +54,9 @@ impl Flaw {
         Self::TargetTooLong,
         Self::HeadTooLong,
         Self::TooManyFields,
+        Self::ContentLength,
+        Self::LengthRequired,
+        Self::ContentTooLong,
     ];
 
     /// Why the request is refused, in the words that operators read.
@@ -71,6 +82,9 @@ impl Flaw {
             Self::TargetTooLong => "target-too-long",
             Self::HeadTooLong => "head-too-long",
             Self::TooManyFields => "too-many-fields",
+            Self::ContentLength => "content-length",
+            Self::LengthRequired => "length-required",
+            Self::ContentTooLong => "content-too-long",
         }
     }
 }

@@ -55,40 +55,76 @@ impl Recorder {
     }
 
     fn at(&self, instant: Instant) -> u32 {
-        u32::try_from(instant.saturating_duration_since(self.epoch).as_secs()).unwrap_or(u32::MAX)
+        seconds(self.epoch, instant)
     }
 }
 
 /// No second of any clock.
-const STALLED: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
-/// When a connection last moved, in the recorder's seconds; read by the idle sweep.
-#[derive(Debug, Default)]
-pub struct Activity(AtomicU32);
+/// When a connection last moved, in the recorder's seconds; read by the sweep.
+#[derive(Debug)]
+pub struct Activity {
+    /// The recorder's.
+    epoch: Instant,
+    last: AtomicU32,
+    /// When a head began that has not ended. Set for the few that come in several pieces.
+    head_since: AtomicU32,
+}
 
 impl Activity {
-    /// A connection that moved at `second`.
-    pub fn new(second: u32) -> Arc<Self> {
-        Arc::new(Self(AtomicU32::new(second)))
+    /// A connection that moves now.
+    pub fn new(recorder: &Recorder) -> Arc<Self> {
+        let activity =
+            Self { epoch: recorder.epoch, last: AtomicU32::new(0), head_since: AtomicU32::new(NONE) };
+        activity.touch_now();
+        Arc::new(activity)
     }
 
-    /// The second of the last movement.
-    pub fn last(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    /// Seconds since the last movement.
+    pub fn idle(&self, now: u32) -> u32 {
+        now.saturating_sub(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Seconds that the client has taken for the head it is sending, and for nothing else.
+    pub fn in_head(&self, now: u32) -> u32 {
+        match self.head_since.load(Ordering::Relaxed) {
+            NONE => 0,
+            since => now.saturating_sub(since).min(self.idle(now)),
+        }
     }
 
     /// The sweep is about to close the connection, since its client takes nothing.
     pub fn stalled(&self) {
-        self.0.store(STALLED, Ordering::Relaxed);
+        self.last.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The beginning of a head came.
+    pub fn head_began(&self) {
+        self.head_since.store(seconds(self.epoch, Instant::now()), Ordering::Relaxed);
+    }
+
+    /// The rest of it came.
+    pub fn head_ended(&self) {
+        self.head_since.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The client took some bytes.
+    pub fn touch_now(&self) {
+        self.touch(seconds(self.epoch, Instant::now()));
     }
 
     fn is_stalled(&self) -> bool {
-        self.last() == STALLED
+        self.last.load(Ordering::Relaxed) == NONE
     }
 
     fn touch(&self, second: u32) {
-        self.0.store(second, Ordering::Relaxed);
+        self.last.store(second, Ordering::Relaxed);
     }
+}
+
+fn seconds(epoch: Instant, instant: Instant) -> u32 {
+    u32::try_from(instant.saturating_duration_since(epoch).as_secs()).unwrap_or(NONE)
 }
 
 /// The running account of one request. Reports when dropped.

@@ -14,7 +14,7 @@ use crate::document::{self, Documents};
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
-use crate::service::{Rechecks, Worker};
+use crate::service::{Rechecks, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -30,6 +30,7 @@ pub struct Site {
     access: Arc<Access>,
     heads: Arc<Heads>,
     hedges: Arc<HedgeBudget>,
+    turns: Arc<Turns>,
 }
 
 /// What every site of a process has in common.
@@ -62,8 +63,9 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: 1,
             access,
-            heads: Arc::new(Heads::new(&config.listen.name)?),
+            heads: Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?),
             hedges: Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
+            turns: Turns::new(config.objects.max_client_fills, metrics.cache.fills_waiting.clone()),
             config,
         })
     }
@@ -71,14 +73,17 @@ impl Site {
     /// The next one. A failure leaves everything as it was.
     pub fn renewed(&self, config: Config, own: &[SocketAddr]) -> Result<Self, StartError> {
         let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
-        let heads = match config.listen.name == self.config.listen.name {
+        let same = config.listen.name == self.config.listen.name
+            && config.access.methods == self.config.access.methods;
+        let heads = match same {
             true => Arc::clone(&self.heads),
-            false => Arc::new(Heads::new(&config.listen.name)?),
+            false => Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?),
         };
         let hedges = match config.upstream.hedge_percent == self.config.upstream.hedge_percent {
             true => Arc::clone(&self.hedges),
             false => Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
         };
+        let turns = self.turns.under(config.objects.max_client_fills);
         let upstreams = self.upstreams.renewed(
             &config.mirrors,
             &config.parents,
@@ -92,6 +97,7 @@ impl Site {
             access,
             heads,
             hedges,
+            turns,
             config,
         })
     }
@@ -111,6 +117,7 @@ impl Site {
             objects: self.config.objects.clone(),
             upstream: self.config.upstream.clone(),
             hedges: Arc::clone(&self.hedges),
+            turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
         })
     }

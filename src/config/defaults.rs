@@ -45,9 +45,12 @@ impl Default for Listen {
             name: name_from_host(&rustix::system::uname().nodename().to_string_lossy()),
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,
+            max_client_connections: 5_000,
+            head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             max_head: ByteSize::kib(64),
             max_target: ByteSize::kib(32),
+            max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
         }
     }
@@ -64,6 +67,7 @@ impl Default for Access {
             hosts: vec![Glob::new("*")],
             ports: vec![PortRange::new(80, 80), PortRange::new(443, 443), PortRange::new(1024, u16::MAX)],
             internal_hosts: Vec::new(),
+            methods: Vec::new(),
         }
     }
 }
@@ -115,6 +119,7 @@ impl Default for Objects {
             window: ByteSize::mib(16),
             finish_abandoned: ByteSize::mib(16),
             max_fills: 4096,
+            max_client_fills: 256,
         }
     }
 }

@@ -39,9 +39,12 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::NAME, quoted(&listen.name))?;
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
+    p.key(&key::MAX_CLIENT_CONNECTIONS, listen.max_client_connections)?;
+    p.key(&key::HEAD_TIMEOUT, quoted(exact_duration(listen.head_timeout)))?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
+    p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
 }
 
@@ -53,7 +56,8 @@ fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::TARGETS, list(access.targets.iter().map(|target| target.as_str())))?;
     p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
     p.key(&key::PORTS, list(&access.ports))?;
-    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))
+    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))?;
+    p.key(&key::METHODS, list(access.methods.iter().map(|method| method.as_str())))
 }
 
 fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -89,7 +93,8 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
     p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
     p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))?;
-    p.key(&key::MAX_FILLS, objects.max_fills)
+    p.key(&key::MAX_FILLS, objects.max_fills)?;
+    p.key(&key::MAX_CLIENT_FILLS, objects.max_client_fills)
 }
 
 fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header, response};
 
 use super::body::{AnswerBody, PassBody};
 use super::cache_control::RequestDirectives;
 use super::clock::Clock;
 use super::failure::Failure;
 use super::flow::Flow;
+use super::freshness::Exchange;
+use super::keeping::{Intake, KeepBody};
+use super::partial::NewPart;
 use super::refresh::{Document, Job, ManifestStanding, UpstreamRequest, passed_on};
-use super::storable::NotStored;
+use super::shelf::Shelf;
+use super::storable::{Asked, NotStored};
 use super::stored::Stored;
 use super::terms::Terms;
 use super::{Answer, DocumentRequest, hop, reply, reuse};
@@ -81,6 +85,12 @@ impl Asking {
         Answer { response: self.reply(stored), outcome, cache_status: CacheStatus::hit(self.ttl(stored)) }
     }
 
+    /// An answer from parts of a document.
+    pub fn hit_of<B, E>(&self, head: &Stored, response: Response<Bytes>) -> Answer<B, E> {
+        let cache_status = CacheStatus { detail: Some(Detail::Parts), ..CacheStatus::hit(self.ttl(head)) };
+        Answer { response: response.map(AnswerBody::Complete), outcome: Outcome::DocumentHit, cache_status }
+    }
+
     /// An answer that upstream has just sent or confirmed.
     pub fn document<B, E>(&self, document: &Document, reason: Forward, sharing: Sharing) -> Answer<B, E> {
         let outcome = match (sharing, document.answered) {
@@ -144,6 +154,48 @@ impl Asking {
             outcome: Outcome::DocumentMiss,
             cache_status: cache_status.because(why.reason()),
         }
+    }
+
+    /// Sends the client's own request for a range on, and keeps the part that comes, if it may be kept and there is room.
+    pub async fn pass_and_keep<F, Fut, B, E>(
+        self,
+        shelf: &Arc<Shelf>,
+        fetch: F,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Failure<E>>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+    {
+        let requested = self.clock.now();
+        let headers = hop::forwardable_request(self.request.headers.clone());
+        let request = UpstreamRequest { method: self.request.method.clone(), headers };
+        let (head, body) = fetch(request).await.map_err(Failure::Upstream)?.into_parts();
+        let at = Exchange { requested, received: self.clock.now() };
+        let cache_status = CacheStatus::forwarded(reason, Some(head.status));
+        let intake = self.intake(shelf, &head, at);
+        let response = passed_on(head, PassBody::new(body), at.received);
+        Ok(match intake {
+            None => {
+                let cache_status = cache_status.because(Reason::Range);
+                Answer { response: response.map(AnswerBody::Passing), outcome: Outcome::Pass, cache_status }
+            }
+            Some(intake) => Answer {
+                response: response.map(|body| AnswerBody::Keeping(Box::new(KeepBody::new(body, intake)))),
+                outcome: Outcome::DocumentMiss,
+                // Whether it will be stored shows only at its end.
+                cache_status: cache_status.because(Reason::Part),
+            },
+        })
+    }
+
+    fn intake(self, shelf: &Arc<Shelf>, head: &response::Parts, at: Exchange) -> Option<Intake> {
+        let Self { request: DocumentRequest { key, headers, .. }, directives, terms, .. } = self;
+        let asked = Asked { method: &Method::GET, headers: &headers, directives: &directives };
+        let part = NewPart::of(asked, head, at, shelf.max_size)?;
+        let mut reservation = shelf.budget.reservation();
+        reservation.grow(part.range.end - part.range.start).ok()?;
+        Some(Intake { shelf: Arc::clone(shelf), key, headers, directives, terms, part, reservation })
     }
 
     /// Sends the client's own request on, and its answer back, touching nothing.

@@ -24,7 +24,7 @@ use super::body::{Appetite, Collected, PassBody, collect};
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::clock::Clock;
 use super::failure::Failure;
-use super::freshness::{Exchange, Remaining};
+use super::freshness::Exchange;
 use super::hop;
 use super::key::{DocumentKey, Kind};
 use super::manifest;
@@ -259,11 +259,7 @@ impl Job {
 
     /// Whether a storable response can ever be of use: now, after validation, or when the upstream fails.
     pub(super) fn worth_keeping(&self, stored: &Stored, now: SystemTime) -> Result<(), NotStored> {
-        let fresh = matches!(stored.freshness().remaining(now), Remaining::Fresh(_));
-        let lasting = validation::has_validator(stored.headers()) || self.terms.accept_stale();
-        // An error without a lifetime must not displace the good copy that may have to stand in.
-        let useful = fresh || (stored.status().is_success() && lasting);
-        if useful { Ok(()) } else { Err(NotStored::NoUse) }
+        if stored.is_of_use(&self.terms, now) { Ok(()) } else { Err(NotStored::NoUse) }
     }
 
     /// Stores the response if it is to be kept, after the newest manifest has been put in the place of an older one.
@@ -288,7 +284,7 @@ impl Job {
             standing = ManifestStanding::Replaced;
         }
         match kept {
-            Ok(()) => shelf.store.put(&self.key, &self.headers, stored.clone()),
+            Ok(()) => shelf.keep(&self.key, &self.headers, stored.clone()),
             // It was confirmed, but must not be kept any longer.
             Err(_) if answered == StatusCode::NOT_MODIFIED => shelf.store.remove(&self.key, &self.headers),
             Err(_) => {}
@@ -345,6 +341,6 @@ pub fn passed_on<B>(
 }
 
 /// `Content-Length`, as far as it is one number; disagreement is the upstream client's to refuse.
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
+pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

@@ -119,6 +119,11 @@ impl Store {
         self.change(key, |variants| variants.retain(|one| !one.selection().matches(request)));
     }
 
+    /// Forgets all variants; whether there were any.
+    pub fn forget(&self, key: &DocumentKey) -> bool {
+        self.entries.remove(key).is_some()
+    }
+
     /// Bytes held; may lag behind the last few changes.
     pub fn weight(&self) -> u64 {
         self.entries.weighted_size()

@@ -1,8 +1,10 @@
 //! Plays: an origin that follows a script, requests, and the claims. Time is passed in; nothing sleeps.
 
+mod changing;
 mod collapsing;
 mod manifests;
 mod operators;
+mod parts;
 mod passing;
 mod reusing;
 mod slow;

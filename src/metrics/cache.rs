@@ -20,6 +20,8 @@ pub struct CacheMetrics {
     pub verified: IntCounter,
     /// Fills in progress (sampled).
     pub fills: IntGauge,
+    /// Fills whose client has as many in progress as it may.
+    pub fills_waiting: IntGauge,
     /// Readers of fills in progress (sampled).
     pub fill_readers: IntGauge,
     /// Objects in memory (sampled).
@@ -61,6 +63,11 @@ impl CacheMetrics {
                 "Objects whose digest matched on arrival.",
             )?,
             fills: gauge(registry, "substratum_fills", "Transfers of objects in progress.")?,
+            fills_waiting: gauge(
+                registry,
+                "substratum_fills_waiting",
+                "Transfers that wait because their client has as many in progress as it may (max_client_fills).",
+            )?,
             fill_readers: gauge(
                 registry,
                 "substratum_fill_readers",

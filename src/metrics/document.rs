@@ -23,6 +23,8 @@ pub struct DocumentMetrics {
     pub waiting: IntGauge,
     /// Stale documents sent because the upstream failed.
     pub stale: IntCounter,
+    /// Requests that changed a document and made stored ones be forgotten.
+    pub invalidations: IntCounter,
     /// Older manifests for which a newer known one was sent.
     pub manifest_rollbacks: IntCounter,
     /// Damaged manifests received.
@@ -76,6 +78,11 @@ impl DocumentMetrics {
                 registry,
                 "substratum_document_stale_total",
                 "Stale documents sent because no upstream answered; any rise means that clients live on old copies.",
+            )?,
+            invalidations: counter(
+                registry,
+                "substratum_document_invalidations_total",
+                "Requests that changed documents, so that stored ones were forgotten; zero unless [access] methods lets them through.",
             )?,
             manifest_rollbacks: counter(
                 registry,

@@ -26,6 +26,8 @@ pub enum Detail {
     Disk,
     /// A stored object whose bytes were hashed anew, since the client asked for it.
     Rehashed,
+    /// A range of a document of which only parts are here.
+    Parts,
     /// No plain hit.
     Why(Reason),
 }
@@ -36,6 +38,7 @@ impl Detail {
         match self {
             Self::Memory => "memory",
             Self::Disk => "disk",
+            Self::Parts => "parts",
             Self::Rehashed => "rehashed",
             Self::Why(reason) => reason.as_str(),
         }

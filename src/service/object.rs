@@ -172,7 +172,7 @@ impl Worker {
                         Outcome::Repair => Reason::Damaged,
                         _ => self.cache.why_absent(&request.name),
                     });
-                    tokio::spawn(fetch.object(writer));
+                    tokio::spawn(Arc::clone(&self.turns).fill(place.client, fetch, writer));
                     (reader, fetched, true)
                 }
             };
@@ -214,7 +214,12 @@ impl Worker {
     /// HEAD for an object that is not here. Replicators ask for every object of a repository this way: their questions
     /// are passed on, rather than fetching it all.
     async fn object_head(&self, request: &ObjectRequest, tally: &mut Tally) -> (Response<Body>, Outcome) {
-        match self.fetch(&request.place, Wanted::Object(request.name.hash64())).object_head().await {
+        let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
+        let asked = match self.turns.begin(request.place.client, fetch).await {
+            Ok((fetch, _turn)) => fetch.object_head().await,
+            Err(crowded) => Err(crowded.into()),
+        };
+        match asked {
             Ok(len) => {
                 let (verb, headers) = (request.verb, &request.headers);
                 let (mut head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);

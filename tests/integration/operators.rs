@@ -7,7 +7,7 @@ use crate::support::binary::{Binary, config_text};
 use crate::support::client::Ask;
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Fault, Origin};
+use crate::support::origin::{Fault, Origin, Page};
 use crate::support::{LOOK_AGAIN, PATIENCE};
 
 #[tokio::test]
@@ -126,6 +126,26 @@ async fn one_line_a_request() {
     assert!(lines.iter().all(|line| line["client"] == "127.0.0.1" && line["method"] == "GET"));
     assert_eq!(lines[0]["uri"].as_str(), Some(url.as_str()));
     assert_eq!(lines[0]["ending"], "complete");
+}
+
+#[tokio::test]
+async fn the_log_names_the_job_that_asks() {
+    const PATH: &str = "/cvmfs/a.test.local/.cvmfspublished";
+    let stratum = Origin::new().page(PATH, Page::new("manifest")).run();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let config = config_text(&[&stratum], None) + &format!("[log]\naccess = \"frontier\"\npath = {log:?}\n");
+    let binary = Binary::serve(&config).await;
+    let id = "CMSSW_14_0_0 29 job \"7\" (user)";
+    let ask = Ask::get(stratum.url(PATH)).field("X-Frontier-Id", id).field("cvmfs-info", "fqrn=a.test.local");
+    // One connection, so that the lines come in the order of the requests.
+    let mut client = binary.client();
+    client.ask(&ask).await.unwrap();
+    client.ask(stratum.url(PATH)).await.unwrap();
+    let lines = lines(&log, 2).await;
+    assert!(lines[0].contains("CMSSW_14_0_0 29 job \\\"7\\\" (user) fqrn=a.test.local"), "{}", lines[0]);
+    assert!(lines[1].contains("\"- -\""), "{}", lines[1]);
+    assert!(lines.iter().all(|line| !line.contains('\u{0}') && line.contains(PATH)));
 }
 
 #[tokio::test]

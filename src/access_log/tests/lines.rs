@@ -164,6 +164,7 @@ fn words_for_outcomes_and_endings() {
         (Outcome::DocumentMiss, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::DocumentCollapsed, Ending::Complete, None, "TCP_CF_HIT:HIER_NONE"),
         (Outcome::DocumentStale, Ending::Complete, None, "TCP_REFRESH_FAIL_OLD:HIER_NONE"),
+        (Outcome::DocumentChange, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::Pass, Ending::Complete, Some((Role::Named, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::UpstreamError, Ending::Complete, None, "TCP_MISS:HIER_NONE"),
         (Outcome::Denied, Ending::Complete, None, "TCP_DENIED:HIER_NONE"),

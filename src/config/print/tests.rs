@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream,
+    MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream, WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -107,9 +107,12 @@ fn listen() -> impl Strategy<Value = Listen> {
             name,
             workers,
             max_connections,
+            max_client_connections: max_connections.div_ceil(3),
+            head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
             max_target: ByteSize::kib(1 + workers as u64 % 60),
+            max_content: ByteSize(max_connections as u64),
             drain_timeout,
         },
     )
@@ -117,13 +120,15 @@ fn listen() -> impl Strategy<Value = Listen> {
 
 fn access() -> impl Strategy<Value = Access> {
     let targets = vec(select(&TargetShape::ALL[..]), 1..4);
-    (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4)).prop_map(
-        |(clients, targets, hosts, internal_hosts)| Access {
+    let methods = vec(select(&WriteMethod::ALL[..]), 0..3);
+    (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4), methods).prop_map(
+        |(clients, targets, hosts, internal_hosts, methods)| Access {
             clients,
             targets,
             hosts,
             ports: vec![PortRange::new(80, 80), PortRange::new(1025, 65_535)],
             internal_hosts,
+            methods,
         },
     )
 }
@@ -141,6 +146,7 @@ fn objects() -> impl Strategy<Value = Objects> {
             window: ByteSize(window.bytes() + (1 << 20)),
             finish_abandoned,
             max_fills,
+            max_client_fills: max_fills.div_ceil(2),
         },
     )
 }

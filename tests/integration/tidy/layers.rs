@@ -28,6 +28,7 @@ const MODULES: [(&str, &[&str]); 22] = [
         &[
             "access_log",
             "cache",
+            "config",
             "digest",
             "document",
             "outcome",
@@ -38,7 +39,7 @@ const MODULES: [(&str, &[&str]); 22] = [
             "upstream",
         ],
     ),
-    ("fetch", &["cache", "upstream"]),
+    ("fetch", &["cache", "config", "upstream"]),
     (
         "service",
         &[
@@ -97,8 +98,12 @@ const ABSENT: [(&str, &[&str], &str); 10] = [
 ];
 
 /// Files that take the time as an argument and touch no file or socket.
-const PURE: [&str; 19] = [
+const PURE: [&str; 23] = [
     "syntax.rs",
+    "syntax/content.rs",
+    "server/intake.rs",
+    "upstream/framing.rs",
+    "document/parts.rs",
     "document/cache_control.rs",
     "document/freshness.rs",
     "document/storable.rs",

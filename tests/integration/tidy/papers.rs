@@ -54,6 +54,27 @@ fn paths_exist() {
     none(&findings);
 }
 
+/// `documents::what_may_be_kept_is_kept` and the like: plays that a document calls as witnesses.
+#[test]
+fn plays_exist() {
+    let mut findings = Vec::new();
+    for document in documents() {
+        for (play, name) in quoted(&document.text).into_iter().filter_map(|text| text.split_once("::")) {
+            let path = format!("tests/integration/{play}.rs");
+            let is_name =
+                |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if is_name(play)
+                && is_name(name)
+                && root().join(&path).exists()
+                && !File::read(&path).text.contains(&format!("fn {name}("))
+            {
+                findings.push(format!("{}: {path} has no play {name}", document.path));
+            }
+        }
+    }
+    none(&findings);
+}
+
 /// `[listen] max_connections` and the like.
 #[test]
 fn keys_exist() {

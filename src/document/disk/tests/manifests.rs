@@ -7,7 +7,9 @@ use crate::document::watermark::{MarkKey, Standing};
 
 /// A manifest of revision `number`, published that many seconds after some moment of the last week.
 pub fn manifest(number: u64, padding: usize) -> Arc<Stored> {
-    let published = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() - 500_000;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    // The same moment all day, however long a play takes.
+    let published = now / 86_400 * 86_400 - 400_000;
     let text = format!("Croot\nS{number}\nT{}\nN{}\n", published + number, "n".repeat(padding));
     let checksum = ObjectName::of(Algorithm::Sha1, text.as_bytes());
     let body = format!("{text}--\n{checksum}\nsignature");
