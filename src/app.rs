@@ -8,7 +8,7 @@ mod site;
 mod status;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
+use crate::diagnostics::LogFilter;
 use crate::document;
 use crate::metrics::Metrics;
 use crate::server::bind::{self, BindError};
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The disk tier cannot be used.
     #[error(transparent)]
     Disk(#[from] disk::OpenError),
+    /// SNMP requests cannot be received.
+    #[error("cannot listen on {0} (`snmp` in [admin]): {1}")]
+    Snmp(SocketAddr, #[source] io::Error),
     /// The access log cannot be written.
     #[error(transparent)]
     Log(#[from] access_log::OpenError),
@@ -69,6 +73,7 @@ pub struct App {
     proxy: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     own: Vec<SocketAddr>,
+    snmp: Option<SocketAddr>,
     metrics: Metrics,
     /// The configuration in force and its parts.
     site: Arc<ArcSwap<Site>>,
@@ -92,10 +97,15 @@ impl App {
 
     /// The same with a test's say in how the disk behaves.
     pub fn start_on(config: Config, faults: Faults) -> Result<Self, StartError> {
+        Self::start_with(config, faults, None)
+    }
+
+    /// The same, with the handle of the diagnostics' filter for the admin port.
+    pub fn start_with(config: Config, faults: Faults, filter: Option<LogFilter>) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
-        let mut sockets: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut proxy = Vec::new();
         for &address in &config.listen.proxy {
             let shared = bind::shared(address, workers, "proxy")?;
@@ -107,6 +117,10 @@ impl App {
         let admin_socket =
             config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
+
+        let snmp_socket = config.admin.snmp.map(snmp_socket).transpose()?;
+        let community = config.admin.snmp_community.clone();
+        let snmp = snmp_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
         let disk = config
@@ -136,6 +150,7 @@ impl App {
             proxy,
             admin,
             own,
+            snmp,
             metrics: metrics.clone(),
             site: Arc::new(ArcSwap::from_pointee(site)),
             ground,
@@ -181,7 +196,7 @@ impl App {
         }
         drop(token);
 
-        if let Some(socket) = admin_socket {
+        if admin_socket.is_some() || snmp_socket.is_some() {
             let status = Status {
                 started: Instant::now(),
                 proxy: app.proxy.clone(),
@@ -191,27 +206,9 @@ impl App {
                 metrics: metrics.clone(),
                 phase: phases,
             };
-            let admin = Arc::new(Admin { metrics, status: Arc::new(status) });
-            let (stop, mut stopped) = watch::channel(false);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(admin::BLOCKING_CALLS)
-                .build()?;
-            let run = move || {
-                runtime.block_on(async {
-                    match tokio::net::TcpListener::from_std(socket) {
-                        Ok(listener) => {
-                            let stopped = async {
-                                // An error means that the sender is gone, and the program with it.
-                                let _ = stopped.wait_for(|stop| *stop).await;
-                            };
-                            admin::serve(listener, admin, stopped).await;
-                        }
-                        Err(error) => tracing::error!(%error, "the admin port cannot serve"),
-                    }
-                });
-            };
-            app.admin_thread = Some((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?));
+            let admin = Arc::new(Admin { metrics, status: Arc::new(status), filter });
+            app.admin_thread =
+                Some(admin_thread(admin_socket, snmp_socket.map(|it| (it, community)), admin)?);
         }
         Ok(app)
     }
@@ -229,6 +226,11 @@ impl App {
     /// Where metrics and status are.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// Where SNMP is answered.
+    pub fn snmp_addr(&self) -> Option<SocketAddr> {
+        self.snmp
     }
 
     /// All metrics, with sampled gauges as of the last scrape.
@@ -285,6 +287,48 @@ impl App {
             disk.close();
         }
     }
+}
+
+fn snmp_socket(address: SocketAddr) -> Result<UdpSocket, StartError> {
+    let bound = UdpSocket::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    bound.map_err(|error| StartError::Snmp(address, error))
+}
+
+/// One thread for all that operators ask.
+fn admin_thread(
+    http: Option<TcpListener>,
+    snmp: Option<(UdpSocket, String)>,
+    admin: Arc<Admin>,
+) -> io::Result<(watch::Sender<bool>, JoinHandle<()>)> {
+    let (stop, stopped) = watch::channel(false);
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        // An error means that the sender is gone, and the program with it.
+        async move { _ = stopped.wait_for(|stop| *stop).await }
+    };
+    let (http_end, snmp_end) = (until_stopped(), until_stopped());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(admin::BLOCKING_CALLS)
+        .build()?;
+    let run = move || {
+        let http = async {
+            match http.map(tokio::net::TcpListener::from_std).transpose() {
+                Ok(Some(listener)) => admin::serve(listener, Arc::clone(&admin), http_end).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the admin port cannot serve"),
+            }
+        };
+        let snmp = async {
+            let Some((socket, community)) = snmp else { return };
+            match tokio::net::UdpSocket::from_std(socket) {
+                Ok(socket) => admin::snmp::serve(socket, community, Arc::clone(&admin), snmp_end).await,
+                Err(error) => tracing::error!(%error, "the SNMP port cannot serve"),
+            }
+        };
+        runtime.block_on(async { tokio::join!(http, snmp) });
+    };
+    Ok((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?))
 }
 
 impl Drop for App {

@@ -36,6 +36,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Config {
     /// `[listen]`
     pub listen: Listen,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[access]`
     pub access: Access,
     /// `[memory]`
@@ -127,6 +129,15 @@ pub struct Listen {
     pub max_content: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
+}
+
+/// `[admin]`: the operators' side, beside the admin port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// `snmp`: for monitoring that reads squid's MIB; `"off"` in the file for none.
+    pub snmp: Option<SocketAddr>,
+    /// `snmp_community`: what its requests must name. Sent in the clear: no secret.
+    pub snmp_community: String,
 }
 
 /// `[access]`: who may ask, for what, whither.

@@ -31,7 +31,7 @@
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
 //! | [`digest`] | names and checksums | |
 //! | [`outcome`], [`reason`] | how a request ended, and why, in one word each | |
-//! | [`metrics`], [`tally`], [`access_log`], [`admin`] | what operators see | |
+//! | [`metrics`], [`tally`], [`access_log`], [`admin`], [`diagnostics`] | what operators see | |
 //!
 //! # Invariants
 //!
@@ -72,6 +72,7 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod diagnostics;
 pub mod digest;
 pub mod document;
 pub mod fetch;

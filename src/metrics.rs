@@ -7,6 +7,7 @@ mod disk;
 mod document;
 mod document_disk;
 mod log;
+mod manifest;
 mod process;
 mod repository;
 mod request;
@@ -19,6 +20,7 @@ pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
+pub use manifest::{ManifestFigures, ManifestMetrics};
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{Closed, OpenConnection, Refusal, ServerMetrics};
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub request: RequestMetrics,
     /// Requests by repository.
     pub repository: RepositoryMetrics,
+    /// Manifests by repository.
+    pub manifest: ManifestMetrics,
     /// Fills and the memory tier.
     pub cache: CacheMetrics,
     /// The disk tier.
@@ -66,6 +70,7 @@ impl Metrics {
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,
+            manifest: ManifestMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
             document: DocumentMetrics::register(&registry, &disk)?,
             disk,

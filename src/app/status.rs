@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::cache::disk::IndexState;
 use crate::config::ServerUrl;
 use crate::document::ManifestStatus;
-use crate::metrics::Metrics;
+use crate::metrics::{ManifestFigures, Metrics};
 use crate::server::Phase;
 use crate::upstream::{UpstreamOutcome, UpstreamStatus};
 
@@ -104,10 +104,36 @@ impl StatusSource for Status {
     fn sample(&self) {
         self.cache.sample();
         self.site.load().upstreams.sample();
+        self.show_manifests();
     }
 }
 
 impl Status {
+    /// Of the repositories that are asked for most: the newest manifest from anybody.
+    fn show_manifests(&self) {
+        let now = SystemTime::now();
+        let seconds = |ago: Duration| {
+            now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(ago).as_secs()
+        };
+        let named = self.metrics.repository.named();
+        let mut newest: BTreeMap<Box<str>, ManifestFigures> = BTreeMap::new();
+        for status in self.site.load().documents.manifests(usize::MAX, now) {
+            let figures = ManifestFigures {
+                repository: status.repository.clone(),
+                revision: status.revision,
+                published: seconds(status.age),
+                confirmed: seconds(status.confirmed),
+            };
+            let known = newest.entry(status.repository).or_insert_with(|| figures.clone());
+            if known.published < figures.published {
+                *known = figures;
+            }
+        }
+        self.metrics.manifest.known.set(i64::try_from(newest.len()).unwrap_or(i64::MAX));
+        newest.retain(|repository, _| named.contains(repository));
+        self.metrics.manifest.show(newest.into_values().collect());
+    }
+
     fn server(&self, status: UpstreamStatus) -> Server {
         let count = |outcome: UpstreamOutcome| {
             self.metrics.upstream.requests.with_label_values(&[&status.url, outcome.as_str()]).get()

@@ -2,16 +2,16 @@
 
 mod ephemeral;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, StartError};
-use crate::cache::disk;
+use crate::cache::disk::{self, faults::Faults};
 use crate::config::{Config, ConfigError};
+use crate::diagnostics;
 
 /// Arguments.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl ServeError {
 
 /// Serves until told to stop.
 pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
-    diagnostics("info");
+    let filter = diagnostics::install("info");
     // Its folder is removed last, when nothing writes to it any more.
     let job = options.ephemeral.then(ephemeral::begin).transpose().map_err(ServeError::Ephemeral)?;
     let load = || load(config, job.as_ref());
@@ -78,12 +78,15 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
             signal(SignalKind::hangup())?,
         ))
     })?;
-    let app = App::start(config)?;
+    let app = App::start_with(config, Faults::default(), filter)?;
     for address in app.proxy_addrs() {
         eprintln!("listening on {address}");
     }
     if let Some(address) = app.admin_addr() {
         eprintln!("admin on http://{address}");
+    }
+    if let Some(address) = app.snmp_addr() {
+        eprintln!("snmp on {address}");
     }
     eprint!("{summary}");
     if job.is_some() {
@@ -164,17 +167,4 @@ fn summary(config: &Config) -> String {
         text += &format!("parent: {}\n", parent.url);
     }
     text
-}
-
-/// Diagnostics go to standard error; `RUST_LOG` sets the filter, `default` holds without it.
-pub(super) fn diagnostics(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let terminal = io::stderr().is_terminal();
-    // A second subscriber (as in a test process) is refused, and the first one stays.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(terminal)
-        .with_target(false)
-        .try_init();
 }

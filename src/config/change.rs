@@ -19,6 +19,7 @@ impl Change {
     pub fn of(running: &Config, wanted: Config, least_disk: ByteSize) -> Self {
         let mut change = Self { config: wanted, waiting: Vec::new() };
         change.listen(running);
+        change.admin(running);
         change.documents(running);
         change.disk(running, least_disk);
         change
@@ -31,6 +32,16 @@ impl Change {
             keep(&PROXY, &running.proxy, &mut wanted.proxy),
             keep(&ADMIN, &running.admin, &mut wanted.admin),
             keep(&WORKERS, &running.workers, &mut wanted.workers),
+        ];
+        self.waiting.extend(waiting.into_iter().flatten());
+    }
+
+    fn admin(&mut self, running: &Config) {
+        use keys::admin::{SNMP, SNMP_COMMUNITY};
+        let (running, wanted) = (&running.admin, &mut self.config.admin);
+        let waiting = [
+            keep(&SNMP, &running.snmp, &mut wanted.snmp),
+            keep(&SNMP_COMMUNITY, &running.snmp_community, &mut wanted.snmp_community),
         ];
         self.waiting.extend(waiting.into_iter().flatten());
     }

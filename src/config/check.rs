@@ -240,6 +240,12 @@ fn reachability(config: &Config, found: &mut Findings) {
             format!("{admin} can be reached from other machines; make sure that only operators can");
         found.at(&keys::listen::ADMIN, message);
     }
+    if let Some(snmp) = config.admin.snmp.filter(|snmp| !snmp.ip().is_loopback()) {
+        let message = format!(
+            "{snmp} can be reached from other machines, and the community is no secret; let only the monitoring through"
+        );
+        found.at(&keys::admin::SNMP, message);
+    }
 }
 
 fn openness(config: &Config, found: &mut Findings) {

@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::units::{ByteSize, Glob, PortRange};
 use super::{
-    Access, AccessLogFormat, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
+    Access, AccessLogFormat, Admin, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
     TargetShape, Upstream,
 };
 
@@ -24,6 +24,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Listen::default(),
+            admin: Admin::default(),
             access: Access::default(),
             memory: Memory::default(),
             disk: None,
@@ -53,6 +54,12 @@ impl Default for Listen {
             max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
         }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { snmp: None, snmp_community: "public".to_owned() }
     }
 }
 

@@ -144,8 +144,9 @@ impl fmt::Display for Accepts {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 10] = [
+pub static TABLES: [&Table; 11] = [
     &listen::TABLE,
+    &admin::TABLE,
     &access::TABLE,
     &memory::TABLE,
     &disk::TABLE,
@@ -224,6 +225,13 @@ table! { Once listen: "where and how requests are taken"
         "longest content of a request whose method is one of `methods` in [access]; longer ones are answered with 413";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
+}
+
+table! { Once admin: "the operators' side, beside the admin port"
+    SNMP "snmp", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3401\""), Absent::Value(r#""off""#),
+        "address and port on which SNMP v2c tells the figures of squid's MIB";
+    SNMP_COMMUNITY "snmp_community", Accepts::Text("1 to 64 printable characters, such as \"public\""), Absent::Value(r#""public""#),
+        "the community that SNMP requests must name; others are not answered";
 }
 
 table! { Once access: "who may ask, for what, whither"

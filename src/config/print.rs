@@ -18,6 +18,7 @@ impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut p = Printer { out: f };
         listen(self, &mut p)?;
+        admin(self, &mut p)?;
         access(self, &mut p)?;
         memory(self, &mut p)?;
         disk(self, &mut p)?;
@@ -46,6 +47,13 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
     p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
+}
+
+fn admin(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::admin as key;
+    p.table(&key::TABLE)?;
+    p.key(&key::SNMP, config.admin.snmp.map_or_else(|| quoted("off"), quoted))?;
+    p.key(&key::SNMP_COMMUNITY, quoted(&config.admin.snmp_community))
 }
 
 fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

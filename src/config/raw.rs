@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::error::Fault;
 use super::{
-    Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
+    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
     MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod, check, keys,
 };
 
@@ -54,6 +54,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     reader.refuse_unknown_tables();
     Config {
         listen: listen(&mut reader.section(&keys::listen::TABLE)),
+        admin: admin(&mut reader.section(&keys::admin::TABLE)),
         access: access(&mut reader.section(&keys::access::TABLE)),
         memory: memory(&mut reader.section(&keys::memory::TABLE)),
         disk: reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section)),
@@ -84,6 +85,15 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+    }
+}
+
+fn admin(section: &mut Section<'_, '_>) -> Admin {
+    use keys::admin as key;
+    let default = Admin::default();
+    Admin {
+        snmp: section.text(&key::SNMP, text::address_or_off).unwrap_or(default.snmp),
+        snmp_community: section.text(&key::SNMP_COMMUNITY, text::community).unwrap_or(default.snmp_community),
     }
 }
 

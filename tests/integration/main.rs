@@ -38,6 +38,7 @@ mod repositories;
 mod restart;
 mod rules;
 mod schedule;
+mod snmp;
 mod storage;
 mod support;
 mod tidy;

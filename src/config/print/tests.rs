@@ -12,8 +12,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::{
-    Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream, WriteMethod,
+    self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login,
+    Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream, WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -116,6 +116,11 @@ fn listen() -> impl Strategy<Value = Listen> {
             drain_timeout,
         },
     )
+}
+
+fn admin() -> impl Strategy<Value = config::Admin> {
+    let snmp = option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
+    (snmp, "[ -~]{1,64}").prop_map(|(snmp, snmp_community)| config::Admin { snmp, snmp_community })
 }
 
 fn access() -> impl Strategy<Value = Access> {
@@ -243,6 +248,7 @@ fn log() -> impl Strategy<Value = Log> {
 prop_compose! {
     fn config()(
         listen in listen(),
+        admin in admin(),
         access in access(),
         memory in (size(1 << 44), size(1 << 40))
             .prop_map(|(all, documents)| Memory::with_capacity(all).with_documents(documents)),
@@ -258,7 +264,7 @@ prop_compose! {
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();
-        Config { listen, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
+        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
     }
 }
 

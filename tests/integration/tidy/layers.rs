@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{File, files, none};
 
 /// Each module and those it uses. Nothing more is allowed, and what is not used any more must go from here.
-const MODULES: [(&str, &[&str]); 22] = [
+const MODULES: [(&str, &[&str]); 23] = [
+    ("diagnostics", &[]),
     ("digest", &[]),
     ("outcome", &[]),
     ("reason", &[]),
@@ -48,7 +49,7 @@ const MODULES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),
-    ("admin", &["config", "metrics"]),
+    ("admin", &["config", "diagnostics", "metrics"]),
     (
         "app",
         &[
@@ -57,6 +58,7 @@ const MODULES: [(&str, &[&str]); 22] = [
             "admin",
             "cache",
             "config",
+            "diagnostics",
             "document",
             "fetch",
             "metrics",
@@ -72,8 +74,20 @@ const MODULES: [(&str, &[&str]); 22] = [
     (
         "cli",
         &[
-            "access", "app", "cache", "config", "digest", "document", "layout", "metrics", "outcome",
-            "reason", "request", "response", "upstream",
+            "access",
+            "app",
+            "cache",
+            "config",
+            "diagnostics",
+            "digest",
+            "document",
+            "layout",
+            "metrics",
+            "outcome",
+            "reason",
+            "request",
+            "response",
+            "upstream",
         ],
     ),
     ("lib", &[]),

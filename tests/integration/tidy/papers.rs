@@ -6,8 +6,8 @@ use std::path::Path;
 use substratum::config::{Config, keys};
 
 use super::{File, files, none, root};
+use crate::support::binary::{Binary, config_text};
 use crate::support::origin::Origin;
-use crate::support::proxy::{Proxy, site};
 
 /// What people read: the documents at the root and below docs/.
 fn documents() -> Vec<File> {
@@ -114,11 +114,14 @@ struct Shown {
     labels: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// All metrics of a running tier: those with labels appear only once something uses them.
+/// All metrics of a running tier: those with labels appear only once something uses them. The request may not have ended
+/// when the answer is here, but is named already.
 async fn shown() -> BTreeMap<String, Shown> {
-    let stratum = Origin::new().run();
-    let proxy = Proxy::start(site(&[&stratum])).await;
-    let text = proxy.metrics();
+    let stratum = Origin::new().revision("images.test.local", 2).run();
+    let binary = Binary::serve(&config_text(&[&stratum], None)).await;
+    binary.client().ask(stratum.url("/cvmfs/images.test.local/.cvmfspublished")).await.unwrap();
+    let text = binary.admin().await.ask("/metrics").await.unwrap();
+    let text = String::from_utf8(text.body.to_vec()).unwrap();
     let mut metrics: BTreeMap<String, Shown> = BTreeMap::new();
     for line in text.lines() {
         if let Some(declared) = line.strip_prefix("# TYPE ") {
