@@ -121,7 +121,12 @@ impl Store {
 
     /// Forgets all variants; whether there were any.
     pub fn forget(&self, key: &DocumentKey) -> bool {
-        self.entries.remove(key).is_some()
+        let mut is_known = false;
+        self.change(key, |variants| {
+            is_known = !variants.is_empty();
+            variants.clear();
+        });
+        is_known
     }
 
     /// Bytes held; may lag behind the last few changes.

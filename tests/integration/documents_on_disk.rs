@@ -296,3 +296,24 @@ async fn what_must_not_be_kept_any_longer_does_not_come_back() {
         assert_eq!(ask(&binary, &url).await.body, "no-store", "{end:?}");
     }
 }
+
+#[tokio::test]
+async fn what_a_method_changed_does_not_come_back() {
+    for end in ENDS {
+        let folder = tempfile::tempdir().unwrap();
+        let page = |text: &str| Page::new(text.to_owned()).field("Cache-Control", "max-age=600");
+        let stratum = Origin::new().page(&path("x"), page("old")).run();
+        let config = config_text(&[&stratum], Some(folder.path())) + "[access]\nmethods = [\"POST\"]\n";
+        let url = stratum.url(&path("x"));
+        let binary = Binary::serve(&config).await;
+        assert_eq!(ask(&binary, &url).await.body, "old");
+        until_written(&binary, 1).await;
+        stratum.set_page(&path("x"), page("new"));
+        assert_eq!(ask(&binary, Ask::get(&url).method("POST").content("change")).await.status(), 200);
+        binary.until(metric("substratum_document_disk_documents").eq(0)).await;
+        end.of(binary).await;
+        let binary = Binary::serve(&config).await;
+        until_loaded(&binary).await;
+        assert_eq!(ask(&binary, &url).await.body, "new", "{end:?}");
+    }
+}

@@ -268,6 +268,28 @@ fn what_changes_in_memory_changes_on_disk() {
 }
 
 #[test]
+fn what_was_forgotten_altogether_does_not_come_back() {
+    let house = House::new(MIB);
+    let run = house.open();
+    let vary: Fields<'_> = &[("cache-control", "max-age=3600"), ("vary", "f")];
+    for value in ["1", "2"] {
+        let asked: Fields<'_> = &[("f", value)];
+        run.put("/x", asked, &came(Duration::ZERO, asked, vary, value));
+    }
+    run.put("/y", &[], &fresh("y"));
+    assert!(run.shelf.store.forget(&key("/x")) && !run.shelf.store.forget(&key("/x")));
+    run.keeper.flush();
+    assert_eq!(house.documents().len(), 1);
+    drop(run);
+    // Before it is loaded, too.
+    let run = house.open_on(house.disk.faults());
+    run.shelf.store.forget(&key("/y"));
+    run.until_loaded();
+    run.keeper.flush();
+    assert_eq!((run.text("/y", &[]), house.documents().len()), (None, 0));
+}
+
+#[test]
 fn a_large_body_that_was_only_confirmed_is_not_written_again_at_once() {
     let house = House::new(4 * MIB);
     let run = house.open();
