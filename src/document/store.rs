@@ -121,7 +121,12 @@ impl Store {
 
     /// Forgets all variants; whether there were any.
     pub fn forget(&self, key: &DocumentKey) -> bool {
-        self.entries.remove(key).is_some()
+        let mut any = false;
+        self.change(key, |variants| {
+            any = !variants.is_empty();
+            variants.clear();
+        });
+        any
     }
 
     /// Bytes held; may lag behind the last few changes.
