@@ -72,6 +72,28 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn what_a_client_changed_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = |text: &str| Page::new(text.to_owned()).field("Cache-Control", "max-age=3600");
+    let stratum = Origin::new().page(&path("changed"), page("old")).page(&path("kept"), page("kept")).run();
+    let config = config_text(&[&stratum], Some(folder.path())) + "[access]\nmethods = [\"POST\"]\n";
+    let binary = Binary::serve(&config).await;
+    for name in ["changed", "kept"] {
+        ask(&binary, stratum.url(&path(name))).await;
+    }
+    until_written(&binary, 2).await;
+    let changed = ask(&binary, Ask::get(stratum.url(&path("changed"))).method("POST").content("new")).await;
+    assert!(changed.get("Cache-Status").contains("invalidated"), "{:?}", changed.head);
+    End::Sigterm.of(binary).await;
+    let binary = Binary::serve(&config).await;
+    until_loaded(&binary).await;
+    for (name, status) in [("changed", 504), ("kept", 200)] {
+        let only_if_cached = Ask::get(stratum.url(&path(name))).field("Cache-Control", "only-if-cached");
+        assert_eq!(ask(&binary, only_if_cached).await.status(), status, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn after_a_restart_fresh_documents_are_hits() {
     for end in ENDS {
         let folder = tempfile::tempdir().unwrap();
