@@ -5,7 +5,7 @@
 //! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
 //!
 //! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is decided
-//! by the address it listens on; who may change the filter, by [`log`]. [`snmp`] tells the same figures to old monitoring.
+//! by the address it listens on; who may change the filter, by `log`. [`snmp`] tells the same figures to old monitoring.
 
 mod graphs;
 mod history;

@@ -203,7 +203,7 @@ reasons! {
             "No source answered in time.",
             "Look at the upstreams and the way to them; a nearer one first.";
         Forbidden "forbidden":
-            "No source may be asked: no group of `[[mirrors]]` serves the repository, or [access] forbids every address.",
+            "No source may be asked: no group of `[[mirrors]]` serves the repository, or `[access]` forbids every address.",
             "`substratum explain URL` tells which.";
         Corrupt "corrupt":
             "Every source sent bytes that do not match the name.",

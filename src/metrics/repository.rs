@@ -64,7 +64,7 @@ impl RepositoryMetrics {
         self.own.lock().add(seat, counts);
     }
 
-    /// The repositories that are named, [`OTHER`] not among them.
+    /// The repositories that are named, `other` not among them.
     pub fn named(&self) -> Vec<Box<str>> {
         self.shared.rows().into_iter().map(|(name, _)| name).filter(|name| &**name != OTHER).collect()
     }
