@@ -17,7 +17,7 @@ pub use disk::DiskMetrics;
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
 pub use request::{InFlight, RequestMetrics};
-pub use server::{OpenConnection, Refusal, ServerMetrics};
+pub use server::{Handshakes, OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;

@@ -22,6 +22,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
@@ -45,6 +46,8 @@ pub struct Worker {
     pub generation: u64,
     /// `[listen]`
     pub listen: config::Listen,
+    /// TLS towards clients, where it is configured.
+    pub tls: Option<TlsAcceptor>,
     /// Objects.
     pub cache: Arc<Cache>,
     /// Documents.

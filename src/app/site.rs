@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio_rustls::TlsAcceptor;
+
 use super::StartError;
 use crate::access::Access;
 use crate::cache::{Cache, FillError};
@@ -14,6 +16,7 @@ use crate::document::Documents;
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
+use crate::server::tls;
 use crate::service::{Rechecks, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
@@ -28,6 +31,7 @@ pub struct Site {
     pub upstreams: Arc<Upstreams>,
     generation: u64,
     access: Arc<Access>,
+    tls: Option<TlsAcceptor>,
     heads: Arc<Heads>,
     hedges: Arc<HedgeBudget>,
 }
@@ -57,6 +61,7 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: 1,
             access,
+            tls: config.listen.identity.as_ref().map(tls::load).transpose()?,
             heads: Arc::new(Heads::new(&config.listen.name)?),
             hedges: Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
             config,
@@ -74,6 +79,7 @@ impl Site {
             true => Arc::clone(&self.hedges),
             false => Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
         };
+        let tls = config.listen.identity.as_ref().map(tls::load).transpose()?;
         let upstreams = self.upstreams.renewed(
             &config.mirrors,
             &config.parents,
@@ -85,6 +91,7 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: self.generation + 1,
             access,
+            tls,
             heads,
             hedges,
             config,
@@ -96,6 +103,7 @@ impl Site {
         Arc::new(Worker {
             generation: self.generation,
             listen: self.config.listen.clone(),
+            tls: self.tls.clone(),
             cache: Arc::clone(&ground.cache),
             documents: self.documents.clone(),
             access: Arc::clone(&self.access),

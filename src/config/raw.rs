@@ -15,8 +15,8 @@ use toml::de::DeTable;
 use super::environment::Environment;
 use super::error::{Fault, Site};
 use super::{
-    Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Listen, Loaded, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, check, keys,
+    Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen, Loaded, Log,
+    Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -80,9 +80,14 @@ fn read(reader: &mut Reader<'_>) -> Config {
 fn listen(section: &mut Section<'_, '_>) -> Listen {
     use keys::listen as key;
     let default = Listen::default();
+    let certificate = section.text(&key::TLS_CERTIFICATE, text::absolute_path);
+    let private = section.text(&key::TLS_KEY, text::absolute_path);
+    section.refuse_lone(&key::TLS_CERTIFICATE, &key::TLS_KEY);
     Listen {
         proxy: section.list(&key::PROXY, text::address).unwrap_or(default.proxy),
         admin: section.text(&key::ADMIN, text::address_or_off).unwrap_or(default.admin),
+        tls: section.list(&key::TLS, text::address).unwrap_or(default.tls),
+        identity: certificate.zip(private).map(|(certificate, key)| Identity { certificate, key }),
         name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),

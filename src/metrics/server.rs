@@ -10,8 +10,19 @@ pub struct ServerMetrics {
     open: IntGauge,
     accepted: IntCounter,
     refused: [IntCounter; Refusal::ALL.len()],
+    /// TLS handshakes of clients.
+    pub handshakes: Handshakes,
     /// 1 from SIGTERM to the end.
     pub draining: IntGauge,
+}
+
+/// How TLS handshakes of clients ended.
+#[derive(Clone)]
+pub struct Handshakes {
+    /// The client then asked.
+    pub done: IntCounter,
+    /// Nothing came of it.
+    pub failed: IntCounter,
 }
 
 /// Why a connection was not served.
@@ -58,7 +69,18 @@ impl ServerMetrics {
             "1 while the tier is stopping: it accepts nothing and finishes what it has begun.",
         )?;
         let refused = Refusal::ALL.map(|reason| refused.with_label_values(&[reason.as_str()]));
-        Ok(Self { open, accepted, refused, draining })
+        let handshakes = counters(
+            registry,
+            "substratum_tls_handshakes_total",
+            "TLS handshakes of clients by result. A rise of \"failed\": clients do not trust the certificate, or speak \
+             something else.",
+            &["result"],
+        )?;
+        let handshakes = Handshakes {
+            done: handshakes.with_label_values(&["done"]),
+            failed: handshakes.with_label_values(&["failed"]),
+        };
+        Ok(Self { open, accepted, refused, handshakes, draining })
     }
 
     /// Counts an accepted connection as open until the guard is dropped.

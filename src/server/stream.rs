@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::transport::Transport;
 use crate::request;
 use crate::syntax::{Flaw, Limits, Lines, request_line};
 
@@ -23,7 +23,7 @@ const DISCARDED: usize = 256 << 10;
 
 /// The connection.
 pub struct ClientStream {
-    stream: TcpStream,
+    stream: Transport,
     lines: Lines,
     /// Bytes not yet handed on: whole heads first, then the beginning of one.
     held: Vec<u8>,
@@ -43,7 +43,7 @@ enum State {
 
 impl ClientStream {
     /// Around an accepted connection.
-    pub fn new(stream: TcpStream, limits: Limits) -> Self {
+    pub fn new(stream: Transport, limits: Limits) -> Self {
         Self { stream, lines: Lines::new(limits), held: Vec::new(), whole: 0, state: State::Open }
     }
 
@@ -147,7 +147,7 @@ impl AsyncWrite for ClientStream {
         self.state = State::ShutDown;
         let mut scrap = [0; 4096];
         for _ in 0..DISCARDED / scrap.len() {
-            if !matches!(self.stream.try_read(&mut scrap), Ok(1..)) {
+            if !matches!(self.stream.tcp().try_read(&mut scrap), Ok(1..)) {
                 break;
             }
         }
@@ -170,7 +170,7 @@ impl AsyncWrite for ClientStream {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.state != State::ShutDown {
-            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
         }
     }
 }

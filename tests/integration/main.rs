@@ -38,5 +38,6 @@ mod service_manager;
 mod storage;
 mod support;
 mod tidy;
+mod tls;
 mod units;
 mod verification;
