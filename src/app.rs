@@ -33,7 +33,8 @@ use crate::document;
 use crate::metrics::Metrics;
 use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
-use crate::server::{ConnectionLimit, Phase, Server};
+use crate::server::tls::IdentityError;
+use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
 use crate::service::{Current, Rechecks};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The access log cannot be written.
     #[error(transparent)]
     Log(#[from] access_log::OpenError),
+    /// TLS for clients cannot be set up.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// TLS for upstreams cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamSetupError),
@@ -84,6 +88,7 @@ pub struct Surroundings {
 /// A running tier. Dropping it stops it.
 pub struct App {
     proxy: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     own: Vec<SocketAddr>,
     snmp: Option<SocketAddr>,
@@ -120,18 +125,23 @@ impl App {
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
-        let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut proxy = Vec::new();
-        for &address in &config.listen.proxy {
-            let shared = match inherited.take(address, workers)? {
-                Some(passed) => passed,
-                None => bind::shared(address, workers, "proxy")?,
-            };
-            proxy.extend(shared.first().map(|socket| socket.local_addr()).transpose()?);
-            for (worker, socket) in sockets.iter_mut().zip(shared) {
-                worker.push(socket);
+        let mut sockets: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut listen = |addresses: &[SocketAddr], key, cover| {
+            let mut bound = Vec::new();
+            for &address in addresses {
+                let shared = match inherited.take(address, workers)? {
+                    Some(passed) => passed,
+                    None => bind::shared(address, workers, key)?,
+                };
+                bound.extend(shared.first().map(|socket| socket.local_addr()).transpose()?);
+                for (worker, socket) in sockets.iter_mut().zip(shared) {
+                    worker.push((socket, cover));
+                }
             }
-        }
+            Ok::<_, StartError>(bound)
+        };
+        let proxy = listen(&config.listen.proxy, "proxy", Cover::Plain)?;
+        let tls = listen(&config.listen.tls, "tls", Cover::Tls)?;
         let admin_socket = match config.listen.admin {
             Some(address) => match inherited.take(address, 1)?.and_then(|passed| passed.into_iter().next()) {
                 Some(passed) => Some(passed),
@@ -146,7 +156,7 @@ impl App {
         let community = config.admin.snmp_community.clone();
         let snmp = snmp_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
-        let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
+        let own: Vec<SocketAddr> = proxy.iter().chain(&tls).copied().chain(admin).collect();
         let disk = config
             .disk
             .as_ref()
@@ -172,6 +182,7 @@ impl App {
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {
             proxy,
+            tls,
             admin,
             own,
             snmp,
@@ -249,6 +260,11 @@ impl App {
     /// All of them.
     pub fn proxy_addrs(&self) -> &[SocketAddr] {
         &self.proxy
+    }
+
+    /// Those on which clients are answered over TLS.
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls
     }
 
     /// Where metrics and status are.

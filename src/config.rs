@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod check;
+mod credentials;
 pub mod defaults;
 pub mod environment;
 pub mod error;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use credentials::{Identity, Login};
 pub use environment::Environment;
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
@@ -145,6 +147,10 @@ pub struct Listen {
     pub proxy: Vec<SocketAddr>,
     /// `admin`: metrics, health and status; `"off"` in the file for none.
     pub admin: Option<SocketAddr>,
+    /// `tls`: the same over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// `tls_certificate` and `tls_key`.
+    pub identity: Option<Identity>,
     /// `name`: what `Via`, `X-Cache` and `Cache-Status` call this cache (an RFC 9110 token); default: the host name.
     pub name: String,
     /// `workers`: threads that serve; default: one a core.
@@ -310,15 +316,6 @@ pub struct Parent {
     pub url: ServerUrl,
     /// `user` and `password_file`: how to log in; default: not at all.
     pub login: Option<Login>,
-}
-
-/// How to log in to a parent. The password itself never is part of the configuration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Login {
-    /// `user`: without a colon.
-    pub user: String,
-    /// `password_file`: holds the password, in one line.
-    pub password_file: PathBuf,
 }
 
 /// `[upstream]`: time and connections given to mirrors and parents.

@@ -23,7 +23,7 @@ pub use log::LogMetrics;
 pub use manifest::{ManifestFigures, ManifestMetrics};
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
-pub use server::{Closed, OpenConnection, Refusal, ServerMetrics};
+pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;

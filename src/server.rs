@@ -10,6 +10,8 @@ pub mod inherited;
 pub mod intake;
 mod places;
 mod stream;
+pub mod tls;
+mod transport;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,9 +29,11 @@ use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use transport::Transport;
 
 use crate::config;
-use crate::metrics::{Closed, OpenConnection, Refusal, ServerMetrics};
+use crate::metrics::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
 use crate::service::{Current, Service};
 use crate::syntax::Limits;
 use crate::tally::Activity;
@@ -51,6 +55,9 @@ const UNSENT: u32 = 256 << 10;
 /// counts as idle: the request is on its way, and who connects anew would be refused or wait.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
+/// How long a client may take to begin with TLS. CVMFS clients leave after 5 s.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -62,6 +69,18 @@ pub enum Phase {
     /// Finish what has begun.
     Draining,
 }
+
+/// How clients of a listener talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// In the clear.
+    Plain,
+    /// Over TLS.
+    Tls,
+}
+
+/// A listening socket, not yet in a runtime.
+pub type Listening = (std::net::TcpListener, Cover);
 
 /// One worker's share of the serving.
 pub struct Server {
@@ -94,13 +113,19 @@ impl Server {
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
     /// current-thread runtime.
-    pub async fn run(mut self, listeners: Vec<std::net::TcpListener>) -> io::Result<()> {
+    pub async fn run(mut self, listeners: Vec<Listening>) -> io::Result<()> {
         let mut accepting = JoinSet::new();
         let mut serving = JoinSet::new();
         let (accepted, mut arrivals) = tokio::sync::mpsc::channel(64);
-        for listener in listeners {
+        for (listener, cover) in listeners {
             let listener = TcpListener::from_std(listener)?;
-            accepting.spawn(accept(listener, accepted.clone(), self.metrics.clone(), self.phase.clone()));
+            accepting.spawn(accept(
+                listener,
+                cover,
+                accepted.clone(),
+                self.metrics.clone(),
+                self.phase.clone(),
+            ));
         }
         drop(accepted);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -108,7 +133,7 @@ impl Server {
         loop {
             tokio::select! {
                 biased;
-                Some((stream, peer)) = arrivals.recv() => self.begin(stream, peer, &mut serving),
+                Some(arrival) = arrivals.recv() => self.begin(arrival, &mut serving),
                 _ = tick.tick() => self.sweep(),
                 // Keeps the set small; results are of no interest.
                 Some(_) = serving.join_next() => {}
@@ -117,8 +142,8 @@ impl Server {
         }
         // The sockets close: whoever comes now is refused and takes its next proxy, or waits where the service manager
         // keeps them open. Whoever was accepted is served.
-        while let Some((stream, peer)) = arrivals.recv().await {
-            self.begin(stream, peer, &mut serving);
+        while let Some(arrival) = arrivals.recv().await {
+            self.begin(arrival, &mut serving);
         }
         accepting.shutdown().await;
         let drained = async { while serving.join_next().await.is_some() {} };
@@ -134,7 +159,7 @@ impl Server {
         Ok(())
     }
 
-    fn begin(&mut self, stream: TcpStream, peer: SocketAddr, serving: &mut JoinSet<()>) {
+    fn begin(&mut self, Arrival { stream, peer, cover }: Arrival, serving: &mut JoinSet<()>) {
         let client = peer.ip().to_canonical();
         let place = match self.limit.take(client) {
             Ok(place) => place,
@@ -154,15 +179,19 @@ impl Server {
         let contents =
             Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
         let service = Service::new(Arc::clone(&self.current), client, Arc::clone(&activity));
-        let stream = ClientStream::new(stream, Intake::new(limits, contents), Arc::clone(&activity));
-        let task = serving.spawn(serve(
-            stream,
-            limits,
-            service,
-            self.phase.clone(),
-            Arc::clone(&activity),
-            (place, open),
-        ));
+        let acceptor = match cover {
+            Cover::Plain => None,
+            Cover::Tls => worker.tls.clone(),
+        };
+        let (phase, counted, moves) = (self.phase.clone(), (place, open), Arc::clone(&activity));
+        let handshakes = self.metrics.handshakes.clone();
+        let task = serving.spawn(async move {
+            if let Some(transport) = uncover(stream, acceptor, &handshakes).await {
+                let intake = Intake::new(limits, contents);
+                let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
+                serve(stream, limits, service, phase, moves, counted).await;
+            }
+        });
         self.connections.lock().push(Connection { activity, task });
     }
 
@@ -192,9 +221,41 @@ impl Server {
     }
 }
 
+/// A connection that was accepted.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    cover: Cover,
+}
+
+/// Shakes hands, where there is to be TLS; nothing when that fails.
+async fn uncover(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    handshakes: &Handshakes,
+) -> Option<Transport> {
+    let Some(acceptor) = acceptor else { return Some(Transport::Plain(stream)) };
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => {
+            handshakes.done.inc();
+            Some(Transport::Tls(Box::new(tls)))
+        }
+        Ok(Err(error)) => {
+            handshakes.failed.inc();
+            tracing::debug!(%error, "a client cannot connect over TLS");
+            None
+        }
+        Err(_) => {
+            handshakes.failed.inc();
+            None
+        }
+    }
+}
+
 async fn accept(
     listener: TcpListener,
-    accepted: tokio::sync::mpsc::Sender<(TcpStream, SocketAddr)>,
+    cover: Cover,
+    accepted: tokio::sync::mpsc::Sender<Arrival>,
     metrics: ServerMetrics,
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -205,8 +266,8 @@ async fn accept(
             arrival = listener.accept() => arrival,
         };
         match arrival {
-            Ok(arrival) => {
-                if accepted.send(arrival).await.is_err() {
+            Ok((stream, peer)) => {
+                if accepted.send(Arrival { stream, peer, cover }).await.is_err() {
                     return;
                 }
             }

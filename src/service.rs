@@ -26,6 +26,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+use tokio_rustls::TlsAcceptor;
 pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
@@ -50,6 +51,8 @@ pub struct Worker {
     pub generation: u64,
     /// `[listen]`
     pub listen: config::Listen,
+    /// TLS towards clients, where it is configured.
+    pub tls: Option<TlsAcceptor>,
     /// Objects.
     pub cache: Arc<Cache>,
     /// Documents.

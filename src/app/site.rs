@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio_rustls::TlsAcceptor;
+
 use super::StartError;
 use crate::access::Access;
 use crate::cache::{Cache, FillError};
@@ -14,6 +16,7 @@ use crate::document::{self, Documents};
 use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
+use crate::server::tls;
 use crate::service::{Rechecks, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
@@ -28,6 +31,7 @@ pub struct Site {
     pub upstreams: Arc<Upstreams>,
     generation: u64,
     access: Arc<Access>,
+    tls: Option<TlsAcceptor>,
     heads: Arc<Heads>,
     hedges: Arc<HedgeBudget>,
     turns: Arc<Turns>,
@@ -63,6 +67,7 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: 1,
             access,
+            tls: config.listen.identity.as_ref().map(tls::load).transpose()?,
             heads: Arc::new(Heads::new(&config.listen.name)?.allowing(&config.access.methods)?),
             hedges: Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
             turns: Turns::new(config.objects.max_client_fills, metrics.cache.fills_waiting.clone()),
@@ -84,6 +89,7 @@ impl Site {
             false => Arc::new(HedgeBudget::new(config.upstream.hedge_percent)),
         };
         let turns = self.turns.under(config.objects.max_client_fills);
+        let tls = config.listen.identity.as_ref().map(tls::load).transpose()?;
         let upstreams = self.upstreams.renewed(
             &config.mirrors,
             &config.parents,
@@ -95,6 +101,7 @@ impl Site {
             upstreams: Arc::new(upstreams),
             generation: self.generation + 1,
             access,
+            tls,
             heads,
             hedges,
             turns,
@@ -107,6 +114,7 @@ impl Site {
         Arc::new(Worker {
             generation: self.generation,
             listen: self.config.listen.clone(),
+            tls: self.tls.clone(),
             cache: Arc::clone(&ground.cache),
             documents: self.documents.clone(),
             access: Arc::clone(&self.access),

@@ -108,7 +108,10 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn new(config: &'a Config) -> Result<Self, ExplainError> {
-        let own: Vec<_> = config.listen.proxy.iter().copied().chain(config.listen.admin).collect();
+        let own: Vec<_> = {
+            let listen = &config.listen;
+            listen.proxy.iter().chain(&listen.tls).copied().chain(listen.admin).collect()
+        };
         let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
         // Passwords are for the running program's eyes; the order does not depend on them.
         let mut parents = config.parents.clone();

@@ -85,6 +85,9 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     for address in app.proxy_addrs() {
         eprintln!("listening on {address}");
     }
+    for address in app.tls_addrs() {
+        eprintln!("TLS on {address}");
+    }
     if let Some(address) = app.admin_addr() {
         eprintln!("admin on http://{address}");
     }

@@ -26,13 +26,17 @@ impl Change {
     }
 
     fn listen(&mut self, running: &Config) {
-        use keys::listen::{ADMIN, PROXY, WORKERS};
+        use keys::listen::{ADMIN, PROXY, TLS, WORKERS};
         let (running, wanted) = (&running.listen, &mut self.config.listen);
         let waiting = [
             keep(&PROXY, &running.proxy, &mut wanted.proxy),
+            keep(&TLS, &running.tls, &mut wanted.tls),
             keep(&ADMIN, &running.admin, &mut wanted.admin),
             keep(&WORKERS, &running.workers, &mut wanted.workers),
         ];
+        if !wanted.tls.is_empty() && wanted.identity.is_none() {
+            wanted.identity.clone_from(&running.identity);
+        }
         self.waiting.extend(waiting.into_iter().flatten());
     }
 

@@ -67,8 +67,17 @@ impl Findings {
 }
 
 fn listen_addresses(config: &Config, found: &mut Findings) {
-    use keys::listen::{ADMIN, PROXY};
+    use keys::listen::{ADMIN, PROXY, TLS, TLS_CERTIFICATE};
     let listen = &config.listen;
+    for (i, &address) in listen.tls.iter().enumerate() {
+        let earlier = listen.tls[..i].iter().chain(&listen.proxy).chain(&listen.admin);
+        if let Some(&earlier) = earlier.into_iter().find(|&&earlier| collide(earlier, address)) {
+            found.at(&TLS, format!("{earlier} and {address} cannot be listened on both"));
+        }
+    }
+    if !listen.tls.is_empty() && listen.identity.is_none() {
+        found.between(&TLS, &TLS_CERTIFICATE, "needs tls_certificate and tls_key beside it".to_owned());
+    }
     for (i, &address) in listen.proxy.iter().enumerate() {
         if let Some(&earlier) = listen.proxy[..i].iter().find(|&&earlier| collide(earlier, address)) {
             found.at(&PROXY, format!("{earlier} and {address} cannot be listened on both"));

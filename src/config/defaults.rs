@@ -43,6 +43,8 @@ impl Default for Listen {
         Self {
             proxy: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 3128))],
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 3129))),
+            tls: Vec::new(),
+            identity: None,
             name: name_from_host(&rustix::system::uname().nodename().to_string_lossy()),
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,

@@ -138,6 +138,13 @@ table! { Once listen: "where and how requests are taken"
     ADMIN "admin", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3129\""),
         Absent::Value(r#""127.0.0.1:3129""#),
         "address and port of the metrics, health and status pages";
+    TLS "tls", Accepts::List(&ADDRESS), Absent::Value("[]"),
+        "further addresses and ports, on which clients are answered over TLS; needs tls_certificate and tls_key";
+    TLS_CERTIFICATE "tls_certificate", Accepts::Text("an absolute path, such as \"/etc/substratum/tls.crt\""),
+        Absent::Words("none"),
+        "PEM file with the certificate of this cache, and behind it those up to the authority; read again on reload";
+    TLS_KEY "tls_key", Accepts::Text("an absolute path, such as \"/etc/substratum/tls.key\""), Absent::Words("none"),
+        "PEM file with its private key; nobody but this program should be able to read it";
     NAME "name", Accepts::Text("a name of 1 to 64 letters, digits and -._~ such as \"cache-01\""),
         Absent::Words("the host name"),
         "what this cache calls itself in Via, X-Cache and Cache-Status; give each cache its own";

@@ -47,6 +47,17 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.table(&key::TABLE)?;
     p.key(&key::PROXY, list(&listen.proxy))?;
     p.key(&key::ADMIN, listen.admin.map_or_else(|| quoted("off"), quoted))?;
+    p.key(&key::TLS, list(&listen.tls))?;
+    match &listen.identity {
+        Some(identity) => {
+            p.key(&key::TLS_CERTIFICATE, path(&identity.certificate))?;
+            p.key(&key::TLS_KEY, path(&identity.key))?;
+        }
+        None => {
+            p.no_key(&key::TLS_CERTIFICATE)?;
+            p.no_key(&key::TLS_KEY)?;
+        }
+    }
     p.key(&key::NAME, quoted(&listen.name))?;
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;

@@ -15,8 +15,9 @@ use toml::de::DeTable;
 use super::environment::Environment;
 use super::error::{Fault, Site};
 use super::{
-    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Listen, Loaded, Log, Login,
-    Memory, MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod, check, keys,
+    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen, Loaded,
+    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod,
+    check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -83,9 +84,14 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
     let default = Listen::default();
     let max_connections = section.count(&key::MAX_CONNECTIONS);
     let share = max_connections.map_or(default.max_client_connections, |all| (all / 2).max(1));
+    let certificate = section.text(&key::TLS_CERTIFICATE, text::absolute_path);
+    let private = section.text(&key::TLS_KEY, text::absolute_path);
+    section.refuse_lone(&key::TLS_CERTIFICATE, &key::TLS_KEY);
     Listen {
         proxy: section.list(&key::PROXY, text::address).unwrap_or(default.proxy),
         admin: section.text(&key::ADMIN, text::address_or_off).unwrap_or(default.admin),
+        tls: section.list(&key::TLS, text::address).unwrap_or(default.tls),
+        identity: certificate.zip(private).map(|(certificate, key)| Identity { certificate, key }),
         name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: max_connections.unwrap_or(default.max_connections),

@@ -11,8 +11,19 @@ pub struct ServerMetrics {
     accepted: IntCounter,
     refused: [IntCounter; Refusal::ALL.len()],
     closed: [IntCounter; Closed::ALL.len()],
+    /// TLS handshakes of clients.
+    pub handshakes: Handshakes,
     /// 1 from SIGTERM to the end.
     pub draining: IntGauge,
+}
+
+/// How TLS handshakes of clients ended.
+#[derive(Clone)]
+pub struct Handshakes {
+    /// The client then asked.
+    pub done: IntCounter,
+    /// Nothing came of it.
+    pub failed: IntCounter,
 }
 
 /// Why a connection was not served.
@@ -92,7 +103,18 @@ impl ServerMetrics {
             &["reason"],
         )?;
         let closed = Closed::ALL.map(|reason| closed.with_label_values(&[reason.as_str()]));
-        Ok(Self { open, accepted, refused, closed, draining })
+        let handshakes = counters(
+            registry,
+            "substratum_tls_handshakes_total",
+            "TLS handshakes of clients by result. A rise of \"failed\": clients do not trust the certificate, or speak \
+             something else.",
+            &["result"],
+        )?;
+        let handshakes = Handshakes {
+            done: handshakes.with_label_values(&["done"]),
+            failed: handshakes.with_label_values(&["failed"]),
+        };
+        Ok(Self { open, accepted, refused, closed, handshakes, draining })
     }
 
     /// Counts an accepted connection as open until the guard is dropped.

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::intake::Intake;
+use super::transport::Transport;
 use crate::tally::Activity;
 
 /// Bytes of a refused client that are read and thrown away before the end, so that they do not turn the end into a reset
@@ -22,7 +22,7 @@ const DISCARDED: usize = 256 << 10;
 
 /// The connection.
 pub struct ClientStream {
-    stream: TcpStream,
+    stream: Transport,
     intake: Intake,
     end: End,
     activity: Arc<Activity>,
@@ -39,7 +39,7 @@ enum End {
 
 impl ClientStream {
     /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
-    pub fn new(stream: TcpStream, intake: Intake, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: Transport, intake: Intake, activity: Arc<Activity>) -> Self {
         Self { stream, intake, end: End::NotYet, activity, in_head: false }
     }
 
@@ -112,7 +112,7 @@ impl AsyncWrite for ClientStream {
         self.end = End::ShutDown;
         let mut scrap = [0; 4096];
         for _ in 0..DISCARDED / scrap.len() {
-            if !matches!(self.stream.try_read(&mut scrap), Ok(1..)) {
+            if !matches!(self.stream.tcp().try_read(&mut scrap), Ok(1..)) {
                 break;
             }
         }
@@ -137,7 +137,7 @@ impl AsyncWrite for ClientStream {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.end != End::ShutDown {
-            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -43,5 +43,6 @@ mod snmp;
 mod storage;
 mod support;
 mod tidy;
+mod tls;
 mod units;
 mod verification;

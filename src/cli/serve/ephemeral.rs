@@ -30,6 +30,7 @@ impl Job {
     pub fn adapt(&self, config: &mut Config) {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         config.listen.proxy = vec![any];
+        config.listen.tls.clear();
         config.listen.admin = Some(any);
         let path = self.0.path().join("cache");
         config.disk = Some(match config.disk.take() {

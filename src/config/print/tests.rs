@@ -12,8 +12,9 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::{
-    self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login,
-    Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream, WriteMethod,
+    self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
+    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream,
+    WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -60,6 +61,10 @@ fn every_key_is_printed() {
         mirrors: vec![group("one"), group("two")],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
+        listen: Listen {
+            identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
+            ..Listen::default()
+        },
         ..Config::default()
     };
     let printed = config.to_string();
@@ -103,6 +108,8 @@ fn listen() -> impl Strategy<Value = Listen> {
     (proxy, admin, name, 1usize..=1024, 1usize..=1_000_000, wait(86_399_000), wait(3_600_000)).prop_map(
         |(proxy, admin, name, workers, max_connections, idle, drain_timeout)| Listen {
             proxy,
+            tls: vec![SocketAddr::from(([127, 0, 0, 1], 3000))],
+            identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
             admin,
             name,
             workers,

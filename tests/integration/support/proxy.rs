@@ -153,6 +153,11 @@ impl Proxy {
         self.address
     }
 
+    /// Where it serves over TLS.
+    pub fn tls_address(&self) -> SocketAddr {
+        *self.app().tls_addrs().first().expect("a listener")
+    }
+
     /// A client that has yet to connect.
     pub fn client(&self) -> Client {
         Client::of(self.address)
