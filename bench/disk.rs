@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use substratum::cache::Share;
 use substratum::cache::disk::{Disk, IndexState, NotAdmitted};
 use substratum::config::{self, ByteSize};
 use substratum::digest::{Algorithm, ObjectName};
@@ -66,7 +67,7 @@ fn fill(folder: &Path, objects: u64, bytes: u64) -> anyhow::Result<()> {
     let before = rss()?;
     let mut start = Instant::now();
     for n in 0..objects {
-        while disk.store(name(n)?, Arc::clone(&body)) == Err(NotAdmitted::QueueFull) {
+        while disk.store(name(n)?, Share::REST, Arc::clone(&body)) == Err(NotAdmitted::QueueFull) {
             disk.flush();
         }
         if (n + 1) % (objects / 4).max(1) == 0 {

@@ -11,7 +11,7 @@ mod server;
 mod upstream;
 
 pub use cache::CacheMetrics;
-pub use disk::DiskMetrics;
+pub use disk::{DiskMetrics, QuotaMetrics};
 pub use document::DocumentMetrics;
 pub use log::LogMetrics;
 pub use request::{InFlight, RequestMetrics};

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::admin::{Readiness, StatusSource};
-use crate::cache::disk::IndexState;
+use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::cache::{Cache, FillError};
 use crate::config::{Config, ServerUrl};
 use crate::document::{Documents, ManifestStatus};
@@ -67,6 +67,7 @@ impl StatusSource for Status {
                     condition: usage.condition.as_str(),
                     retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
+                    quotas: disk.quotas().into_iter().map(Quota::from).collect(),
                 }
             }),
             fills: Fills { in_progress, readers },
@@ -173,6 +174,30 @@ struct DiskTier<'a> {
     condition: &'static str,
     retry_in_seconds: Option<u64>,
     index_complete: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quotas: Vec<Quota>,
+}
+
+/// How much of the disk some repositories have.
+#[derive(Serialize)]
+struct Quota {
+    repository: String,
+    stored_bytes: u64,
+    floor_bytes: u64,
+    ceiling_bytes: Option<u64>,
+    pinned: bool,
+}
+
+impl From<QuotaUsage> for Quota {
+    fn from(usage: QuotaUsage) -> Self {
+        Self {
+            repository: usage.repository,
+            stored_bytes: usage.stored,
+            floor_bytes: usage.floor,
+            ceiling_bytes: usage.ceiling,
+            pinned: usage.is_pinned,
+        }
+    }
 }
 
 #[derive(Serialize)]

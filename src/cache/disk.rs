@@ -36,6 +36,7 @@ mod scrub;
 mod segment;
 mod segments;
 mod shared;
+mod shares;
 mod snapshot;
 mod space;
 mod usage;
@@ -58,12 +59,13 @@ pub use folder::{OpenError, wait_until_free};
 pub use health::Condition;
 pub use object::DiskObject;
 pub use scrub::{Finding, Scrubbed, scrub};
-pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
+pub use shares::Share;
+pub use usage::{IndexState, NotAdmitted, QuotaUsage, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
-use crate::metrics::DiskMetrics;
+use crate::metrics::{DiskMetrics, QuotaMetrics};
 use faults::Faults;
 use file::Medium;
 use folder::Folder;
@@ -71,12 +73,13 @@ use ghost::Ghost;
 use health::{Health, ReadHealth};
 use index::Index;
 use latch::Latch;
-use ledger::{Charge, Ledger, Purpose, blocks};
+use ledger::{Ceiling, Charge, Ledger, Purpose, blocks};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
-use segments::{NoExtent, Segments, Sizes};
+use segments::{Segments, Sizes};
 use shared::Shared;
+use shares::{Keep, Shares};
 use space::Space;
 
 /// Bytes that may wait for the writer thread.
@@ -124,13 +127,12 @@ impl Disk {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
         }
-        let segment =
-            config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(capacity / MIN_SEGMENTS);
-        // Whole blocks, so that what is reserved is also enough for them.
-        let segment = segment / 4096 * 4096;
+        let shares = Shares::new(&config.quotas);
+        let segment = segment_size(config, &shares);
         let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
         let folder = Folder::open(&config.path, faults.clone())?;
-        let ledger = Ledger::new(capacity, segment);
+        // Reclaiming copies to one segment of each share.
+        let ledger = Ledger::new(capacity, segment * shares.count() as u64, &ceilings(&shares, segment));
         // Until it is known what is there.
         ledger.set_limit(0);
         let snapshot = folder.snapshot_charge(&ledger);
@@ -141,15 +143,18 @@ impl Disk {
         let health = Arc::new(ReadHealth::new(metrics.read_errors.clone()));
         let context =
             Context { folder: folder.segments_path(), frames: Arc::default(), medium, health, faults };
+        let quotas =
+            shares.all().skip(1).map(|share| QuotaMetrics::new(&metrics, shares.label(share))).collect();
         metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
             folder,
-            segments: Segments::new(ledger, context, space, sizes),
+            segments: Segments::new(ledger, context, space, shares, sizes),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
             queue: WriteQueue::new(WRITE_QUEUE),
             metrics,
+            quotas,
             max_object: config.max_object.bytes().min(capacity / 4).min(MAX_LEN),
             health: Mutex::new(Health::default()),
             listed: Latch::default(),
@@ -158,7 +163,7 @@ impl Disk {
         });
         let maintenance = spawn("disk-reclaim", &shared, reclaim::run).map_err(failed)?;
         let handle = Handle { shared: Arc::clone(&shared), running: Mutex::new(None) };
-        let writer = spawn("disk-write", &shared, |shared| flusher::run(shared)).inspect_err(|_| {
+        let writer = spawn("disk-write", &shared, flusher::run).inspect_err(|_| {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
@@ -189,12 +194,12 @@ impl Disk {
 
     /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.
     /// An object that is queued or stored already is left as it is.
-    pub fn store(&self, name: ObjectName, body: Arc<[Bytes]>) -> Result<(), NotAdmitted> {
+    pub fn store(&self, name: ObjectName, share: Share, body: Arc<[Bytes]>) -> Result<(), NotAdmitted> {
         let shared = self.shared();
         let len = body.iter().map(|bytes| bytes.len() as u64).sum();
-        shared.admit(len).map_err(|why| shared.refused(why))?;
+        shared.admit(len, share).map_err(|why| shared.refused(why))?;
         let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
-        match shared.queue.push(Job::Store(Store { header, body })) {
+        match shared.queue.push(Job::Store(Store { header, share, body })) {
             Queued::Accepted => Ok(()),
             Queued::Full => Err(shared.refused(NotAdmitted::QueueFull)),
         }
@@ -202,21 +207,10 @@ impl Disk {
 
     /// Space for an object of `len` bytes that is written while it arrives. Replaces an object that is stored already.
     /// May create a file.
-    pub fn reserve(&self, name: ObjectName, len: u64) -> Result<DiskWriter, NotAdmitted> {
+    pub fn reserve(&self, name: ObjectName, share: Share, len: u64) -> Result<DiskWriter, NotAdmitted> {
         let shared = self.shared();
         let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
-        let extent = shared.admit(len).and_then(|()| {
-            let queue = shared.queue_for(&name);
-            shared.segments.allocate(header.shape().extent(), queue, Purpose::Admit).map_err(
-                |why| match why {
-                    NoExtent::NoSpace => NotAdmitted::NoSpace,
-                    NoExtent::Io(error) => {
-                        let _ = shared.wrote(Err(error));
-                        NotAdmitted::Failed
-                    }
-                },
-            )
-        });
+        let extent = shared.admit(len, share).and_then(|()| shared.allocate(&header, share));
         Ok(DiskWriter::new(shared, extent.map_err(|why| shared.refused(why))?, header))
     }
 
@@ -260,6 +254,39 @@ impl Disk {
         }
         shared.publish();
         shared.folder.unlock();
+    }
+
+    /// The share of a repository.
+    pub fn share(&self, repository: &str) -> Share {
+        self.shared().segments.shares.of(repository)
+    }
+
+    /// A stored object was asked for in the name of a share. When it counts for none yet, it is moved there behind the
+    /// caller's back: so what was stored before a quota was made comes to it as it is used.
+    pub fn claim(&self, object: &DiskObject, share: Share) {
+        let shared = self.shared();
+        if share != Share::REST
+            && object.segment().share == Share::REST
+            && shared.segments.ledger.free_below_ceiling(share) > object.len()
+        {
+            shared.queue.push_if_idle(Job::Claim(object.clone(), share));
+        }
+    }
+
+    /// How the quotas are used, in the order of the configuration.
+    pub fn quotas(&self) -> Vec<QuotaUsage> {
+        let segments = &self.shared().segments;
+        let usage = |share| {
+            let limits = segments.shares.limits(share);
+            QuotaUsage {
+                repository: segments.shares.label(share).to_owned(),
+                stored: segments.ledger.share(share).stored,
+                floor: limits.floor,
+                ceiling: (limits.ceiling < u64::MAX).then_some(limits.ceiling),
+                is_pinned: limits.keep == Keep::Always,
+            }
+        };
+        segments.shares.all().skip(1).map(usage).collect()
     }
 
     /// The present state.
@@ -328,13 +355,33 @@ fn save_index(shared: &Shared, old: Option<Charge>) -> io::Result<()> {
     }
     let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| segment.is_sealed()).collect();
     let size = blocks(snapshot::size(segments.len(), shared.index.len()));
-    let Some(_charge) = shared.segments.ledger.reserve(size, Purpose::Reclaim) else {
+    let Ok(_charge) = shared.segments.ledger.reserve(size, Share::REST, Purpose::Reclaim) else {
         return Err(io::ErrorKind::StorageFull.into());
     };
     snapshot::write(&path, &shared.index, &segments).inspect_err(|_| {
         // Half an index would be refused; it only takes space.
         let _ = std::fs::remove_file(&path);
     })
+}
+
+/// Of shared segments: so that the capacity holds enough of them for every share, and each ceiling enough for its own.
+fn segment_size(config: &config::Disk, shares: &Shares) -> u64 {
+    let most = (config.capacity.bytes() / shares.count() as u64).min(shares.lowest_ceiling()) / MIN_SEGMENTS;
+    let size = config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(most.max(MIN_SEGMENT));
+    // Whole blocks, so that what is reserved is also enough for them.
+    size / 4096 * 4096
+}
+
+fn ceilings(shares: &Shares, segment: u64) -> Vec<Ceiling> {
+    let ceiling = |share| {
+        let limits = shares.limits(share);
+        match (limits.ceiling, limits.keep) {
+            (u64::MAX, _) => Ceiling::NONE,
+            (most, Keep::Deserving) => Ceiling { most, headroom: segment },
+            (most, Keep::Always) => Ceiling { most, headroom: 0 },
+        }
+    };
+    shares.all().map(ceiling).collect()
 }
 
 fn index_memory(shared: &Shared) -> usize {

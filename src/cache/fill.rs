@@ -12,6 +12,7 @@
 //! Not here: where bytes come from, and any protocol.
 
 mod reader;
+mod table;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 pub use reader::{FillReader, Ready};
-pub(super) use writer::FillHandle;
+pub(super) use table::FillHandle;
 pub use writer::{CommitError, FillWriter};
 
 use super::disk::DiskWriterReader;

@@ -21,6 +21,7 @@ impl Display for Config {
         access(self, &mut p)?;
         memory(self, &mut p)?;
         disk(self, &mut p)?;
+        quotas(self, &mut p)?;
         objects(self, &mut p)?;
         documents(self, &mut p)?;
         mirrors(self, &mut p)?;
@@ -78,6 +79,25 @@ fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MAX_OBJECT, quoted(exact_size(disk.max_object)))?;
     p.key(&key::SCRUB_RATE, quoted(exact_size(disk.scrub_rate)))?;
     p.key(&key::IO_THREADS, disk.io_threads)
+}
+
+fn quotas(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::quotas as key;
+    let quotas = config.disk.as_ref().map_or(&[][..], |disk| &disk.quotas);
+    if quotas.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for quota in quotas {
+        p.table(&key::TABLE)?;
+        p.key(&key::REPOSITORY, quoted(quota.repository.as_str()))?;
+        p.key(&key::FLOOR, quoted(exact_size(quota.floor)))?;
+        match quota.ceiling {
+            Some(ceiling) => p.key(&key::CEILING, quoted(exact_size(ceiling)))?,
+            None => p.no_key(&key::CEILING)?,
+        }
+        p.key(&key::PIN, quota.pin)?;
+    }
+    Ok(())
 }
 
 fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -10,10 +10,10 @@ mod text;
 use reader::{Reader, Section, position};
 use toml::de::DeTable;
 
-use super::error::Fault;
+use super::error::{Fault, Finding};
 use super::{
-    Access, AccessLogFormat, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, check, keys,
+    Access, AccessLogFormat, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login,
+    Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, TargetShape, Upstream, check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -56,7 +56,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         listen: listen(&mut reader.section(&keys::listen::TABLE)),
         access: access(&mut reader.section(&keys::access::TABLE)),
         memory: memory(&mut reader.section(&keys::memory::TABLE)),
-        disk: reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section)),
+        disk: disk_with_quotas(reader),
         objects: objects(&mut reader.section(&keys::objects::TABLE)),
         documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
@@ -129,6 +129,25 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
         io_threads: io_threads.unwrap_or(default.io_threads),
         ..default
     })
+}
+
+fn disk_with_quotas(reader: &mut Reader<'_>) -> Option<Disk> {
+    let disk = reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section));
+    let quotas = reader.sections(&keys::quotas::TABLE, quota);
+    if disk.is_none() && !quotas.is_empty() {
+        let message = "without a [disk] table there is nothing to divide".to_owned();
+        reader.refuse_finding(&Finding { place: (&keys::quotas::REPOSITORY).into(), other: None, message });
+    }
+    disk.map(|disk| Disk { quotas, ..disk })
+}
+
+fn quota(section: &mut Section<'_, '_>) -> Option<Quota> {
+    use keys::quotas as key;
+    let repository = section.text(&key::REPOSITORY, text::repository_pattern);
+    let floor = section.size(&key::FLOOR);
+    let ceiling = section.size(&key::CEILING);
+    let pin = section.switch(&key::PIN).unwrap_or(false);
+    Some(Quota { repository: repository?, floor: floor.unwrap_or(ByteSize(0)), ceiling, pin })
 }
 
 fn objects(section: &mut Section<'_, '_>) -> Objects {

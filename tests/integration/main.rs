@@ -29,6 +29,7 @@ mod one_copy;
 mod operators;
 mod patience;
 mod peers;
+mod quotas;
 mod ranges;
 mod repositories;
 mod restart;

@@ -1,7 +1,7 @@
 //! The fixed parts of a segment file: header at its start, table and trailer at its end.
 //!
 //! ```text
-//! header    0 magic 8, version 2, kind 1, queue 1, created_at 4 | 16 number 8, seal 8, order 8 | 60 checksum 4
+//! header    0 magic 8, version 2, kind 1, queue 1, created_at 4 | 16 number 8, seal 8, order 8, share 8 | 60 checksum 4
 //! records   from 64
 //! table     24 bytes for each record, the slot left zero
 //! trailer   0 magic 8, seal 8, number of entries 4, checksum of the table 4 | 60 checksum 4
@@ -45,6 +45,8 @@ pub struct SegmentHeader {
     pub queue: Queue,
     /// Its place in the queue: lower goes first.
     pub order: u64,
+    /// The mark of its share; 0 for the rest, also where an older program left the place empty.
+    pub share: u64,
     /// When it was created, unix seconds.
     pub created_at: u32,
 }
@@ -75,6 +77,7 @@ impl SegmentHeader {
         out[16..24].copy_from_slice(&self.number.to_le_bytes());
         out[24..32].copy_from_slice(&self.seal.to_bytes());
         out[32..40].copy_from_slice(&self.order.to_le_bytes());
+        out[40..48].copy_from_slice(&self.share.to_le_bytes());
         finish(out)
     }
 
@@ -102,6 +105,7 @@ impl SegmentHeader {
             kind,
             queue: Queue::from_code(bytes[11]).ok_or(SegmentError::Damaged)?,
             order: u64_at(bytes, 32),
+            share: u64_at(bytes, 40),
             created_at: u32_at(bytes, 12),
         })
     }
@@ -177,6 +181,7 @@ mod tests {
             kind: Kind::Single,
             queue: Queue::Main,
             order: 99,
+            share: 7,
             created_at: 1_700_000_000,
         };
         let bytes = header.encode();

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use super::object::DiskObject;
 use super::record::RecordHeader;
 use super::segment::Segment;
+use super::shares::Share;
 use crate::digest::ObjectName;
 
 // What a small job costs besides its bytes: names, chunks, the queue itself.
 const OVERHEAD: u64 = 256;
+
+// With fewer bytes than this waiting, the disk keeps up.
+const IDLE: u64 = 1 << 20;
 
 /// Something for the writer thread.
 pub enum Job {
@@ -19,6 +24,8 @@ pub enum Job {
     Store(Store),
     /// Make the record at this offset unfindable for a restart.
     Blot(Arc<Segment>, u64),
+    /// Move a stored object to another share.
+    Claim(DiskObject, Share),
 }
 
 /// An object to be stored.
@@ -26,6 +33,8 @@ pub enum Job {
 pub struct Store {
     /// What the record will say.
     pub header: RecordHeader,
+    /// Whose it is.
+    pub share: Share,
     /// Its bytes, in consecutive pieces.
     pub body: Arc<[Bytes]>,
 }
@@ -92,6 +101,13 @@ impl WriteQueue {
         Queued::Accepted
     }
 
+    /// The same for a job that can as well be done another time: only while there is next to nothing else to do.
+    pub fn push_if_idle(&self, job: Job) {
+        if self.bytes() < IDLE {
+            self.push(job);
+        }
+    }
+
     /// An object that is not written yet.
     pub fn get(&self, name: &ObjectName) -> Option<Store> {
         self.state.lock().objects.get(name).cloned()
@@ -148,7 +164,7 @@ impl Job {
     fn cost(&self) -> u64 {
         match self {
             Self::Store(store) => store.header.len + OVERHEAD,
-            Self::Blot(..) => OVERHEAD,
+            Self::Blot(..) | Self::Claim(..) => OVERHEAD,
         }
     }
 }
@@ -161,7 +177,7 @@ mod tests {
     fn job(content: &'static str) -> Job {
         let name = ObjectName::of(Algorithm::Sha1, content.as_bytes());
         let header = RecordHeader { name, len: content.len() as u64, stored_at: 0 };
-        Job::Store(Store { header, body: [Bytes::from(content)].into() })
+        Job::Store(Store { header, share: Share::REST, body: [Bytes::from(content)].into() })
     }
 
     #[test]

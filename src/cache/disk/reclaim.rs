@@ -15,8 +15,8 @@ use super::record::RecordHeader;
 use super::recovery;
 use super::replacement::{Fate, Queue, Verdict, after_chance, fates, judge, small_below};
 use super::segment::Segment;
-use super::segments::Shortage;
 use super::shared::Shared;
+use super::shares::Share;
 use super::writer::{DiskWriter, write_whole};
 
 // Segments that are moved as a whole yield nothing: not more often in a row.
@@ -48,8 +48,8 @@ fn pass(shared: &Arc<Shared>, call: Call) {
         shared.segments.remove(&segment);
     }
     let mut promotions = PROMOTIONS;
-    while shared.segments.is_short_of(call.wanted) == Shortage::Evict && !shared.segments.bell.is_stopped() {
-        let Some((queue, segment)) = shared.segments.victim() else { break };
+    while !shared.segments.bell.is_stopped() {
+        let Some((queue, segment)) = shared.segments.victim(&call) else { break };
         let objects = objects(shared, &segment);
         let size = segment.charge.books().total();
         let small = small_below(shared.segments.ledger.books().stored, shared.index.len());
@@ -94,7 +94,9 @@ fn reclaim<'a>(
 ) {
     for (entry, fate) in objects {
         match fate {
-            Fate::Keep { hits } => copy(shared, segment, *entry, hits),
+            Fate::Keep { hits } => {
+                copy(shared, segment, *entry, hits, ((segment.share, Queue::Main), Purpose::Reclaim));
+            }
             Fate::Drop if queue == Queue::Probation => shared.ghost.lock().insert(entry.fingerprint),
             Fate::Drop => {}
         }
@@ -128,8 +130,14 @@ fn objects(shared: &Shared, segment: &Segment) -> Vec<Entry> {
     table.into_iter().filter_map(current).collect()
 }
 
-/// Copies an object to the main queue. Where that fails it is dropped with the rest.
-fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
+/// Copies an object of `segment` to another line. Where that fails it stays where it is.
+pub fn copy(
+    shared: &Arc<Shared>,
+    segment: &Arc<Segment>,
+    entry: Entry,
+    hits: u8,
+    (line, purpose): ((Share, Queue), Purpose),
+) {
     let record = Record { segment, offset: entry.place.offset };
     let Ok(header) = record.header() else {
         shared.metrics.corrupt_records.inc();
@@ -138,7 +146,9 @@ fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;
     }
-    let Ok(extent) = shared.segments.allocate(entry.extent(), Queue::Main, Purpose::Reclaim) else { return };
+    let Ok(extent) = shared.segments.allocate(entry.extent(), line, purpose) else {
+        return;
+    };
     if header.len <= MAX_FRAME as u64 {
         let Ok(Read::Bytes(bytes)) = record.read(&header.name, header.len, 0, MAX_FRAME, Patience::Wait)
         else {

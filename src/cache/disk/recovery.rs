@@ -16,6 +16,7 @@ use super::scan::scan;
 use super::segment::{OpenFile, Segment, SegmentOpenError, file_name};
 use super::segments::Shortage;
 use super::shared::Shared;
+use super::shares::Keep;
 use super::snapshot::Snapshot;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -73,23 +74,30 @@ pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
     shared.loaded.store(true, Ordering::Release);
     shared.metrics.index_loaded.set(1);
     shared.publish();
-    shared.segments.bell.ring(0);
+    shared.segments.bell.ring();
 }
 
-/// When the capacity was lowered: drops the oldest files, before anything new is written.
+/// When the capacity was lowered: drops the oldest files, pinned ones last, before anything new is written.
 fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     let ledger = &shared.segments.ledger;
     if ledger.excess() == 0 {
         return;
     }
     let enough = || shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped();
-    let mut files = std::mem::take(found).into_iter();
+    let is_pinned = |file: &FoundFile| {
+        let mark = OpenFile::open(&shared.segments.context, file.number).map(|file| file.header.share);
+        let shares = &shared.segments.shares;
+        mark.is_ok_and(|mark| shares.limits(shares.of_mark(mark)).keep == Keep::Always)
+    };
+    let (pinned, others): (Vec<_>, Vec<_>) = std::mem::take(found).into_iter().partition(is_pinned);
+    let mut files = others.into_iter().chain(pinned);
     while !enough() {
         let Some(file) = files.next() else { break };
         shared.metrics.evicted.shrunk.inc_by(file.charge.books().total());
         remove_file(shared, file);
     }
     found.extend(files);
+    found.sort_by_key(|file| file.number);
 }
 
 fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {

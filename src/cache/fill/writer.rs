@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Chunk, Fill, FillError, FillKey, FillReader, Phase, Why, wake};
-use crate::cache::Cache;
+use super::{Chunk, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why, wake};
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
+use crate::cache::{Cache, Share};
 use crate::digest::{Mismatch, ObjectName, Verifier};
 
 /// How long a fill without readers may take to finish.
@@ -37,13 +37,15 @@ pub enum CommitError {
 pub struct FillWriter {
     cache: Arc<Cache>,
     fill: Arc<Fill>,
+    /// Of the disk.
+    share: Share,
     verifier: Verifier,
     buffer: BytesMut,
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
     /// Objects of up to so many bytes are verified before readers see any.
-    verify_first: u64,
+    pub(super) verify_first: u64,
     /// Since when nobody reads.
     alone_since: Option<Instant>,
     ended: bool,
@@ -61,7 +63,7 @@ enum Spill {
 
 impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
-    pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey) -> (Self, FillReader) {
+    pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey, share: Share) -> (Self, FillReader) {
         let (fill, reader) = Fill::new(key);
         cache.filling.fetch_add(1, Ordering::Relaxed);
         let verify_first = cache.limits().verify_first.bytes();
@@ -69,6 +71,7 @@ impl FillWriter {
             verify_first,
             cache,
             fill,
+            share,
             verifier: key.name.verifier(),
             buffer: BytesMut::new(),
             taken: 0,
@@ -134,7 +137,7 @@ impl FillWriter {
         if let (Some(len), Some(disk)) = (len, self.cache.disk())
             && len > limits.window.bytes()
             && matches!(self.spill, Spill::Window)
-            && let Ok(writer) = disk.reserve(self.fill.key.name, len)
+            && let Ok(writer) = disk.reserve(self.fill.key.name, self.share, len)
         {
             self.fill.state.lock().extent = Some(writer.reader());
             self.spill = Spill::Disk(writer);
@@ -211,7 +214,7 @@ impl FillWriter {
                 let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
                 let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
                 self.cache.count_verified();
-                self.cache.insert(name, Arc::clone(&object));
+                self.cache.insert(name, self.share, Arc::clone(&object));
                 self.end(Phase::Complete(Some(Object::Memory(object))));
             }
             Spill::Disk(writer) => {
@@ -260,7 +263,7 @@ impl FillWriter {
     /// window reaches, the new fill is verified first.
     pub fn fail_and_restart(mut self, error: FillError) -> Option<Self> {
         // The new one first: between the two a request would lead a third, and meet the same bad source again.
-        let again = self.cache.replace(&self.fill);
+        let again = self.cache.replace(&self.fill, self.share);
         self.end(Phase::Failed(error));
         again
     }
@@ -395,46 +398,5 @@ impl FillWriter {
 impl Drop for FillWriter {
     fn drop(&mut self) {
         self.end(Phase::Failed(FillError::new(Why::Abandoned, "the transfer was given up")));
-    }
-}
-
-/// What the table of fills keeps.
-#[derive(Clone)]
-pub(in crate::cache) struct FillHandle(Arc<Fill>);
-
-impl FillHandle {
-    pub(in crate::cache) fn join(&self) -> Option<FillReader> {
-        self.0.join()
-    }
-
-    pub(in crate::cache) fn readers(&self) -> usize {
-        self.0.readers()
-    }
-
-    fn is(&self, fill: &Arc<Fill>) -> bool {
-        Arc::ptr_eq(&self.0, fill)
-    }
-}
-
-impl Cache {
-    /// Puts a new fill into the place of `fill`, unless another one has taken it.
-    fn replace(self: &Arc<Self>, fill: &Arc<Fill>) -> Option<FillWriter> {
-        let mut fills = self.fills(&fill.key.name).lock();
-        if !fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
-            return None;
-        }
-        let (mut writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.key);
-        writer.verify_first = writer.verify_first.max(self.limits().window.bytes());
-        fills.insert(fill.key, writer.shared());
-        self.count_led();
-        Some(writer)
-    }
-
-    /// Removes `fill` from the table, unless a newer one took its place.
-    fn forget(&self, fill: &Arc<Fill>) {
-        let mut fills = self.fills(&fill.key.name).lock();
-        if fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
-            fills.remove(&fill.key);
-        }
     }
 }

@@ -55,7 +55,7 @@ fn unknown_keys_and_tables() {
     check(
         "[network]",
         &[
-            "site.toml:1:2: [network]: unknown table; known tables: [listen], [access], [memory], [disk], [objects], \
+            "site.toml:1:2: [network]: unknown table; known tables: [listen], [access], [memory], [disk], [[quotas]], [objects], \
            [[documents]], [[mirrors]], [[parents]], [upstream], [log]",
         ],
     );

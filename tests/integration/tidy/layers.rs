@@ -29,8 +29,8 @@ const MODULES: [(&str, &[&str]); 21] = [
     (
         "service",
         &[
-            "access", "cache", "config", "digest", "document", "fetch", "outcome", "request", "response",
-            "tally", "upstream",
+            "access", "cache", "config", "digest", "document", "fetch", "layout", "outcome", "request",
+            "response", "tally", "upstream",
         ],
     ),
     ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),

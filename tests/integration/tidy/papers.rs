@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use substratum::config::{Config, keys};
+use substratum::config::{ByteSize, Config, keys};
 
 use super::{File, files, none, root};
 use crate::support::origin::Origin;
@@ -96,7 +96,7 @@ struct Shown {
 /// All metrics of a running tier: those with labels appear only once something uses them.
 async fn shown() -> BTreeMap<String, Shown> {
     let stratum = Origin::new().run();
-    let proxy = Proxy::start(site(&[&stratum])).await;
+    let proxy = Proxy::start(site(&[&stratum]).disk(ByteSize::mib(16)).quota("a.test.local", |_| {})).await;
     let text = proxy.metrics();
     let mut metrics: BTreeMap<String, Shown> = BTreeMap::new();
     for line in text.lines() {
@@ -127,7 +127,7 @@ async fn shown() -> BTreeMap<String, Shown> {
 }
 
 /// Label values that depend on the configuration or the build.
-const OPEN_LABELS: [&str; 2] = ["upstream", "version"];
+const OPEN_LABELS: [&str; 3] = ["upstream", "version", "repository"];
 
 #[tokio::test]
 async fn the_list_of_metrics_is_complete() {
