@@ -116,19 +116,37 @@ pub const fn footer_len(entries: usize) -> u64 {
     (entries * ENTRY + TRAILER) as u64
 }
 
-/// Table and trailer.
-pub fn encode_footer(seal: Seal, entries: &[Packed]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(footer_len(entries.len()) as usize);
-    for entry in entries {
-        out.extend_from_slice(&entry.in_slot(0).to_bytes());
+/// Table and trailer, made piece by piece: the table of small objects has megabytes.
+pub struct Footer {
+    seal: Seal,
+    entries: usize,
+    checksum: crc32fast::Hasher,
+}
+
+impl Footer {
+    /// Nothing yet.
+    pub fn new(seal: Seal) -> Self {
+        Self { seal, entries: 0, checksum: crc32fast::Hasher::new() }
     }
-    let mut trailer = [0; TRAILER];
-    trailer[0..8].copy_from_slice(TRAILER_MAGIC);
-    trailer[8..16].copy_from_slice(&seal.to_bytes());
-    trailer[16..20].copy_from_slice(&(entries.len() as u32).to_le_bytes());
-    trailer[20..24].copy_from_slice(&crc32fast::hash(&out).to_le_bytes());
-    out.extend_from_slice(&finish(trailer));
-    out
+
+    /// The next piece of the table.
+    pub fn table(&mut self, entries: &[Packed]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(entries.len() * ENTRY + TRAILER);
+        entries.iter().for_each(|entry| out.extend_from_slice(&entry.in_slot(0).to_bytes()));
+        self.entries += entries.len();
+        self.checksum.update(&out);
+        out
+    }
+
+    /// What follows the table.
+    pub fn trailer(self) -> [u8; TRAILER] {
+        let mut trailer = [0; TRAILER];
+        trailer[0..8].copy_from_slice(TRAILER_MAGIC);
+        trailer[8..16].copy_from_slice(&self.seal.to_bytes());
+        trailer[16..20].copy_from_slice(&(self.entries as u32).to_le_bytes());
+        trailer[20..24].copy_from_slice(&self.checksum.finalize().to_le_bytes());
+        finish(trailer)
+    }
 }
 
 /// What a trailer says about the table before it.
@@ -205,7 +223,10 @@ mod tests {
                 Packed::from(Entry { fingerprint: n, place, len: n, stored_at: 5, hits: 0 })
             })
             .collect();
-        let bytes = encode_footer(seal, &entries);
+        let mut footer = Footer::new(seal);
+        let mut bytes = footer.table(&entries[..1]);
+        bytes.extend(footer.table(&entries[1..]));
+        bytes.extend(footer.trailer());
         assert_eq!(bytes.len() as u64, footer_len(3));
         let decode = |bytes: &[u8]| {
             let (table, trailer) = bytes.split_at(bytes.len() - TRAILER);

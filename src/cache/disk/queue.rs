@@ -15,6 +15,9 @@ use crate::digest::ObjectName;
 // What a small job costs besides its bytes: names, chunks, the queue itself.
 const OVERHEAD: u64 = 256;
 
+// Places for so many jobs are kept while there are none; a burst of small objects may need some hundred thousand.
+const KEPT: usize = 1024;
+
 // With fewer bytes than this waiting, the disk keeps up.
 const IDLE: u64 = 1 << 20;
 
@@ -25,7 +28,7 @@ pub enum Job {
     /// Make the record at this offset unfindable for a restart.
     Blot(Arc<Segment>, u64),
     /// Move a stored object to another share.
-    Claim(DiskObject, Share),
+    Claim(Box<DiskObject>, Share),
 }
 
 /// An object to be stored.
@@ -49,11 +52,17 @@ pub struct WriteQueue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    tasks: VecDeque<Task>,
     // These two of the jobs in the queue and of the one in the writer's hands.
     objects: HashMap<ObjectName, Store>,
     bytes: u64,
     phase: Phase,
+}
+
+/// A job as it waits; what is to be stored is in the map already.
+enum Task {
+    Store(ObjectName),
+    Other(Job),
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -92,11 +101,16 @@ impl WriteQueue {
         if state.phase == Phase::Stopped || (state.bytes > 0 && state.bytes + cost > self.limit) {
             return Queued::Full;
         }
-        if let Job::Store(store) = &job {
-            state.objects.insert(store.header.name, store.clone());
-        }
+        let task = match job {
+            Job::Store(store) => {
+                let name = store.header.name;
+                state.objects.insert(name, store);
+                Task::Store(name)
+            }
+            other => Task::Other(other),
+        };
         state.bytes += cost;
-        state.jobs.push_back(job);
+        state.tasks.push_back(task);
         self.work.notify_one();
         Queued::Accepted
     }
@@ -120,9 +134,17 @@ impl WriteQueue {
             if state.phase == Phase::Stopped {
                 return None;
             }
-            if let Some(job) = state.jobs.pop_front() {
+            let job = match state.tasks.pop_front() {
+                Some(Task::Store(name)) => state.objects.get(&name).cloned().map(Job::Store),
+                Some(Task::Other(job)) => Some(job),
+                None => None,
+            };
+            if job.is_some() {
                 state.phase = Phase::Writing;
-                return Some(job);
+                return job;
+            }
+            if state.tasks.capacity() > KEPT {
+                (state.tasks, state.objects) = Default::default();
             }
             state.phase = Phase::Idle;
             self.idle.notify_all();
@@ -142,7 +164,7 @@ impl WriteQueue {
     /// Waits until everything that was queued before the call is done, or the thread has stopped.
     pub fn flush(&self) {
         let mut state = self.state.lock();
-        while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.jobs.is_empty()) {
+        while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.tasks.is_empty()) {
             self.idle.wait(&mut state);
         }
     }

@@ -16,7 +16,7 @@ use super::entry::{ENTRY, Entry, Packed};
 use super::faults::{Faults, Operation};
 use super::file::{Filled, Medium, Patience, SegmentFile};
 use super::format::{
-    Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, encode_footer, footer_len,
+    Footer, Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, footer_len,
 };
 use super::frames::Frames;
 use super::health::ReadHealth;
@@ -24,6 +24,9 @@ use super::ledger::{Charge, NoRoom, blocks};
 use super::record::Seal;
 use super::replacement::Queue;
 use super::shares::Share;
+
+// Entries of a table that are written in one call.
+const TABLE_PIECE: usize = 16 << 10;
 
 /// See the module.
 pub struct Segment {
@@ -312,7 +315,16 @@ impl Segment {
 
     fn write_footer(&self, end: u64, entries: &[Packed]) -> io::Result<()> {
         self.file.truncate(end)?;
-        self.file.write(&mut [IoSlice::new(&encode_footer(self.seal, entries))], end)
+        let (mut footer, mut at) = (Footer::new(self.seal), end);
+        let (pieces, last) = entries.split_at(entries.len() / TABLE_PIECE * TABLE_PIECE);
+        for piece in pieces.chunks(TABLE_PIECE) {
+            let bytes = footer.table(piece);
+            self.file.write(&mut [IoSlice::new(&bytes)], at)?;
+            at += bytes.len() as u64;
+        }
+        let mut bytes = footer.table(last);
+        bytes.extend(footer.trailer());
+        self.file.write(&mut [IoSlice::new(&bytes)], at)
     }
 }
 
