@@ -22,6 +22,7 @@ mod hedging;
 mod herd;
 mod hierarchy;
 mod import_squid;
+mod kills;
 mod malformed;
 mod mirrors;
 mod monitoring;
