@@ -73,7 +73,7 @@ use ghost::Ghost;
 use health::{Health, ReadHealth};
 use index::Index;
 use latch::Latch;
-use ledger::{Ceiling, Charge, Ledger, Purpose, blocks};
+use ledger::{Ceiling, Ledger, Purpose, blocks};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
@@ -109,9 +109,6 @@ struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     scrub: Option<JoinHandle<()>>,
-    // Of the index file.
-    snapshot: Option<Charge>,
-    _format: Charge,
 }
 
 impl Disk {
@@ -130,15 +127,19 @@ impl Disk {
         let shares = Shares::new(&config.quotas);
         let segment = segment_size(config, &shares);
         let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
-        let folder = Folder::open(&config.path, faults.clone())?;
+        let folder = Folder::at(&config.path, faults.clone());
+        match folder.prepare() {
+            // The maintenance thread tries again, and says so.
+            Err(error) if error.may_pass() => {}
+            other => other?,
+        }
         // Reclaiming copies to one segment of each share.
         let ledger = Ledger::new(capacity, segment * shares.count() as u64, &ceilings(&shares, segment));
         // Until it is known what is there.
         ledger.set_limit(0);
-        let snapshot = folder.snapshot_charge(&ledger);
-        let format = folder.format_charge(&ledger);
         let failed = |source| OpenError::Io { path: config.path.clone(), source };
-        let medium = Medium::of(&config.path).map_err(failed)?;
+        // Reads from a disk are right from memory, too.
+        let medium = Medium::of(&config.path).unwrap_or(Medium::Disk);
         let space = Space::new(&config.path, config.free_reserve.bytes(), faults.clone());
         let health = Arc::new(ReadHealth::new(metrics.read_errors.clone()));
         let context =
@@ -173,7 +174,7 @@ impl Disk {
             .transpose()
             .map_err(failed)?;
         shared.listed.wait(LISTING);
-        *handle.running.lock() = Some(Running { writer, maintenance, scrub, snapshot, _format: format });
+        *handle.running.lock() = Some(Running { writer, maintenance, scrub });
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -222,6 +223,17 @@ impl Disk {
         true
     }
 
+    /// Whether an object of `len` bytes would be stored, as things are. No I/O.
+    pub fn admits(&self, len: u64, share: Share) -> Result<(), NotAdmitted> {
+        let shared = self.shared();
+        shared.admit(len, share).map_err(|why| shared.refused(why))
+    }
+
+    /// A write took longer than anybody waits. Counted like one that failed.
+    pub fn too_slow_to_write(&self) {
+        let _ = self.shared().wrote(Err(io::ErrorKind::TimedOut.into()));
+    }
+
     /// A read took longer than anybody waits. Counted like one that failed; the object stays.
     pub fn too_slow(&self) {
         self.shared().segments.context.health.failed(&io::ErrorKind::TimedOut.into());
@@ -243,12 +255,12 @@ impl Disk {
             shared.segments.bell.stop();
         }
         shared.queue.flush();
-        let snapshot = running.stop(shared);
+        running.stop(shared);
         for segment in shared.segments.shut() {
             let _ = shared.wrote(segment.seal());
         }
         if shared.is_loaded()
-            && let Err(error) = save_index(shared, snapshot)
+            && let Err(error) = save_index(shared)
         {
             tracing::warn!(%error, "cannot save the index of the disk cache: the next start reads its segments");
         }
@@ -269,7 +281,7 @@ impl Disk {
             && object.segment().share == Share::REST
             && shared.segments.ledger.free_below_ceiling(share) > object.len()
         {
-            shared.queue.push_if_idle(Job::Claim(object.clone(), share));
+            shared.queue.push_if_idle(Job::Claim(Box::new(object.clone()), share));
         }
     }
 
@@ -316,7 +328,7 @@ impl Disk {
 
 impl Running {
     /// Stops and joins the threads; what they are at is finished, what is queued is not.
-    fn stop(self, shared: &Shared) -> Option<Charge> {
+    fn stop(self, shared: &Shared) {
         shared.queue.stop();
         shared.segments.bell.stop();
         for thread in [Some(self.writer), Some(self.maintenance), self.scrub].into_iter().flatten() {
@@ -324,7 +336,6 @@ impl Running {
                 tracing::error!("a thread of the disk cache has panicked");
             }
         }
-        self.snapshot
     }
 }
 
@@ -347,9 +358,9 @@ fn spawn(
 }
 
 /// Writes the index file, if there is room for it.
-fn save_index(shared: &Shared, old: Option<Charge>) -> io::Result<()> {
+fn save_index(shared: &Shared) -> io::Result<()> {
     let path = shared.folder.snapshot_path();
-    if old.is_some() {
+    if let Some(old) = shared.folder.take_snapshot_charge() {
         std::fs::remove_file(&path)?;
         drop(old);
     }

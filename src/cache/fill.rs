@@ -39,6 +39,9 @@ pub const HELD_BACK: u64 = 4 << 10;
 /// How long, in all, the other readers of a fill that is stored nowhere starve for a slower one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a disk may take for a piece of a fill before the fill goes on without it.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Why a fill ended without the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::ledger::Charge;
+use super::folder::FoundFile;
 use super::replacement::Queue;
 use super::segment::Segment;
 use super::shares::{Front, Share};
@@ -18,8 +18,8 @@ pub struct Queues {
     /// Not findable any more; kept while readers have them open, so that none of those waits for the file system to free
     /// a file.
     pub doomed: Vec<Arc<Segment>>,
-    /// Of files that could be neither used nor removed: they keep counting.
-    pub set_aside: Vec<Charge>,
+    /// Files that could be neither used nor removed so far: they keep counting.
+    pub set_aside: Vec<FoundFile>,
     /// Those among the doomed whose files are still there.
     pub stuck: Vec<Arc<Segment>>,
 }

@@ -25,10 +25,18 @@ const PROMOTIONS: usize = 16;
 // Between two looks at what others leave of the file system.
 const TICK: Duration = Duration::from_millis(500);
 
+// Between two tries to open what could not be opened at start.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Runs until the bell is stopped.
 pub fn run(shared: &Arc<Shared>) {
     recovery::load(shared, recovery::list(shared));
+    let mut retry_at = Instant::now() + RETRY;
     while let Ok(call) = shared.segments.bell.wait(TICK) {
+        if Instant::now() >= retry_at {
+            recovery::retry(shared);
+            retry_at = Instant::now() + RETRY;
+        }
         pass(shared, call);
         shared.publish();
         shared.metrics.index_bytes.set(super::index_memory(shared) as i64);

@@ -5,6 +5,7 @@
 //! Whatever cannot be used (foreign, damaged, another version) is removed: it is a cache.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,20 +28,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub fn list(shared: &Shared) -> Vec<FoundFile> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match shared.folder.files(&shared.segments.ledger) {
+        let listed = shared.folder.prepare().map_err(io::Error::other);
+        match listed.and_then(|()| shared.folder.files(&shared.segments.ledger)) {
             Ok(found) => {
-                shared
-                    .segments
-                    .start_from(found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1));
+                let next = found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1);
+                shared.segments.start_from(next);
                 shared.segments.ledger.set_limit(u64::MAX);
                 shared.segments.space.measure(&shared.segments.ledger, Instant::now());
+                shared.segments.context.health.note(&Ok(()));
                 shared.listed.set();
                 return found;
             }
             Err(error) => {
                 tracing::error!(
-                    path = %shared.folder.segments_path().display(), %error, ?pause,
-                    "the disk cache cannot be listed: going on without it for a while"
+                    path = %shared.folder.path().display(), %error, ?pause,
+                    "the disk cache cannot be used: going on without it for a while"
                 );
                 shared.segments.context.health.unusable(&error);
             }
@@ -101,19 +103,48 @@ fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
 }
 
 fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
-    let segment = file_name(file.number);
-    match OpenFile::open(&shared.segments.context, file.number) {
-        Ok(found) => shared.segments.adopt(found, file.charge),
-        Err(SegmentOpenError::Io(error)) => {
-            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: left alone");
-            shared.segments.set_aside(file.charge);
+    let number = file.number;
+    match open(shared, file) {
+        Ok(segment) => segment,
+        Err((file, error)) => {
+            let segment = file_name(number);
+            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: tried again later");
+            shared.segments.set_aside(file);
             None
         }
+    }
+}
+
+/// The segment of a file. One that is none of ours is removed; one that cannot be opened is given back.
+fn open(shared: &Shared, file: FoundFile) -> Result<Option<Arc<Segment>>, (FoundFile, io::Error)> {
+    match OpenFile::open(&shared.segments.context, file.number) {
+        Ok(found) => Ok(shared.segments.adopt(found, file)),
+        Err(SegmentOpenError::Io(error)) => Err((file, error)),
         Err(SegmentOpenError::Format(why)) => {
+            let segment = file_name(file.number);
             tracing::warn!(segment, %why, "removing a file of the disk cache that cannot be used");
             remove_file(shared, file);
-            None
+            Ok(None)
         }
+    }
+}
+
+/// Tries again what could not be opened or removed.
+pub fn retry(shared: &Shared) {
+    let mut again = 0;
+    for file in shared.segments.take_set_aside() {
+        match open(shared, file) {
+            Ok(Some(segment)) => {
+                load_segment(shared, &segment);
+                again += 1;
+            }
+            Ok(None) => {}
+            Err((file, _)) => shared.segments.set_aside(file),
+        }
+    }
+    if again > 0 {
+        shared.segments.sort();
+        tracing::info!(segments = again, "segments of the disk cache could be opened after all");
     }
 }
 
@@ -188,6 +219,6 @@ fn remove_file(shared: &Shared, file: FoundFile) {
     let path = shared.segments.context.folder.join(file_name(file.number));
     if let Err(error) = std::fs::remove_file(&path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove a file of the disk cache");
-        shared.segments.set_aside(file.charge);
+        shared.segments.set_aside(file);
     }
 }

@@ -15,8 +15,9 @@ use super::bell::Bell;
 use super::clock;
 use super::entry::{MAX_SLOTS, Place};
 use super::extent::Extent;
+use super::folder::FoundFile;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
-use super::ledger::{Charge, Ledger, Limit, Purpose, blocks};
+use super::ledger::{Ledger, Limit, Purpose, blocks};
 use super::queues::Queues;
 use super::record::Seal;
 use super::replacement::Queue;
@@ -110,24 +111,29 @@ impl Segments {
         }
     }
 
-    /// Takes in a file that was there at start. When there are too many it is left alone, and keeps counting.
-    pub fn adopt(&self, found: OpenFile, charge: Charge) -> Option<Arc<Segment>> {
+    /// Takes in a file that was there at start. When there are too many it is set aside.
+    pub fn adopt(&self, found: OpenFile, file: FoundFile) -> Option<Arc<Segment>> {
         let mut queues = self.queues.lock();
         let Some(slot) = self.free_slot(&mut queues) else {
-            queues.set_aside.push(charge);
+            queues.set_aside.push(file);
             return None;
         };
         let (queue, order) = (found.header.queue, found.header.order);
         let share = self.shares.of_mark(found.header.share);
-        let segment = Arc::new(Segment::found(&self.context, found, share, slot, charge));
+        let segment = Arc::new(Segment::found(&self.context, found, share, slot, file.charge));
         queues.next_number = queues.next_number.max(order.saturating_add(1));
         self.enter(&mut queues, &segment, queue);
         Some(segment)
     }
 
     /// Keeps counting a file that can neither be used nor removed.
-    pub fn set_aside(&self, charge: Charge) {
-        self.queues.lock().set_aside.push(charge);
+    pub fn set_aside(&self, file: FoundFile) {
+        self.queues.lock().set_aside.push(file);
+    }
+
+    /// Those files, for another try.
+    pub fn take_set_aside(&self) -> Vec<FoundFile> {
+        std::mem::take(&mut self.queues.lock().set_aside)
     }
 
     /// Puts the queues in order, once all files have been taken in.

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tokio::time::Timeout;
 
-use super::{Fill, FillError, Phase, Why};
+use super::{DISK_PATIENCE, Fill, FillError, Phase, Why};
 use crate::cache::disk::ReadError;
 use crate::cache::object::{CHUNK, Object};
 
@@ -28,7 +29,7 @@ pub struct FillReader {
     fill: Arc<Fill>,
     slot: usize,
     position: u64,
-    reading: Option<JoinHandle<Result<Bytes, ReadError>>>,
+    reading: Option<Pin<Box<Timeout<JoinHandle<Result<Bytes, ReadError>>>>>>,
 }
 
 impl FillReader {
@@ -65,14 +66,15 @@ impl FillReader {
     /// The next bytes, at most [`CHUNK`] of them; `None` at the verified end.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
         if let Some(reading) = &mut self.reading {
-            let read = ready!(Pin::new(reading).poll(cx));
+            let read = ready!(reading.as_mut().poll(cx));
             self.reading = None;
             return Poll::Ready(Some(match read {
-                Ok(Ok(bytes)) => Ok(self.took(bytes)),
-                Ok(Err(error)) => {
+                Ok(Ok(Ok(bytes))) => Ok(self.took(bytes)),
+                Ok(Ok(Err(error))) => {
                     Err(FillError::new(Why::Storage, format!("reading back from disk: {error}")))
                 }
-                Err(_) => Err(FillError::new(Why::Abandoned, "the process is stopping")),
+                Ok(Err(_)) => Err(FillError::new(Why::Abandoned, "the process is stopping")),
+                Err(_) => Err(FillError::new(Why::Storage, "reading back from disk takes too long")),
             }));
         }
         let mut state = self.fill.state.lock();
@@ -96,7 +98,8 @@ impl FillReader {
             let wanted = (state.base() - self.position).min(CHUNK as u64) as usize;
             drop(state);
             let offset = self.position;
-            self.reading = Some(tokio::task::spawn_blocking(move || extent.read(offset, wanted)));
+            let reading = tokio::task::spawn_blocking(move || extent.read(offset, wanted));
+            self.reading = Some(Box::pin(tokio::time::timeout(DISK_PATIENCE, reading)));
             return self.poll_next(cx);
         }
         if matches!(state.phase, Phase::Complete(_)) {

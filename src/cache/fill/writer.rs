@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Chunk, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why, wake};
+use super::{Chunk, DISK_PATIENCE, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why, wake};
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::cache::{Cache, Share};
@@ -55,7 +55,9 @@ pub struct FillWriter {
 enum Spill {
     /// The whole object fits the window.
     Window,
-    /// Into an extent reserved on disk.
+    /// Into an extent on disk, for so many bytes in all, which is reserved when the first of them are written.
+    Due(u64),
+    /// Into that extent.
     Disk(DiskWriter),
     /// Nowhere: past the slowest reader they are forgotten, and the object is not stored.
     Nowhere,
@@ -133,14 +135,12 @@ impl FillWriter {
     /// A source answered and announced `len` bytes in all (`None`: it did not say). Decides where the bytes will live,
     /// and lets readers start unless the object is small enough to be verified first.
     pub fn begin(&mut self, len: Option<u64>) {
-        let limits = self.cache.limits();
         if let (Some(len), Some(disk)) = (len, self.cache.disk())
-            && len > limits.window.bytes()
+            && len > self.cache.limits().window.bytes()
             && matches!(self.spill, Spill::Window)
-            && let Ok(writer) = disk.reserve(self.fill.key.name, self.share, len)
+            && disk.admits(len, self.share).is_ok()
         {
-            self.fill.state.lock().extent = Some(writer.reader());
-            self.spill = Spill::Disk(writer);
+            self.spill = Spill::Due(len);
         }
         self.fill.state.lock().len = len;
         if len.is_some_and(|len| len > self.verify_first) {
@@ -210,7 +210,7 @@ impl FillWriter {
         }
         let name = self.fill.key.name;
         match std::mem::replace(&mut self.spill, Spill::Window) {
-            Spill::Window => {
+            Spill::Window | Spill::Due(_) => {
                 let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
                 let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
                 self.cache.count_verified();
@@ -218,19 +218,14 @@ impl FillWriter {
                 self.end(Phase::Complete(Some(Object::Memory(object))));
             }
             Spill::Disk(writer) => {
-                let written = tokio::task::spawn_blocking(move || writer.commit()).await;
-                let found = self.cache.disk().and_then(|disk| disk.get(&name));
-                match (written, found) {
-                    (Ok(Ok(())), Some(object)) => {
-                        self.cache.count_verified();
-                        self.end(Phase::Complete(Some(Object::Disk(object))));
-                    }
-                    (Ok(Err(error)), _) => {
-                        let error = FillError::new(Why::Storage, format!("storing on disk: {error}"));
-                        self.end(Phase::Failed(error));
-                    }
-                    _ => self.end(Phase::Failed(FillError::new(Why::Abandoned, "the process is stopping"))),
+                let written = self.on_disk(move || writer.commit().map_err(std::io::Error::other)).await;
+                if let Err(error) = written {
+                    tracing::warn!(%name, %error, "an object could not be finished on disk and stays unstored");
                 }
+                // Also unfinished it can be read back by those who are attached.
+                self.cache.count_verified();
+                let found = self.cache.disk().and_then(|disk| disk.get(&name));
+                self.end(Phase::Complete(found.map(Object::Disk)));
             }
             // Readers that are attached read on from the window; nobody else can find the object.
             Spill::Nowhere => {
@@ -304,32 +299,69 @@ impl FillWriter {
 
     async fn store_beyond_window(&mut self, start: u64, bytes: Bytes) -> Result<(), FillError> {
         let window = self.cache.limits().window.bytes();
-        match std::mem::replace(&mut self.spill, Spill::Nowhere) {
-            Spill::Disk(writer) => {
-                let written = tokio::task::spawn_blocking(move || {
-                    let result = writer.write_at(start, &bytes);
-                    (writer, result)
-                });
-                match written.await {
-                    Ok((writer, Ok(()))) => self.spill = Spill::Disk(writer),
-                    // The disk failed under us: go on from memory, for those who read along.
-                    Ok((_, Err(error))) => {
-                        // The extent goes back to the disk tier with its writer: nothing may be read from it.
-                        self.fill.state.lock().extent = None;
-                        tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
-                        return self.let_window_move(window).await;
-                    }
-                    Err(_) => return Err(FillError::new(Why::Abandoned, "the process is stopping")),
-                }
+        let spill = match std::mem::replace(&mut self.spill, Spill::Nowhere) {
+            Spill::Window if self.taken <= window => {
+                self.spill = Spill::Window;
+                return Ok(());
+            }
+            Spill::Window | Spill::Nowhere => return self.let_window_move(window).await,
+            spill => spill,
+        };
+        let (cache, name, share) = (Arc::clone(&self.cache), self.name(), self.share);
+        let written = self.on_disk(move || {
+            let writer = match (spill, cache.disk()) {
+                (Spill::Disk(writer), _) => writer,
+                (Spill::Due(len), Some(disk)) => match disk.reserve(name, share, len) {
+                    Ok(writer) => writer,
+                    Err(_) => return Ok(None),
+                },
+                _ => return Ok(None),
+            };
+            writer.write_at(start, &bytes).map(|()| Some(writer))
+        });
+        match written.await {
+            Ok(Some(writer)) => {
                 let mut state = self.fill.state.lock();
+                state.extent.get_or_insert_with(|| writer.reader());
                 state.forget(window, u64::MAX);
+                drop(state);
+                self.spill = Spill::Disk(writer);
                 Ok(())
             }
-            Spill::Window if self.taken <= window => {
+            // Not admitted.
+            Ok(None) if self.taken <= window => {
                 self.spill = Spill::Window;
                 Ok(())
             }
-            Spill::Window | Spill::Nowhere => self.let_window_move(window).await,
+            Ok(None) => self.let_window_move(window).await,
+            // The disk failed under us: go on from memory, for those who read along.
+            Err(error) => {
+                // The extent goes back to the disk tier with its writer: nothing may be read from it.
+                self.fill.state.lock().extent = None;
+                tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
+                self.let_window_move(window).await
+            }
+        }
+    }
+
+    /// Lets a thread that may block work with the disk, for as long as readers can be kept waiting.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let working = tokio::task::spawn_blocking(work);
+        let waiting = working.abort_handle();
+        match tokio::time::timeout(DISK_PATIENCE, working).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(std::io::Error::other("the process is stopping")),
+            Err(_) => {
+                // One that has not begun yet need not begin.
+                waiting.abort();
+                if let Some(disk) = self.cache.disk() {
+                    disk.too_slow_to_write();
+                }
+                Err(std::io::ErrorKind::TimedOut.into())
+            }
         }
     }
 
