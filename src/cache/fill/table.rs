@@ -11,7 +11,7 @@ pub(in crate::cache) struct FillHandle(pub(super) Arc<Fill>);
 
 impl FillHandle {
     pub(in crate::cache) fn join(&self) -> Option<FillReader> {
-        self.0.join()
+        self.0.join().map(|slot| FillReader::new(Arc::clone(&self.0), slot))
     }
 
     pub(in crate::cache) fn readers(&self) -> usize {

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Chunk, DISK_PATIENCE, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why, wake};
+use super::{DISK_PATIENCE, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why};
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::cache::{Cache, Share};
@@ -66,7 +65,8 @@ enum Spill {
 impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
     pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey, share: Share) -> (Self, FillReader) {
-        let (fill, reader) = Fill::new(key);
+        let (fill, slot) = Fill::new(key);
+        let reader = FillReader::new(Arc::clone(&fill), slot);
         cache.filling.fetch_add(1, Ordering::Relaxed);
         let verify_first = cache.limits().verify_first.bytes();
         let writer = Self {
@@ -144,19 +144,13 @@ impl FillWriter {
         }
         self.fill.state.lock().len = len;
         if len.is_some_and(|len| len > self.verify_first) {
-            self.release();
+            self.fill.release();
         }
     }
 
     /// Lets readers start now.
     pub fn release(&mut self) {
-        let mut state = self.fill.state.lock();
-        if matches!(state.phase, Phase::Hidden) {
-            state.phase = Phase::Streaming;
-            let wakers = state.readers.take_wakers();
-            drop(state);
-            wake(wakers);
-        }
+        self.fill.release();
     }
 
     /// Takes the next bytes. Waits when the fill is kept nowhere and a reader lags.
@@ -176,7 +170,7 @@ impl FillWriter {
         }
         let unknown_length = self.fill.state.lock().len.is_none();
         if unknown_length && self.taken > self.verify_first {
-            self.release();
+            self.fill.release();
         }
         Ok(())
     }
@@ -187,7 +181,7 @@ impl FillWriter {
             return Ok(());
         }
         let bytes = self.buffer.split().freeze();
-        let start = self.publish(bytes.clone());
+        let start = self.fill.publish(bytes.clone());
         // Readers were woken first: hashing and storing overlap with their writing to the network.
         self.verifier.update(&bytes);
         self.store_beyond_window(start, bytes).await
@@ -282,21 +276,6 @@ impl FillWriter {
         to_boundary.min(announced) as usize
     }
 
-    /// Appends a chunk and wakes the readers; returns its offset.
-    fn publish(&self, bytes: Bytes) -> u64 {
-        let mut state = self.fill.state.lock();
-        let start = state.received;
-        state.received += bytes.len() as u64;
-        state.chunks.push_back(Chunk { start, bytes });
-        let wakers = match state.phase {
-            Phase::Hidden => Vec::new(),
-            _ => state.readers.take_wakers(),
-        };
-        drop(state);
-        wake(wakers);
-        start
-    }
-
     async fn store_beyond_window(&mut self, start: u64, bytes: Bytes) -> Result<(), FillError> {
         let window = self.cache.limits().window.bytes();
         let spill = match std::mem::replace(&mut self.spill, Spill::Nowhere) {
@@ -389,14 +368,7 @@ impl FillWriter {
                 }
                 (slowest, patience, state.readers.moves)
             };
-            let moved = std::future::poll_fn(|cx| {
-                let mut state = self.fill.state.lock();
-                if state.readers.moves != seen {
-                    return Poll::Ready(());
-                }
-                state.writer = Some(cx.waker().clone());
-                Poll::Pending
-            });
+            let moved = std::future::poll_fn(|cx| self.fill.poll_moved(seen, cx.waker()));
             let Some(patience) = patience else {
                 moved.await;
                 continue;
@@ -419,11 +391,7 @@ impl FillWriter {
         self.cache.filling.fetch_sub(1, Ordering::Relaxed);
         // Out of the table first: who looks from now on finds the object, or leads anew.
         self.cache.forget(&self.fill);
-        let mut state = self.fill.state.lock();
-        state.phase = phase;
-        let wakers = state.readers.take_wakers();
-        drop(state);
-        wake(wakers);
+        self.fill.end(phase);
     }
 }
 
