@@ -45,6 +45,7 @@ pub fn list(shared: &Shared) -> Vec<FoundFile> {
                     "the disk cache cannot be used: going on without it for a while"
                 );
                 shared.segments.context.health.unusable(&error);
+                shared.publish();
             }
         }
         if shared.segments.bell.pause(pause).is_err() {

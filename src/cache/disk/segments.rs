@@ -233,6 +233,11 @@ impl Segments {
         self.slots.read().iter().flatten().cloned().collect()
     }
 
+    #[cfg(test)]
+    pub fn orders(&self, share: Share, queue: Queue) -> Vec<u64> {
+        self.queues.lock().line(share, queue).segments.iter().map(|segment| segment.order()).collect()
+    }
+
     /// Number of segments, and when the oldest of them was created (unix seconds).
     pub fn census(&self) -> (usize, Option<u32>) {
         let queues = self.queues.lock();

@@ -73,6 +73,11 @@ impl Disk {
         bell.ring_and_wait(Share::REST, 0).unwrap();
     }
 
+    /// Of the segments in a queue of the rest.
+    fn orders(&self, queue: super::replacement::Queue) -> Vec<u64> {
+        self.shared().segments.orders(Share::REST, queue)
+    }
+
     fn put(&self, object: &Object) {
         self.store(object.name, Share::REST, object.chunks()).unwrap();
         self.flush();

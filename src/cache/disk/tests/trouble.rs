@@ -187,3 +187,48 @@ fn a_full_file_system_is_not_written_to() {
     disk.put(&object);
     assert!(disk.contains(&object.name));
 }
+
+#[test]
+fn segments_that_could_not_be_opened_are_found_later() {
+    let place = Place::new(16 * MIB, MIB);
+    let objects = Object::many(100, 50_000);
+    let disk = place.open();
+    objects.iter().for_each(|object| disk.put(object));
+    drop(disk);
+    place.disk.fail(&[Operation::Open], Errno::MFILE);
+    let disk = place.open();
+    assert_eq!(found(&disk, &objects), 0);
+    let stored = disk.usage().stored;
+    super::super::recovery::retry(disk.shared());
+    assert_eq!((found(&disk, &objects), disk.usage().stored), (0, stored));
+    place.disk.repair();
+    super::super::recovery::retry(disk.shared());
+    assert_eq!(found(&disk, &objects), objects.len());
+    // In the order of their age.
+    for line in [super::super::replacement::Queue::Probation, super::super::replacement::Queue::Main] {
+        assert!(disk.orders(line).is_sorted());
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_yet_is_used_once_it_is() {
+    let mut place = Place::new(16 * MIB, MIB);
+    let mount = place._dir.path().join("mount");
+    fs::write(&mount, "").unwrap();
+    place.config.path = mount.join("cache");
+    let disk = Disk::open_with(&place.config, place.metrics.clone(), place.disk.faults()).unwrap();
+    assert_eq!(disk.usage().condition, Condition::MemoryOnly);
+    let object = Object::new(1, 1000);
+    fs::remove_file(&mount).unwrap();
+    fs::create_dir(&mount).unwrap();
+    // Until the pause is over.
+    while !disk.shared().listed.is_set() {
+        disk.shared().listed.wait(Duration::from_secs(1));
+    }
+    disk.settle();
+    assert_eq!(disk.usage().condition, Condition::Working);
+    disk.put(&object);
+    disk.close();
+    drop(disk);
+    assert_eq!(found(&place.open(), &[object]), 1);
+}
