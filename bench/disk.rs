@@ -75,11 +75,12 @@ fn fill(folder: &Path, objects: u64, bytes: u64) -> anyhow::Result<()> {
             let stored = start.elapsed();
             let looked_up = look_up(&disk, n + 1)?;
             println!(
-                "{:>9} objects: {:.2} us to store one, {:.2} us to look one up, {:.1} bytes of RSS each",
+                "{:>9} objects: {:.2} us to store one, {:.2} us to look one up, {:.1} bytes of RSS each, {:.1} of them index",
                 n + 1,
                 stored.as_secs_f64() * 1e6 / (objects / 4).max(1) as f64,
                 looked_up,
-                (rss()? - before) as f64 / (n + 1) as f64
+                (rss()? - before) as f64 / (n + 1) as f64,
+                disk.usage().index_memory as f64 / (n + 1) as f64,
             );
             start = Instant::now();
         }

@@ -15,8 +15,12 @@ use crate::digest::ObjectName;
 // What a small job costs besides its bytes: names, chunks, the queue itself.
 const OVERHEAD: u64 = 256;
 
-// Places for so many jobs are kept while there are none; a burst of small objects may need some hundred thousand.
+// Places for so many jobs are kept while there are none; a burst of small objects may need many more.
 const KEPT: usize = 1024;
+
+// Jobs that may wait: at the size of most objects fewer bytes than the limit. More would only take memory, since the disk
+// would be a second behind.
+const MOST: usize = 32 << 10;
 
 // With fewer bytes than this waiting, the disk keeps up.
 const IDLE: u64 = 1 << 20;
@@ -98,7 +102,8 @@ impl WriteQueue {
             return Queued::Accepted;
         }
         // A job that is larger than the whole queue may go alone.
-        if state.phase == Phase::Stopped || (state.bytes > 0 && state.bytes + cost > self.limit) {
+        let is_full = state.bytes > 0 && state.bytes + cost > self.limit;
+        if state.phase == Phase::Stopped || is_full || state.tasks.len() >= MOST {
             return Queued::Full;
         }
         let task = match job {
@@ -217,6 +222,26 @@ mod tests {
         queue.stop();
         assert!(queue.next().is_none());
         assert_eq!(queue.push(job("y")), Queued::Full);
+    }
+
+    #[test]
+    fn bounded_in_number() {
+        let queue = WriteQueue::new(u64::MAX);
+        for n in 0..MOST as u64 {
+            let name = ObjectName::of(Algorithm::Sha1, &n.to_le_bytes());
+            let header = RecordHeader { name, len: 1, stored_at: 0 };
+            let body = [Bytes::from_static(b"x")].into();
+            assert_eq!(queue.push(Job::Store(Store { header, share: Share::REST, body })), Queued::Accepted);
+        }
+        assert_eq!(queue.push(job("one more")), Queued::Full);
+        // What a burst took is given back.
+        for _ in 0..MOST {
+            let job = queue.next().unwrap();
+            queue.done(&job);
+        }
+        queue.stop();
+        assert!(queue.next().is_none());
+        assert_eq!(queue.bytes(), 0);
     }
 
     #[test]
