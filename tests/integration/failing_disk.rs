@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 use substratum::cache::disk::faults::{Interference, Operation, Verdict};
 use substratum::config::{ByteSize, Memory};
@@ -19,14 +19,15 @@ use crate::support::proxy::{Proxy, site};
 struct Moody {
     mood: AtomicU8,
     slow_operations: AtomicUsize,
-    /// Held while writes hang.
-    hang: Mutex<()>,
+    /// Held while the mood turns, which `turned` tells.
+    turning: Mutex<()>,
+    turned: Condvar,
 }
 
 const WELL: u8 = 0;
 const BROKEN: u8 = 1;
 const SLOW: u8 = 2;
-/// Writes do not come back until `hang` is free.
+/// Writes do not come back until the mood turns.
 const HANGING: u8 = 3;
 
 /// What each operation of a slow disk takes.
@@ -34,7 +35,9 @@ const SLOWNESS: Duration = Duration::from_millis(100);
 
 impl Moody {
     fn turn(&self, mood: u8) {
+        let _turning = self.turning.lock();
         self.mood.store(mood, Ordering::Relaxed);
+        self.turned.notify_all();
     }
 }
 
@@ -50,7 +53,10 @@ impl Interference for Moody {
                 Verdict::Go
             }
             (HANGING, Operation::Write(_) | Operation::Create) => {
-                drop(self.hang.lock());
+                let mut turning = self.turning.lock();
+                while self.mood.load(Ordering::Relaxed) == HANGING {
+                    self.turned.wait(&mut turning);
+                }
                 Verdict::Go
             }
             _ => Verdict::Go,
@@ -136,12 +142,9 @@ async fn a_disk_that_hangs_does_not_keep_a_download_waiting() {
     let setup = site(&[&stratum]).no_memory().disk(ByteSize::mib(64)).on(disk.clone());
     let proxy = Proxy::start(setup.with(|config| config.objects.window = ByteSize::mib(1))).await;
     disk.turn(HANGING);
-    {
-        let _hanging = disk.hang.lock();
-        let answer = proxy.get(stratum.url(&large.path())).await;
-        assert!(answer.body == large.bytes);
-        proxy.until(metric("substratum_disk_write_errors_total").at_least(1)).await;
-    }
+    let answer = proxy.get(stratum.url(&large.path())).await;
+    assert!(answer.body == large.bytes);
+    proxy.until(metric("substratum_disk_write_errors_total").at_least(1)).await;
     disk.turn(WELL);
     // Nothing of it was kept; now it is.
     for expected in [2, 2] {

@@ -13,12 +13,15 @@ use super::state::{Fill, Next, Ready};
 use super::{DISK_PATIENCE, FillError, Why};
 use crate::cache::disk::ReadError;
 
+/// Bytes on their way back from the disk.
+type Reading = Timeout<JoinHandle<Result<Bytes, ReadError>>>;
+
 /// A reader of a fill. Dropping it leaves the fill.
 pub struct FillReader {
     fill: Arc<Fill>,
     slot: usize,
     position: u64,
-    reading: Option<Pin<Box<Timeout<JoinHandle<Result<Bytes, ReadError>>>>>>,
+    reading: Option<Pin<Box<Reading>>>,
 }
 
 impl FillReader {
