@@ -118,6 +118,10 @@ class Client:
             if is_first:
                 self.seen.first_byte.append(heard[0] - begun if heard else time.monotonic() - begun)
 
+    def right(self, path, digest):
+        """Whether bytes with this SHA-1 belong to the path."""
+        return digest == path[-41:].replace("/", "")
+
     async def exchange(self, path, reload, begun, heard):
         if self.idle:
             reader, writer = self.idle.pop()
@@ -145,7 +149,7 @@ class Client:
             if not heard:
                 heard.append(time.monotonic())
             keep = fields.get("connection", "").lower() != "close"
-            if digest.hexdigest() != path[-41:].replace("/", ""):
+            if not self.right(path, digest.hexdigest()):
                 self.seen.wrong += 1
                 raise Wrong("wrong bytes")
         finally:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from faults import folder_for_all
-from peers import PEERS, Substratum
+from peers import PEERS, Nginx, Peer, Substratum
 from servers import HERE
 from strata import Objects, Strata
 
@@ -23,7 +23,24 @@ BUFFER = 256 << 10
 # One in so many compares what it gets, the others count: the generator must not be what takes the time.
 COMPARING = 50
 SCRAP = bytearray(1 << 20)
-SERVERS = ["substratum", "squid", "squid-peers", "nginx", "varnish"]
+SERVERS = ["substratum", "floor", "squid", "squid-peers", "nginx", "nginx-patient", "varnish"]
+
+
+class Floor(Peer):
+    """No cache: what the machine and the load generator take, whoever serves. See floor.py."""
+
+    def __init__(self, name, folder, ports):
+        super().__init__(name, folder, ports)
+        self.run(sys.executable, HERE / "floor.py", self.port, *ports)
+
+
+class NginxPatient(Nginx):
+    """Whoever waits for another's transfer waits as long as it takes."""
+
+    lock_timeout = "60s"
+
+
+KINDS = PEERS | {"floor": Floor, "nginx-patient": NginxPatient}
 
 
 class Member:
@@ -145,7 +162,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", type=Path, default=HERE.parent / "target/release/substratum")
-    parser.add_argument("--server", action="append", choices=PEERS, help="may be repeated; default: five of them")
+    parser.add_argument("--server", action="append", choices=KINDS, help="may be repeated; default: seven of them")
     parser.add_argument("--clients", type=int, default=500, help="(default %(default)s)")
     parser.add_argument("--size", type=float, default=10, help="of the object, in MiB (default %(default)s)")
     parser.add_argument("--rate", type=float, action="append", help="of each mirror, in MB/s; default: 20, then 2")
@@ -163,7 +180,7 @@ def play(name, folder, rate, round, arguments):
     options = {"rate": rate, "dies_after": size // 2}
     strata = Strata(objects, MIRRORS, options=lambda _: options)
     try:
-        with PEERS[name](name, folder, strata.ports) as server:
+        with KINDS[name](name, folder, strata.ports) as server:
             # Probes begin their work.
             time.sleep(2)
             address = ("127.0.0.1", server.port)

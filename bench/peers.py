@@ -72,10 +72,13 @@ class SquidPeers(Squid):
 class Nginx(Peer):
     """proxy_cache with proxy_next_upstream."""
 
+    # Its own default. Whoever waits longer asks by himself.
+    lock_timeout = "5s"
+
     def __init__(self, name, folder, ports):
         super().__init__(name, folder, ports)
         urls = "\n        ".join(f"server 127.0.0.1:{port} max_fails=2 fail_timeout=5s;" for port in ports)
-        file = self.write("mirrors-nginx.conf", "nginx.conf", urls=urls, user=user())
+        file = self.write("mirrors-nginx.conf", "nginx.conf", urls=urls, user=user(), lock_timeout=self.lock_timeout)
         self.run("nginx", "-e", self.folder / "error.log", "-c", file)
 
 

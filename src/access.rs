@@ -17,16 +17,18 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape};
+use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape, WriteMethod};
+use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     clients: Vec<IpNet>,
     targets: Vec<TargetShape>,
     hosts: Vec<Glob>,
     ports: Vec<PortRange>,
     internal_hosts: Vec<Glob>,
+    methods: Vec<WriteMethod>,
     mirrors: HashSet<ServerUrl>,
     parents: HashSet<ServerUrl>,
     own: Vec<SocketAddr>,
@@ -73,6 +75,20 @@ pub enum Denial {
     },
 }
 
+impl Denial {
+    /// Why, in the words that operators read.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Client(_) => Reason::ClientNotAllowed,
+            Self::Target => Reason::KindNotServed,
+            Self::Host(_) => Reason::HostNotAllowed,
+            Self::Port { .. } => Reason::PortNotAllowed,
+            Self::InternalAddress { .. } => Reason::InternalAddress,
+            Self::Ourselves { .. } => Reason::OwnAddress,
+        }
+    }
+}
+
 impl Access {
     /// Puts the rules together. `own` are the addresses that our listeners are bound to, with their real
     /// ports.
@@ -88,6 +104,7 @@ impl Access {
             hosts: config.hosts.clone(),
             ports: config.ports.clone(),
             internal_hosts: config.internal_hosts.clone(),
+            methods: config.methods.clone(),
             mirrors: mirrors.iter().flat_map(|group| &group.urls).cloned().collect(),
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             own: own.to_vec(),
@@ -98,6 +115,16 @@ impl Access {
     pub fn client(&self, ip: IpAddr) -> Result<(), Denial> {
         let ip = ip.to_canonical();
         if self.clients.iter().any(|net| net.contains(&ip)) { Ok(()) } else { Err(Denial::Client(ip)) }
+    }
+
+    /// Methods beside GET and HEAD that are passed on.
+    pub fn methods(&self) -> &[WriteMethod] {
+        &self.methods
+    }
+
+    /// That of this name, if it is one of them.
+    pub fn method(&self, name: &str) -> Option<WriteMethod> {
+        self.methods.iter().copied().find(|method| method.as_str() == name)
     }
 
     /// Whether objects are served: what [`Access::target`] says of the URL of any of them.

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+pub use self::json::{FIELDS, Field};
 use self::line::Formatter;
 use self::queue::{Queue, Refused};
 pub use self::record::{Ending, LoggedHeaders, Record};

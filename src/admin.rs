@@ -1,20 +1,24 @@
-//! The operators' side: metrics, health, status, and a page to look at. Read-only.
+//! The operators' side: metrics, health, status, and a page to look at. Read-only, but for the filter of the diagnostics.
 //!
 //! `/metrics` Prometheus text, `/livez` the process answers, `/readyz` whether to send clients here, `/status` JSON,
 //! `/` the same for people with the last hour as graphs (`/history`). Probes are answered at once; the others are *reports*: made on the blocking pool, few
 //! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
 //!
-//! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is
-//! decided by the address it listens on; nothing here needs a `Host`, and nothing changes state.
+//! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is decided
+//! by the address it listens on; who may change the filter, by [`log`]. [`snmp`] tells the same figures to old monitoring.
 
 mod graphs;
 mod history;
+mod log;
 mod page;
 mod reports;
+mod repositories;
 mod routes;
 mod server;
+pub mod snmp;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod trouble;
 
 use std::sync::Arc;
@@ -22,6 +26,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub use self::server::{BLOCKING_CALLS, serve};
+use crate::diagnostics::LogFilter;
 use crate::metrics::Metrics;
 
 /// What there is to show.
@@ -31,6 +36,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Behind everything else.
     pub status: Arc<dyn StatusSource>,
+    /// Behind `/log`, where diagnostics are ours.
+    pub filter: Option<LogFilter>,
 }
 
 /// Whoever knows how the tier is.

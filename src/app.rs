@@ -3,33 +3,38 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod reload;
+mod site;
 mod status;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+pub use reload::ReloadError;
+use reload::Reloads;
+use site::{Ground, Site};
 use status::Status;
 use tokio::sync::watch;
 
-use crate::access::Access;
 use crate::access_log::{self, AccessLog};
 use crate::admin::{self, Admin};
+use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
-use crate::cache::{Cache, FillError};
 use crate::config::Config;
-use crate::document::Documents;
-use crate::fetch::HedgeBudget;
+use crate::diagnostics::LogFilter;
+use crate::document;
 use crate::metrics::Metrics;
-use crate::response::Heads;
 use crate::server::bind::{self, BindError};
 use crate::server::{ConnectionLimit, Phase, Server};
-use crate::service::{Rechecks, Worker};
+use crate::service::{Current, Rechecks};
 use crate::tally::Recorder;
-use crate::upstream::{Client, UpstreamSetupError, Upstreams};
+use crate::upstream::{Client, UpstreamSetupError};
 
 /// How long blocking calls of a worker that is done may take to return.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -43,6 +48,9 @@ pub enum StartError {
     /// The disk tier cannot be used.
     #[error(transparent)]
     Disk(#[from] disk::OpenError),
+    /// SNMP requests cannot be received.
+    #[error("cannot listen on {0} (`snmp` in [admin]): {1}")]
+    Snmp(SocketAddr, #[source] io::Error),
     /// The access log cannot be written.
     #[error(transparent)]
     Log(#[from] access_log::OpenError),
@@ -64,12 +72,21 @@ pub enum StartError {
 pub struct App {
     proxy: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    own: Vec<SocketAddr>,
+    snmp: Option<SocketAddr>,
     metrics: Metrics,
-    cache: Arc<Cache>,
+    /// The configuration in force and its parts.
+    site: Arc<ArcSwap<Site>>,
+    ground: Ground,
+    limit: Arc<ConnectionLimit>,
+    /// One for each worker thread.
+    currents: Vec<Arc<Current>>,
+    reloads: Arc<Reloads>,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
-    log: Option<AccessLog>,
+    /// Locked by whoever reloads, too.
+    log: Mutex<Option<AccessLog>>,
 }
 
 impl App {
@@ -80,10 +97,15 @@ impl App {
 
     /// The same with a test's say in how the disk behaves.
     pub fn start_on(config: Config, faults: Faults) -> Result<Self, StartError> {
+        Self::start_with(config, faults, None)
+    }
+
+    /// The same, with the handle of the diagnostics' filter for the admin port.
+    pub fn start_with(config: Config, faults: Faults, filter: Option<LogFilter>) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
-        let mut sockets: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut proxy = Vec::new();
         for &address in &config.listen.proxy {
             let shared = bind::shared(address, workers, "proxy")?;
@@ -96,71 +118,68 @@ impl App {
             config.listen.admin.map(|address| bind::exclusive(address, "admin")).transpose()?;
         let admin = admin_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
 
+        let snmp_socket = config.admin.snmp.map(snmp_socket).transpose()?;
+        let community = config.admin.snmp_community.clone();
+        let snmp = snmp_socket.as_ref().map(|socket| socket.local_addr()).transpose()?;
+
         let own: Vec<SocketAddr> = proxy.iter().copied().chain(admin).collect();
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
-        let heads = Arc::new(Heads::new(&config.listen.name)?);
-        let upstreams = Arc::new(Upstreams::new(
-            &config.mirrors,
-            &config.parents,
-            &config.upstream,
-            Arc::clone(&access),
-            metrics.upstream.clone(),
-        )?);
-        let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let disk = config
             .disk
             .as_ref()
-            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults))
+            .map(|disk| Disk::open_with(disk, metrics.disk.clone(), faults.clone()))
             .transpose()?;
+        let place = disk.as_ref().zip(config.disk.as_ref()).map(|(disk, config)| {
+            let disk = disk.clone();
+            document::disk::Place {
+                folder: config.path.join(disk::DOCUMENTS),
+                bound: config.documents.bytes(),
+                faults,
+                mend: Box::new(move || disk.mend().map_err(io::Error::other)),
+            }
+        });
+        let site = Site::new(config, &own, place, &metrics)?;
+        let config = &site.config;
+        let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let documents: Documents<FillError> =
-            Documents::new(&config.memory, &config.documents, metrics.document.clone());
+        let ground = Ground { cache, rechecks: Arc::new(Rechecks::default()) };
+        let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
+        let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut app = Self {
             proxy,
             admin,
+            own,
+            snmp,
             metrics: metrics.clone(),
-            cache: Arc::clone(&cache),
+            site: Arc::new(ArcSwap::from_pointee(site)),
+            ground,
+            limit,
+            currents: Vec::new(),
+            reloads: Arc::new(Reloads::new(metrics.config.clone())),
             phase,
             workers: Vec::new(),
             admin_thread: None,
-            log: None,
+            log: Mutex::new(Some(log)),
         };
 
-        let hedges = Arc::new(HedgeBudget::new(config.upstream.hedge_percent));
-        let rechecks = Arc::new(Rechecks::default());
-        let limit = ConnectionLimit::new(config.listen.max_connections);
+        let site = app.site.load_full();
         // A fill runs on the worker that led it, for the readers of all: no worker leaves before all have dropped their
         // token.
         let (all_drained, token) = watch::channel(());
         let all_drained = Arc::new(all_drained);
-        let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
         for (number, listeners) in sockets.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(blocking_threads)
                 .build()?;
-            let worker = Worker {
-                cache: Arc::clone(&cache),
-                documents: documents.clone(),
-                access: Arc::clone(&access),
-                upstreams: Arc::clone(&upstreams),
-                client: Client::new(Arc::clone(&upstreams)),
-                heads: Arc::clone(&heads),
-                recorder: Recorder::new(metrics.request.for_worker(), log.logger()),
-                objects: config.objects.clone(),
-                upstream: config.upstream.clone(),
-                hedges: Arc::clone(&hedges),
-                rechecks: Arc::clone(&rechecks),
-            };
-            let server = Server::new(
-                Arc::new(worker),
-                &config.listen,
-                Arc::clone(&limit),
-                metrics.server.clone(),
-                phases.clone(),
-            );
+            let logger = app.log.lock().as_ref().and_then(AccessLog::logger);
+            let recorder =
+                Recorder::new(metrics.request.for_worker(), metrics.repository.for_worker(), logger);
+            let client = Client::new(Arc::clone(&site.upstreams));
+            let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
+            app.currents.push(Arc::clone(&current));
+            let server = Server::new(current, Arc::clone(&app.limit), metrics.server.clone(), phases.clone());
             let (all_drained, token) = (Arc::clone(&all_drained), token.clone());
             let run = move || {
                 runtime.block_on(async {
@@ -176,40 +195,20 @@ impl App {
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
         drop(token);
-        app.log = Some(log);
 
-        if let Some(socket) = admin_socket {
+        if admin_socket.is_some() || snmp_socket.is_some() {
             let status = Status {
                 started: Instant::now(),
                 proxy: app.proxy.clone(),
-                config,
-                cache,
-                documents,
-                upstreams,
+                site: Arc::clone(&app.site),
+                cache: Arc::clone(&app.ground.cache),
+                reloads: Arc::clone(&app.reloads),
                 metrics: metrics.clone(),
                 phase: phases,
             };
-            let admin = Arc::new(Admin { metrics, status: Arc::new(status) });
-            let (stop, mut stopped) = watch::channel(false);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(admin::BLOCKING_CALLS)
-                .build()?;
-            let run = move || {
-                runtime.block_on(async {
-                    match tokio::net::TcpListener::from_std(socket) {
-                        Ok(listener) => {
-                            let stopped = async {
-                                // An error means that the sender is gone, and the program with it.
-                                let _ = stopped.wait_for(|stop| *stop).await;
-                            };
-                            admin::serve(listener, admin, stopped).await;
-                        }
-                        Err(error) => tracing::error!(%error, "the admin port cannot serve"),
-                    }
-                });
-            };
-            app.admin_thread = Some((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?));
+            let admin = Arc::new(Admin { metrics, status: Arc::new(status), filter });
+            app.admin_thread =
+                Some(admin_thread(admin_socket, snmp_socket.map(|it| (it, community)), admin)?);
         }
         Ok(app)
     }
@@ -229,6 +228,11 @@ impl App {
         self.admin
     }
 
+    /// Where SNMP is answered.
+    pub fn snmp_addr(&self) -> Option<SocketAddr> {
+        self.snmp
+    }
+
     /// All metrics, with sampled gauges as of the last scrape.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -236,19 +240,20 @@ impl App {
 
     /// The object cache.
     pub fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+        &self.ground.cache
     }
 
-    /// Waits until every object accepted for the disk is written. Blocking.
+    /// Waits until every object and document accepted for the disk is written. Blocking.
     pub fn flush_disk(&self) {
-        if let Some(disk) = self.cache.disk() {
+        self.site.load().documents.flush();
+        if let Some(disk) = self.ground.cache.disk() {
             disk.flush();
         }
     }
 
     /// Starts a new access log file.
     pub fn reopen_log(&self) {
-        if let Some(log) = &self.log {
+        if let Some(log) = &*self.log.lock() {
             log.reopen();
         }
     }
@@ -273,13 +278,57 @@ impl App {
                 tracing::error!("the admin thread had panicked");
             }
         }
-        if let Some(log) = self.log.take() {
+        if let Some(log) = self.log.get_mut().take() {
             log.close();
         }
-        if let Some(disk) = self.cache.disk() {
+        // Before the folder is let go.
+        self.site.load().documents.close();
+        if let Some(disk) = self.ground.cache.disk() {
             disk.close();
         }
     }
+}
+
+fn snmp_socket(address: SocketAddr) -> Result<UdpSocket, StartError> {
+    let bound = UdpSocket::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    bound.map_err(|error| StartError::Snmp(address, error))
+}
+
+/// One thread for all that operators ask.
+fn admin_thread(
+    http: Option<TcpListener>,
+    snmp: Option<(UdpSocket, String)>,
+    admin: Arc<Admin>,
+) -> io::Result<(watch::Sender<bool>, JoinHandle<()>)> {
+    let (stop, stopped) = watch::channel(false);
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        // An error means that the sender is gone, and the program with it.
+        async move { _ = stopped.wait_for(|stop| *stop).await }
+    };
+    let (http_end, snmp_end) = (until_stopped(), until_stopped());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(admin::BLOCKING_CALLS)
+        .build()?;
+    let run = move || {
+        let http = async {
+            match http.map(tokio::net::TcpListener::from_std).transpose() {
+                Ok(Some(listener)) => admin::serve(listener, Arc::clone(&admin), http_end).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the admin port cannot serve"),
+            }
+        };
+        let snmp = async {
+            let Some((socket, community)) = snmp else { return };
+            match tokio::net::UdpSocket::from_std(socket) {
+                Ok(socket) => admin::snmp::serve(socket, community, Arc::clone(&admin), snmp_end).await,
+                Err(error) => tracing::error!(%error, "the SNMP port cannot serve"),
+            }
+        };
+        runtime.block_on(async { tokio::join!(http, snmp) });
+    };
+    Ok((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?))
 }
 
 impl Drop for App {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 pub use disk::Share;
 use disk::{Disk, DiskObject, NotAdmitted, ReadError, RemoveReason};
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 use crate::config;
 use crate::digest::ObjectName;
 use crate::metrics::CacheMetrics;
+use crate::reason::Reason;
 
 /// Tables of fills are split, so that workers rarely meet at one lock.
 const FILL_SHARDS: usize = 16;
@@ -41,14 +43,14 @@ type Fills = Mutex<HashMap<FillKey, FillHandle, BuildHasherDefault<NameHasher>>>
 
 /// All objects of this process; shared by its workers.
 pub struct Cache {
-    memory: Memory,
+    memory: ArcSwap<Memory>,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
     /// Fills that have not ended. Several workers may pass the limit together, by one each.
     filling: AtomicUsize,
     /// Keyed: clients choose host names, and may not choose collisions.
     hasher: RandomState,
-    limits: config::Objects,
+    limits: ArcSwap<config::Objects>,
     metrics: CacheMetrics,
 }
 
@@ -86,21 +88,35 @@ impl Cache {
         disk: Option<Disk>,
         metrics: CacheMetrics,
     ) -> Arc<Self> {
-        metrics.memory_capacity.set(i64::try_from(memory.capacity.bytes()).unwrap_or(i64::MAX));
+        metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
         Arc::new(Self {
-            memory: Memory::new(memory),
+            memory: ArcSwap::from_pointee(Memory::new(memory)),
             disk,
             fills: Default::default(),
             filling: AtomicUsize::new(0),
             hasher: RandomState::new(),
-            limits: objects.clone(),
+            limits: ArcSwap::from_pointee(objects.clone()),
             metrics,
         })
     }
 
+    /// Takes over sizes and limits that may change while it runs; what is stored and what is on its way stays. Returns when
+    /// memory of another capacity has taken over what fits: about a microsecond an object. One call at a time.
+    pub fn adjust(&self, memory: &config::Memory, objects: &config::Objects, disk: Option<&config::Disk>) {
+        self.limits.store(Arc::new(objects.clone()));
+        if let Some((tier, config)) = self.disk.as_ref().zip(disk) {
+            tier.adjust(config);
+        }
+        let tier = Arc::new(Memory::in_place_of(&self.memory.load_full(), memory));
+        self.memory.store(Arc::clone(&tier));
+        self.metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
+        tier.take_over();
+        self.memory.store(Arc::new(tier.alone()));
+    }
+
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.
     pub fn in_memory(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
-        self.memory.get(name)
+        self.memory.load().get(name)
     }
 
     /// The object on disk, if it is there. A use of it in the name of a repository.
@@ -129,7 +145,7 @@ impl Cache {
 
     /// The object in either tier, or between them.
     pub fn find(&self, name: &ObjectName) -> Option<Object> {
-        if let Some(object) = self.memory.get(name) {
+        if let Some(object) = self.memory.load().get(name) {
             return Some(Object::Memory(object));
         }
         let disk = self.disk.as_ref()?;
@@ -152,10 +168,10 @@ impl Cache {
             return Lookup::Join(reader);
         }
         // Another fill may have been committed since the first look.
-        if let Some(object) = self.memory.get(name).or_else(|| self.waiting_for_disk(name)) {
+        if let Some(object) = self.memory.load().get(name).or_else(|| self.waiting_for_disk(name)) {
             return Lookup::Hit(Object::Memory(object));
         }
-        if self.filling.load(Ordering::Relaxed) >= self.limits.max_fills {
+        if self.filling.load(Ordering::Relaxed) >= self.limits().max_fills {
             self.count_failure(Why::Overload);
             return Lookup::Full;
         }
@@ -163,6 +179,11 @@ impl Cache {
         fills.insert(key, writer.shared());
         self.count_led();
         Lookup::Lead(writer, reader)
+    }
+
+    /// Why an object that was looked for is not here, as far as that is known.
+    pub fn why_absent(&self, name: &ObjectName) -> Reason {
+        self.disk.as_ref().map_or(Reason::Absent, |disk| disk.why_absent(name))
     }
 
     /// Stores a verified object in every tier that takes it.
@@ -173,18 +194,18 @@ impl Cache {
                 Err(reason) => tracing::debug!(%name, ?reason, "not stored on disk"),
             }
         }
-        self.memory.insert(name, object);
+        self.memory.load().insert(name, object);
     }
 
     /// An object that was read from disk in one piece, put into memory if the tier takes it. The caller vouches for its
     /// integrity.
     pub fn promote(&self, name: ObjectName, bytes: Bytes, stored_at: u32) -> Arc<MemoryObject> {
-        let kept = self.memory.takes(bytes.len() as u64);
+        let kept = self.memory.load().takes(bytes.len() as u64);
         // Larger frames come from a pool: keeping one would keep more than its bytes from being used again.
         let bytes = if kept && bytes.len() > UNPOOLED { Bytes::copy_from_slice(&bytes) } else { bytes };
         let object = Arc::new(MemoryObject::new(vec![bytes], stored_at));
         if kept {
-            self.memory.insert(name, Arc::clone(&object));
+            self.memory.load().insert(name, Arc::clone(&object));
         }
         object
     }
@@ -192,7 +213,7 @@ impl Cache {
     /// Drops whatever is stored under `name`, since its bytes proved bad.
     pub fn remove_bad(&self, name: &ObjectName) {
         self.metrics.bad_at_rest.inc();
-        self.memory.remove(name);
+        self.memory.load().remove(name);
         if let Some(disk) = &self.disk {
             disk.remove(name, RemoveReason::Corrupt);
         }
@@ -211,7 +232,7 @@ impl Cache {
             // Nothing is known about its bytes. Should the whole disk fail, only the first few are lost.
             ReadError::Io(_) => {
                 tracing::warn!(%name, %error, "a stored object cannot be read and is dropped");
-                self.memory.remove(name);
+                self.memory.load().remove(name);
                 if let Some(disk) = &self.disk {
                     disk.remove(name, RemoveReason::Unreadable);
                 }
@@ -271,12 +292,12 @@ impl Cache {
 
     /// Refreshes the gauges that are sampled rather than counted.
     pub fn sample(&self) {
-        let (objects, weight) = self.memory.usage();
-        self.metrics.memory_objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
-        self.metrics.memory_bytes.set(i64::try_from(weight).unwrap_or(i64::MAX));
+        let (objects, weight) = self.memory.load().usage();
+        self.metrics.memory_objects.set(gauge(objects));
+        self.metrics.memory_bytes.set(gauge(weight));
         let (fills, readers) = self.fills_in_progress();
-        self.metrics.fills.set(i64::try_from(fills).unwrap_or(i64::MAX));
-        self.metrics.fill_readers.set(i64::try_from(readers).unwrap_or(i64::MAX));
+        self.metrics.fills.set(gauge(fills as u64));
+        self.metrics.fill_readers.set(gauge(readers as u64));
     }
 
     /// The disk tier, if there is one.
@@ -284,8 +305,8 @@ impl Cache {
         self.disk.as_ref()
     }
 
-    fn limits(&self) -> &config::Objects {
-        &self.limits
+    fn limits(&self) -> Guard<Arc<config::Objects>> {
+        self.limits.load()
     }
 
     fn fills(&self, name: &ObjectName) -> &Fills {
@@ -309,4 +330,8 @@ impl Cache {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         u32::try_from(seconds).unwrap_or(u32::MAX)
     }
+}
+
+fn gauge(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

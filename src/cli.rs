@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Err(error) => fail(&error, 1),
         },
         Command::Scrub => match scrub::run(config, &mut std::io::stdout().lock()) {
-            Ok(sum) if sum.bad == 0 => ExitCode::SUCCESS,
+            Ok(0) => ExitCode::SUCCESS,
             Ok(_) => ExitCode::from(BAD_RECORDS),
             Err(error) => fail(&error, error.exit_code()),
         },

@@ -4,10 +4,12 @@
 //! `config/defaults.rs`, every cross-check in `config/check.rs`; TOML is known only to `config/raw.rs`, which reads it,
 //! and `config/print.rs`, which writes it. The parts of the program receive their own sub-struct.
 
+pub mod change;
 pub mod check;
 pub mod defaults;
 pub mod error;
 pub mod keys;
+pub mod method;
 pub mod pattern;
 pub mod print;
 pub mod quantity;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Fault, Finding};
 use ipnet::IpNet;
+pub use method::WriteMethod;
 pub use pattern::DocumentPattern;
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
@@ -33,6 +36,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Config {
     /// `[listen]`
     pub listen: Listen,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[access]`
     pub access: Access,
     /// `[memory]`
@@ -110,14 +115,29 @@ pub struct Listen {
     pub workers: usize,
     /// `max_connections`: client connections in all.
     pub max_connections: usize,
+    /// `max_client_connections`: of them, of one client (an IPv4 address or an IPv6 /64).
+    pub max_client_connections: usize,
+    /// `head_timeout`: a client that takes longer to send the head of a request is cut.
+    pub head_timeout: Duration,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
     pub idle_timeout: Duration,
     /// `max_head`: longest head of a request, in bytes; more is answered with 431.
     pub max_head: ByteSize,
     /// `max_target`: longest target of a request; more is answered with 414.
     pub max_target: ByteSize,
+    /// `max_content`: longest content of a request, where any is allowed; more is answered with 413.
+    pub max_content: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
+}
+
+/// `[admin]`: the operators' side, beside the admin port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// `snmp`: for monitoring that reads squid's MIB; `"off"` in the file for none.
+    pub snmp: Option<SocketAddr>,
+    /// `snmp_community`: what its requests must name. Sent in the clear: no secret.
+    pub snmp_community: String,
 }
 
 /// `[access]`: who may ask, for what, whither.
@@ -133,6 +153,8 @@ pub struct Access {
     pub ports: Vec<PortRange>,
     /// `internal_hosts`: hosts whose addresses may be loopback, private or link-local. Mirrors and parents always may be.
     pub internal_hosts: Vec<Glob>,
+    /// `methods`: methods beside GET and HEAD that are passed on, of documents.
+    pub methods: Vec<WriteMethod>,
 }
 
 /// A class of URLs in `[access] targets`.
@@ -180,6 +202,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// `capacity`: hard limit of the bytes in the folder, reservations included.
     pub capacity: ByteSize,
+    /// `documents`: bytes of the capacity that documents may take; 0 for none, and they are in memory only.
+    pub documents: ByteSize,
     /// `free_reserve`: bytes of the file system that stay free, whoever fills it.
     pub free_reserve: ByteSize,
     /// `segment`: size of a segment file, 1 MiB to 1 GiB; default: 64 MiB, less when the capacity is small.
@@ -210,6 +234,13 @@ pub struct Quota {
     pub pin: bool,
 }
 
+impl Disk {
+    /// What objects have of the capacity.
+    pub fn objects(&self) -> ByteSize {
+        ByteSize(self.capacity.bytes().saturating_sub(self.documents.bytes()))
+    }
+}
+
 /// `[objects]`: how objects are fetched and passed on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
@@ -223,6 +254,8 @@ pub struct Objects {
     pub finish_abandoned: ByteSize,
     /// `max_fills`: downloads of objects at the same time, of all workers.
     pub max_fills: usize,
+    /// `max_client_fills`: of them, for one client (an IPv4 address or an IPv6 /64).
+    pub max_client_fills: usize,
 }
 
 /// `[[documents]]`: times of some documents in place of the usual ones. `None`: as without the entry.

@@ -1,28 +1,35 @@
 //! Documents: whatever is not named by a checksum. RFC 9111, in full, for a shared cache.
 //!
 //! ```text
-//! answer -> origin's conditions, a range or HEAD of nothing stored      pass
+//! answer -> origin's conditions, HEAD of nothing stored                 pass
+//!        -> a range of nothing stored: from parts, or passed on and kept    partial, keeping
 //!        -> stored and fresh (document/reuse.rs)                        hit
 //!        -> else join the refresh under way, or lead one                flight, refresh
 //!        -> the refresh fails, and the stored copy may stand in         stale
 //! ```
-//! Pure parts: `cache_control`, `freshness`, `storable`, `vary`, `reuse`, `validation`, `manifest`, `hop`, `reply`.
-//! State: `store` (variants by URL), `watermark` (newest manifests), `flight` (refreshes under way).
-//! Invariants: only complete bodies are stored; a manifest never goes back in time while its mark counts; a refresh
+//! Pure parts: `cache_control`, `freshness`, `parts`, `storable`, `vary`, `reuse`, `validation`, `manifest`, `hop`, `reply`.
+//! State: `store` (variants by URL), `partial` (parts of some), `watermark` (newest manifests), `flight` (refreshes under
+//! way); `disk` outlives them.
+//! Invariants: only complete bodies are in the store; a manifest never goes back in time while its mark counts; a refresh
 //! is its own task, so that a leader that goes away harms nobody.
 
 mod asking;
 mod body;
 mod budget;
 pub mod cache_control;
+mod change;
 mod clock;
+pub mod disk;
 mod failure;
 mod flight;
 mod flow;
 pub mod freshness;
 pub mod hop;
+mod keeping;
 mod key;
 pub mod manifest;
+mod partial;
+pub mod parts;
 mod policy;
 mod refresh;
 mod reply;
@@ -33,7 +40,7 @@ mod slow;
 pub mod storable;
 mod store;
 mod stored;
-mod terms;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 pub mod validation;
@@ -41,6 +48,7 @@ pub mod vary;
 mod watermark;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -51,6 +59,7 @@ use http_body::Body;
 
 use self::asking::Asking;
 pub use self::body::{AnswerBody, PassBody};
+use self::disk::{Keeper, Place};
 pub use self::failure::Failure;
 use self::flight::{FlightLimits, Flights};
 pub use self::key::{DocumentKey, Kind};
@@ -67,17 +76,19 @@ use self::watermark::Standing;
 use crate::config::{self, DocumentRule};
 use crate::metrics::DocumentMetrics;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::response::cache_status::{CacheStatus, Forward};
 
 /// The cache of documents. Cheap to clone; one for all workers. `E` is the upstream's error, shared by all who wait.
 pub struct Documents<E> {
     shelf: Arc<Shelf>,
     flights: Arc<Flights<Landed<E>>>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl<E> Clone for Documents<E> {
     fn clone(&self) -> Self {
-        Self { shelf: self.shelf.clone(), flights: self.flights.clone() }
+        Self { shelf: self.shelf.clone(), flights: self.flights.clone(), keeper: self.keeper.clone() }
     }
 }
 
@@ -109,22 +120,60 @@ impl<E> Documents<E>
 where
     E: Clone + Send + Sync + 'static,
 {
-    /// An empty cache with the default [`Policy`].
-    pub fn new(memory: &config::Memory, rules: &[DocumentRule], metrics: DocumentMetrics) -> Self {
-        Self::with_policy(memory, rules, Policy::default(), metrics)
+    /// A cache with the default [`Policy`]. What `place` holds is loaded while requests are answered.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn new(
+        memory: &config::Memory,
+        rules: &[DocumentRule],
+        place: Option<Place>,
+        metrics: DocumentMetrics,
+    ) -> io::Result<Self> {
+        Self::with_policy(memory, rules, place, Policy::default(), metrics)
     }
 
-    /// An empty cache.
+    /// The same with another [`Policy`].
+    ///
+    /// # Errors
+    /// The system gives no thread.
     pub fn with_policy(
         memory: &config::Memory,
         rules: &[DocumentRule],
+        place: Option<Place>,
         policy: Policy,
         metrics: DocumentMetrics,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let limits = FlightLimits { flights: policy.max_flights, waiters: policy.max_waiters };
+        // Where nothing is kept, and nothing was, there is nothing to clear away either.
+        let place = place.filter(|place| place.bound > 0 || place.folder.exists());
+        let desk = place.as_ref().and_then(|place| place.desk(&metrics.disk));
+        let shelf = Arc::new(Shelf::new(memory, rules, policy, desk.clone(), metrics));
+        let keeper = place.map(|place| Keeper::start(place, desk, Arc::clone(&shelf))).transpose()?;
+        Ok(Self { shelf, flights: Arc::new(Flights::new(limits)), keeper: keeper.map(Arc::new) })
+    }
+
+    /// Waits until everything on its way to the disk is there or given up. Blocks.
+    pub fn flush(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.flush());
+    }
+
+    /// Writes what is to be written to the disk, and nothing afterwards. Blocks.
+    pub fn close(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.close());
+    }
+
+    /// What is on disk, if anything is kept there.
+    pub fn on_disk(&self) -> Option<disk::Usage> {
+        self.keeper.as_ref().map(|keeper| keeper.usage())
+    }
+
+    /// The same documents under other rules. `[memory] documents` stays what it was.
+    pub fn under(&self, memory: &config::Memory, rules: &[DocumentRule]) -> Self {
         Self {
-            shelf: Arc::new(Shelf::new(memory, rules, policy, metrics)),
-            flights: Arc::new(Flights::new(limits)),
+            shelf: Arc::new(self.shelf.under(memory, rules)),
+            flights: Arc::clone(&self.flights),
+            keeper: self.keeper.clone(),
         }
     }
 
@@ -153,7 +202,7 @@ where
         let terms = self.shelf.terms(&request.key);
         let asking = Asking::new(request, terms, now);
         if validation::is_for_the_origin(&asking.request.headers) {
-            return asking.pass(fetch, Forward::Request, Outcome::Pass).await;
+            return asking.pass(fetch, Forward::Request, Reason::Conditional).await;
         }
         let (stored, reason) = match self.look_up(&asking) {
             Found::Answer(answer) => return Ok(answer),
@@ -164,14 +213,18 @@ where
             }
             Found::Ask(stored, reason) => (stored, reason),
         };
+        let reason = match self.look_for_parts(&asking, stored.is_some(), reason) {
+            Ok(answer) => return Ok(answer),
+            Err(reason) => reason,
+        };
         if asking.directives.only_if_cached {
             return Err(Failure::OnlyIfCached);
         }
         if stored.is_none() && asking.request.method == Method::HEAD {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return asking.pass(fetch, reason, Reason::Head).await;
         }
         if stored.is_none() && asking.request.headers.contains_key(header::RANGE) {
-            return asking.pass(fetch, reason, Outcome::Pass).await;
+            return self.part(asking, fetch, reason).await;
         }
         self.refreshed(asking, stored, reason, fetch).await
     }
@@ -195,6 +248,47 @@ where
         }
     }
 
+    /// The answer from parts, if they have what is asked for; else why the upstream is asked.
+    fn look_for_parts<B>(
+        &self,
+        asking: &Asking,
+        stored: bool,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Forward> {
+        let DocumentRequest { method, key, headers, .. } = &asking.request;
+        if stored || method != Method::GET || !headers.contains_key(header::RANGE) {
+            return Err(reason);
+        }
+        let partial = self.shelf.partials.find(key, headers).ok_or(reason)?;
+        let now = asking.clock.now();
+        match reuse::decide(partial.head.facts(&asking.directives, now)) {
+            Reuse::Ask(reason) => Err(reason),
+            Reuse::Fresh | Reuse::AcceptedStale => {
+                let response = partial.reply(headers, now).ok_or(Forward::Partial)?;
+                Ok(asking.hit_of(&partial.head, response))
+            }
+        }
+    }
+
+    /// Passes the request for a range on, and keeps what comes if it may be kept.
+    async fn part<F, Fut, B>(
+        &self,
+        asking: Asking,
+        fetch: F,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Failure<E>>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Unpin,
+    {
+        // A manifest must be judged whole.
+        if matches!(asking.request.key.kind(), Kind::Manifest { .. }) {
+            return asking.pass(fetch, reason, Reason::Range).await;
+        }
+        asking.pass_and_keep(&self.shelf, fetch, reason).await
+    }
+
     fn may_stand_in(&self, asking: &Asking, stored: &Stored) -> bool {
         let facts = stored.facts(&asking.directives, asking.clock.now());
         reuse::may_stand_in(facts, asking.terms.stale_if_error)
@@ -216,14 +310,14 @@ where
 
     fn meanwhile<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-while-revalidate");
+        answer.cache_status = answer.cache_status.because(Reason::StaleWhileRevalidate);
         answer
     }
 
     fn stale<B>(&self, asking: &Asking, stored: &Arc<Stored>) -> Answer<B, E> {
         self.shelf.metrics.stale.inc();
         let mut answer = asking.hit(&self.newest(asking, stored.clone()), Outcome::DocumentStale);
-        answer.cache_status.detail = Some("stale-if-error");
+        answer.cache_status = answer.cache_status.because(Reason::StaleIfError);
         answer
     }
 }

@@ -7,6 +7,7 @@
 //! The documents' failover stands here too, since the choice of the next source is the same.
 
 mod attempts;
+mod change;
 mod pump;
 mod race;
 mod resting;
@@ -42,6 +43,8 @@ pub struct Fetch {
     pub first_byte_budget: Duration,
     /// For the first answer's head, all candidates together.
     pub head_deadline: Duration,
+    /// How much of that was spent before.
+    pub waited: Duration,
     /// How long readers may be kept waiting so that the object can be verified first.
     pub verify_first_patience: Duration,
     /// Redirects of an object that are followed.
@@ -163,7 +166,7 @@ impl Fetch {
     /// For a fill that begins now: when a head must have come, and when bytes are shown unverified.
     fn limits(&self) -> (Instant, Instant) {
         let now = Instant::now();
-        (now + self.head_deadline, now + self.verify_first_patience)
+        (now + self.head_deadline.saturating_sub(self.waited), now + self.verify_first_patience)
     }
 
     /// Whether the object is to be had, and its length if the source tells it, without fetching it.
@@ -225,7 +228,7 @@ impl Fetch {
         let mut attempts = Attempts::default();
         let mut queue: VecDeque<Turn> = (0..self.candidates.len()).map(Turn::first).collect();
         let mut last = None;
-        let deadline = Instant::now() + self.head_deadline;
+        let (deadline, _) = self.limits();
         loop {
             let judge = |turn: Turn, candidate: &Candidate, answer| {
                 let response = attempts.taken(candidate, answer)?;

@@ -29,8 +29,9 @@
 //! | [`upstream`] | which server, connections, time limits | caches, digests |
 //! | [`fetch`] | joins the two: source after source into one fill | clients |
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
-//! | [`digest`], [`outcome`] | names and checksums; how a request ended, in one word | |
-//! | [`metrics`], [`tally`], [`access_log`], [`admin`] | what operators see | |
+//! | [`digest`] | names and checksums | |
+//! | [`outcome`], [`reason`] | how a request ended, and why, in one word each | |
+//! | [`metrics`], [`tally`], [`access_log`], [`admin`], [`diagnostics`] | what operators see | |
 //!
 //! # Invariants
 //!
@@ -54,6 +55,7 @@
 //! | a configuration key | `src/config/keys.rs`: tests then name the files that lack it |
 //! | a metric | `src/metrics.rs` and the part's file below it; then `docs/metrics.md` |
 //! | which status an error gets | `src/response.rs` |
+//! | a reason that operators read | `src/reason.rs`; then write `docs/reference.md` anew |
 //! | how a request is classified or refused | `src/request.rs`, `src/access.rs` |
 //! | another kind of content-addressed URL | `src/layout.rs`: one pure function from path to name |
 //! | another checksum | `src/digest.rs` |
@@ -70,12 +72,14 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod diagnostics;
 pub mod digest;
 pub mod document;
 pub mod fetch;
 pub mod layout;
 pub mod metrics;
 pub mod outcome;
+pub mod reason;
 pub mod request;
 pub mod response;
 pub mod server;

@@ -1,21 +1,29 @@
 //! Every metric: name, help and labels, one file a part. Handles are resolved once and passed to the parts;
-//! label values come from enums or from the configuration, never from requests.
+//! label values come from enums or from the configuration; of names in requests only a fixed number is shown.
 
 mod cache;
+mod config;
 mod disk;
 mod document;
+mod document_disk;
 mod log;
+mod manifest;
 mod process;
+mod repository;
 mod request;
 mod server;
 mod upstream;
 
 pub use cache::CacheMetrics;
+pub use config::ConfigMetrics;
 pub use disk::{DiskMetrics, QuotaMetrics};
 pub use document::DocumentMetrics;
+pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
+pub use manifest::{ManifestFigures, ManifestMetrics};
+pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
-pub use server::{OpenConnection, Refusal, ServerMetrics};
+pub use server::{Closed, OpenConnection, Refusal, ServerMetrics};
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;
@@ -29,10 +37,16 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// Reloads.
+    pub config: ConfigMetrics,
     /// Connections and drains.
     pub server: ServerMetrics,
     /// Requests by outcome, latency, bytes.
     pub request: RequestMetrics,
+    /// Requests by repository.
+    pub repository: RepositoryMetrics,
+    /// Manifests by repository.
+    pub manifest: ManifestMetrics,
     /// Fills and the memory tier.
     pub cache: CacheMetrics,
     /// The disk tier.
@@ -50,12 +64,16 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         process::register(&registry)?;
+        let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
+            config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
+            repository: RepositoryMetrics::register(&registry)?,
+            manifest: ManifestMetrics::register(&registry)?,
             cache: CacheMetrics::register(&registry)?,
-            disk: DiskMetrics::register(&registry)?,
-            document: DocumentMetrics::register(&registry)?,
+            document: DocumentMetrics::register(&registry, &disk)?,
+            disk,
             upstream: UpstreamMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,

@@ -25,6 +25,8 @@ pub enum Outcome {
     DocumentCollapsed,
     /// A stale document, since no upstream could answer.
     DocumentStale,
+    /// A request that may change a document, passed on; what it may have changed is forgotten.
+    DocumentChange,
     /// Passed on without looking into or touching the stores (ranges of documents, too large, ...).
     Pass,
     /// Not answered from upstream: every source failed.
@@ -39,7 +41,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for tables of metrics.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MemoryHit,
         Self::DiskHit,
         Self::Collapsed,
@@ -51,6 +53,7 @@ impl Outcome {
         Self::DocumentMiss,
         Self::DocumentCollapsed,
         Self::DocumentStale,
+        Self::DocumentChange,
         Self::Pass,
         Self::UpstreamError,
         Self::Denied,
@@ -72,6 +75,7 @@ impl Outcome {
             Self::DocumentMiss => "document_miss",
             Self::DocumentCollapsed => "document_collapsed",
             Self::DocumentStale => "document_stale",
+            Self::DocumentChange => "document_change",
             Self::Pass => "pass",
             Self::UpstreamError => "upstream_error",
             Self::Denied => "denied",

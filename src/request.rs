@@ -1,6 +1,7 @@
 //! An HTTP request head -> what it asks for, or a refusal. Pure; borrows from the head.
 //!
-//! Accepts absolute-form (forward proxy) and origin-form (reverse proxy) targets of GET and HEAD. Refuses whatever two
+//! Accepts absolute-form (forward proxy) and origin-form (reverse proxy) targets of GET and HEAD, and of documents with the
+//! methods that the configuration adds. Refuses whatever two
 //! parsers could read differently. Sources: RFC 9112 §3.2 (request target, Host), §6 (framing); RFC 9110 §7.6.3 (Via).
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
@@ -8,9 +9,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Version};
 
 use crate::access::{Access, Denial};
-use crate::config::{Scheme, ServerUrl};
+use crate::config::{Scheme, ServerUrl, WriteMethod};
 use crate::layout::cvmfs::{self, Mutable};
 use crate::layout::{self, NamedObject};
+use crate::reason::Reason;
 use crate::syntax::Flaw;
 
 /// The methods that are served.
@@ -20,6 +22,8 @@ pub enum Verb {
     Get,
     /// HEAD: the head of the answer to GET.
     Head,
+    /// One that may change what it names, and that the configuration lets through.
+    Write(WriteMethod),
 }
 
 impl Verb {
@@ -28,6 +32,10 @@ impl Verb {
         match self {
             Self::Get => Method::GET,
             Self::Head => Method::HEAD,
+            Self::Write(WriteMethod::Post) => Method::POST,
+            Self::Write(WriteMethod::Put) => Method::PUT,
+            Self::Write(WriteMethod::Patch) => Method::PATCH,
+            Self::Write(WriteMethod::Delete) => Method::DELETE,
         }
     }
 }
@@ -35,7 +43,7 @@ impl Verb {
 /// What a request asks for.
 #[derive(Debug)]
 pub struct Asked<'r> {
-    /// GET or HEAD.
+    /// The method.
     pub verb: Verb,
     /// The server named in an absolute-form target; `None` for origin-form.
     pub named: Option<ServerUrl>,
@@ -66,9 +74,12 @@ pub enum Refusal {
     /// An expectation other than 100-continue (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
-    /// Only GET and HEAD are served.
-    #[error("only GET and HEAD are served here")]
+    /// A method that is not served; those that are stand in `Allow`.
+    #[error("this method is not served here")]
     Method,
+    /// The same, because objects never change.
+    #[error("an object never changes: only GET and HEAD are served")]
+    Immutable,
     /// Not allowed.
     #[error(transparent)]
     Denied(#[from] Denial),
@@ -77,15 +88,32 @@ pub enum Refusal {
     Loop,
 }
 
+impl Refusal {
+    /// Why, in the words that operators read.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Malformed(_) => Reason::Malformed,
+            Self::Flawed(flaw) => flaw.reason(),
+            Self::Expectation => Reason::Expectation,
+            Self::Method | Self::Immutable => Reason::Method,
+            Self::Denied(denial) => denial.reason(),
+            Self::Loop => Reason::Circle,
+        }
+    }
+}
+
 /// Reads the head of a request and applies the access rules to it.
 pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) -> Result<Asked<'r>, Refusal> {
     let verb = match *request.method() {
         Method::GET => Verb::Get,
         Method::HEAD => Verb::Head,
-        _ => return Err(flaw(request).map_or(Refusal::Method, Refusal::Flawed)),
+        ref other => match access.method(other.as_str()) {
+            Some(method) => Verb::Write(method),
+            None => return Err(flaw(request).map_or(Refusal::Method, Refusal::Flawed)),
+        },
     };
-    expectation(request.headers())?;
-    framing(request.headers())?;
+    expectation(verb, request.headers())?;
+    framing(verb, request.headers())?;
     let named = named_server(request)?;
     let path = request.uri().path_and_query().ok_or(Refusal::Malformed("the target has no path"))?;
     if !path.as_str().starts_with('/') {
@@ -97,6 +125,9 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
     let target = match (path.query(), layout::object(path.path())) {
         (None, Some(object)) => {
             access.objects()?;
+            if let Verb::Write(_) = verb {
+                return Err(Refusal::Immutable);
+            }
             Target::Object(object)
         }
         _ => {
@@ -127,16 +158,23 @@ pub fn flaw<B>(request: &Request<B>) -> Option<Flaw> {
     Flaw::ALL.into_iter().find(|flaw| flaw.as_str() == word)
 }
 
-/// There is no content to wait for, so 100-continue means nothing here; no other expectation exists.
-fn expectation(headers: &HeaderMap) -> Result<(), Refusal> {
-    let met = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+/// Where there is no content to wait for, 100-continue means nothing; no other expectation exists. Where there is some, to ask for it
+/// would take an interim answer, and no client is ever sent one: it sends the request again without (RFC 9110 §10.1.1).
+fn expectation(verb: Verb, headers: &HeaderMap) -> Result<(), Refusal> {
+    let met = |value: &http::HeaderValue| {
+        !matches!(verb, Verb::Write(_)) && value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    };
     if headers.get_all(EXPECT).iter().all(met) { Ok(()) } else { Err(Refusal::Expectation) }
 }
 
 /// GET and HEAD carry no body here: one that did could be framed differently by the next server.
-fn framing(headers: &HeaderMap) -> Result<(), Refusal> {
+fn framing(verb: Verb, headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(TRANSFER_ENCODING) {
-        return Err(Refusal::Malformed("a GET or HEAD with Transfer-Encoding"));
+        return Err(Refusal::Malformed("a request with Transfer-Encoding"));
+    }
+    if let Verb::Write(_) = verb {
+        // How long its content is was looked at before the parser saw it.
+        return Ok(());
     }
     match headers.get(CONTENT_LENGTH) {
         Some(length) if length.as_bytes() != b"0" => {
@@ -219,6 +257,7 @@ mod tests {
             hosts: vec![Glob::new("*.good")],
             ports: config::Access::default().ports,
             internal_hosts: vec![],
+            methods: vec![config::WriteMethod::Post],
         };
         Access::new(&config, &[], &[], &[])
     }
@@ -242,6 +281,7 @@ mod tests {
             Err(Refusal::Flawed(flaw)) => format!("400 {}", flaw.as_str()),
             Err(Refusal::Expectation) => "417".to_owned(),
             Err(Refusal::Method) => "405".to_owned(),
+            Err(Refusal::Immutable) => "405 for ever".to_owned(),
             Err(Refusal::Denied(_)) => "403".to_owned(),
             Err(Refusal::Loop) => "loop".to_owned(),
         }
@@ -260,7 +300,18 @@ mod tests {
         assert_eq!(verdict("GET", "/cvmfs/a.b/.cvmfspublished", &host), "document Some(\"a.b\")");
         assert_eq!(verdict("GET", "/other", &host), "403");
         assert_eq!(verdict("GET", &format!("http://x.bad{OBJECT}"), &[("host", "x.bad")]), "403");
-        assert_eq!(verdict("POST", OBJECT, &host), "405");
+        assert_eq!(verdict("POST", OBJECT, &host), "405 for ever");
+        assert_eq!(verdict("PUT", OBJECT, &host), "405");
+        assert_eq!(verdict("POST", "/cvmfs/a.b/.cvmfs_x", &host), "document Some(\"a.b\")");
+        assert_eq!(verdict("PUT", "/cvmfs/a.b/.cvmfs_x", &host), "405");
+        assert_eq!(
+            verdict("POST", "/cvmfs/a.b/.cvmfs_x", &[("host", "a"), ("expect", "100-continue")]),
+            "417"
+        );
+        assert_eq!(
+            verdict("GET", "/cvmfs/a.b/.cvmfs_x", &[("host", "a"), ("expect", "100-continue")]),
+            "document Some(\"a.b\")"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod cache_status;
 pub mod conditional;
 pub mod date;
 pub mod entity_tag;
+pub mod fields;
 pub mod multipart;
 pub mod range;
 
@@ -16,7 +17,7 @@ use std::ops::Range;
 
 use body::Body;
 use bytes::Bytes;
-use cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use cache_status::{CacheStatus, Detail, Forward, Forwarded, Handling, Kept, Sharing};
 use conditional::{Condition, Validators};
 use entity_tag::EntityTag;
 use http::header::{
@@ -28,9 +29,11 @@ use multipart::Multipart;
 use range::{IfRangeValidators, Portion};
 
 use crate::cache::{FillError, Why};
+use crate::config::WriteMethod;
 use crate::digest::ObjectName;
 use crate::document;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::request::{Refusal, Verb};
 use crate::syntax::Flaw;
 
@@ -41,6 +44,9 @@ pub static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// RFC 9209.
 pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// The methods that are always served.
+const READ_ONLY: &str = "GET, HEAD";
+
 /// Writes heads in the name of one cache. All values that do not depend on the request are made once.
 pub struct Heads {
     name: String,
@@ -50,6 +56,8 @@ pub struct Heads {
     marked_via: HeaderValue,
     hit: HeaderValue,
     miss: HeaderValue,
+    /// Methods that are served.
+    allow: HeaderValue,
     /// What answers with an object say whatever the object, indexed by `Outcome as usize`. To copy such a map costs less
     /// than to insert its fields anew.
     objects: [HeaderMap; Outcome::ALL.len()],
@@ -95,8 +103,15 @@ impl Heads {
             mark,
             hit,
             miss,
+            allow: HeaderValue::from_static(READ_ONLY),
             objects,
         })
+    }
+
+    /// The same, where these methods are served as well.
+    pub fn allowing(self, methods: &[WriteMethod]) -> Result<Self, http::header::InvalidHeaderValue> {
+        let more: String = methods.iter().map(|method| format!(", {}", method.as_str())).collect();
+        Ok(Self { allow: lasting(format!("{READ_ONLY}{more}"))?, ..self })
     }
 
     /// Our `Via` member on requests: with the mark by which a request that comes back is known.
@@ -170,6 +185,14 @@ impl Heads {
         (response, selection)
     }
 
+    /// Says on an object's head why it was fetched, where the outcome alone does not.
+    pub fn explain_object(&self, headers: &mut HeaderMap, outcome: Outcome, why: Reason) {
+        let status = object_status(outcome);
+        if status.reason().is_some_and(|told| told != why) {
+            headers.insert(CACHE_STATUS.clone(), status.because(why).render(&self.name));
+        }
+    }
+
     /// Adds what is said on every answer to a document's head.
     pub fn sign_document(&self, headers: &mut HeaderMap, status: &CacheStatus, outcome: Outcome) {
         headers.append(VIA, self.via.clone());
@@ -189,6 +212,8 @@ impl Heads {
                 let status = match flaw {
                     Flaw::TargetTooLong => StatusCode::URI_TOO_LONG,
                     Flaw::HeadTooLong | Flaw::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    Flaw::LengthRequired => StatusCode::LENGTH_REQUIRED,
+                    Flaw::ContentTooLong => StatusCode::PAYLOAD_TOO_LARGE,
                     _ => StatusCode::BAD_REQUEST,
                 };
                 (status, "http_request_error", Outcome::BadRequest)
@@ -196,14 +221,20 @@ impl Heads {
             Refusal::Expectation => {
                 (StatusCode::EXPECTATION_FAILED, "http_request_error", Outcome::BadRequest)
             }
-            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest),
+            Refusal::Method | Refusal::Immutable => {
+                (StatusCode::METHOD_NOT_ALLOWED, "http_request_error", Outcome::BadRequest)
+            }
             Refusal::Denied(_) => (StatusCode::FORBIDDEN, "http_request_denied", Outcome::Denied),
             Refusal::Loop => (StatusCode::BAD_GATEWAY, "proxy_loop_detected", Outcome::UpstreamError),
         };
         let mut response =
-            self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(outcome.as_str()));
-        if matches!(refusal, Refusal::Method) {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            self.trouble(status, error, &refusal.to_string(), CacheStatus::refused(refusal.reason()));
+        match refusal {
+            Refusal::Method => drop(response.headers_mut().insert(ALLOW, self.allow.clone())),
+            Refusal::Immutable => {
+                drop(response.headers_mut().insert(ALLOW, HeaderValue::from_static(READ_ONLY)));
+            }
+            _ => {}
         }
         // Content that came with it, read as the next request, would be somebody's smuggled one.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -222,12 +253,12 @@ impl Heads {
                 (StatusCode::MISDIRECTED_REQUEST, "proxy_internal_error")
             }
         };
-        let why = failure.why.as_str();
+        let why = failure.why.reason();
         let told = match failure.why {
             Why::Overload | Why::Forbidden => CacheStatus::refused(why),
             _ => CacheStatus::failed(Forward::UriMiss, why),
         };
-        let response = self.trouble(status, error, &format!("{why}: {failure}"), told);
+        let response = self.trouble(status, error, &format!("{}: {failure}", why.as_str()), told);
         let outcome = match failure.why {
             Why::NotFound => Outcome::Miss,
             Why::Forbidden => Outcome::Denied,
@@ -258,9 +289,10 @@ impl Heads {
             Failure::OnlyIfCached => Outcome::DocumentMiss,
             _ => Outcome::UpstreamError,
         };
+        let reason = failure.reason().unwrap_or_else(|upstream| upstream.why.reason());
         let told = match failure {
-            Failure::Overload | Failure::OnlyIfCached => CacheStatus::refused(failure.kind()),
-            _ => CacheStatus::failed(Forward::Miss, failure.kind()),
+            Failure::Overload | Failure::OnlyIfCached => CacheStatus::refused(reason),
+            _ => CacheStatus::failed(Forward::Miss, reason),
         };
         (self.trouble(status, error, &failure.to_string(), told), outcome)
     }
@@ -309,10 +341,10 @@ fn object_status(outcome: Outcome) -> CacheStatus {
         Handling::Forwarded(Forwarded { reason: Forward::UriMiss, status: None, kept: Kept::Stored, sharing })
     };
     let (handling, detail) = match outcome {
-        Outcome::MemoryHit => (Handling::Hit, Some("memory")),
-        Outcome::DiskHit => (Handling::Hit, Some("disk")),
-        Outcome::Reload => (Handling::Hit, Some("rehashed")),
-        Outcome::Repair => (forwarded(Sharing::Alone), Some("repair")),
+        Outcome::MemoryHit => (Handling::Hit, Some(Detail::Memory)),
+        Outcome::DiskHit => (Handling::Hit, Some(Detail::Disk)),
+        Outcome::Reload => (Handling::Hit, Some(Detail::Rehashed)),
+        Outcome::Repair => (forwarded(Sharing::Alone), Some(Detail::Why(Reason::Damaged))),
         Outcome::Collapsed => (forwarded(Sharing::Collapsed), None),
         _ => (forwarded(Sharing::Alone), None),
     };

@@ -6,25 +6,29 @@
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+pub mod intake;
+mod places;
 mod stream;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use intake::{Contents, Intake};
 use parking_lot::Mutex;
+pub use places::ConnectionLimit;
+use places::Place;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config;
-use crate::metrics::{OpenConnection, Refusal, ServerMetrics};
-use crate::service::{Service, Worker};
+use crate::metrics::{Closed, OpenConnection, Refusal, ServerMetrics};
+use crate::service::{Current, Service};
 use crate::syntax::Limits;
 use crate::tally::Activity;
 
@@ -36,6 +40,11 @@ const AROUND_TARGET: usize = 64;
 
 /// Bytes of requests that the parser takes in ahead, more than the longest head.
 const READ_AHEAD: usize = 16 << 10;
+
+/// Bytes beyond what the network has in flight that the kernel takes from an answer (TCP_NOTSENT_LOWAT); it asks for more
+/// below half of it. A client that takes about 1 kB a second, the least that CVMFS clients put up with, is so seen to take
+/// something within `idle_timeout`, and thousands of slow clients do not fill the kernel's memory with megabytes each.
+const UNSENT: u32 = 256 << 10;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,45 +58,12 @@ pub enum Phase {
     Draining,
 }
 
-/// Connections of all workers together.
-#[derive(Debug)]
-pub struct ConnectionLimit {
-    open: AtomicUsize,
-    max: usize,
-}
-
-impl ConnectionLimit {
-    /// At most `max` at a time.
-    pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), max })
-    }
-
-    fn take(self: &Arc<Self>) -> Option<Place> {
-        let taken = self
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.max).then_some(open + 1));
-        taken.ok().map(|_| Place(Arc::clone(self)))
-    }
-}
-
-/// One connection's place below the limit.
-struct Place(Arc<ConnectionLimit>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// One worker's share of the serving.
 pub struct Server {
-    worker: Arc<Worker>,
+    current: Arc<Current>,
     limit: Arc<ConnectionLimit>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
-    limits: Limits,
-    idle_timeout: Duration,
-    drain_timeout: Duration,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -98,24 +74,14 @@ struct Connection {
 }
 
 impl Server {
-    /// A server on top of `worker`.
+    /// A server on top of the worker in force.
     pub fn new(
-        worker: Arc<Worker>,
-        config: &config::Listen,
+        current: Arc<Current>,
         limit: Arc<ConnectionLimit>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        Self {
-            worker,
-            limit,
-            metrics,
-            phase,
-            limits: limits(config),
-            idle_timeout: config.idle_timeout,
-            drain_timeout: config.drain_timeout,
-            connections: Arc::default(),
-        }
+        Self { current, limit, metrics, phase, connections: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -145,46 +111,65 @@ impl Server {
         accepting.shutdown().await;
         drop(arrivals);
         let drained = async { while serving.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
+        let drain_timeout = self.current.load().listen.drain_timeout;
+        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
             tracing::warn!(
                 connections = serving.len(),
                 "answers still unfinished after drain_timeout are broken off"
             );
         }
         serving.shutdown().await;
-        self.worker.recorder.flush();
+        self.current.load().recorder.flush();
         Ok(())
     }
 
     fn begin(&mut self, stream: TcpStream, peer: SocketAddr, serving: &mut JoinSet<()>) {
-        let Some(place) = self.limit.take() else {
-            self.metrics.refuse(Refusal::Limit);
-            // A reset, not a clean close: the client must take it for what it is.
-            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-            return;
+        let client = peer.ip().to_canonical();
+        let place = match self.limit.take(client) {
+            Ok(place) => place,
+            Err(refusal) => {
+                self.metrics.refuse(refusal);
+                // A reset, not a clean close: the client must take it for what it is.
+                let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                return;
+            }
         };
         let _ = stream.set_nodelay(true);
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let open = self.metrics.accept();
-        let activity = Activity::new(self.worker.recorder.seconds());
-        let service = Service::new(Arc::clone(&self.worker), peer.ip().to_canonical(), Arc::clone(&activity));
-        let stream = ClientStream::new(stream, self.limits);
-        let task = serving.spawn(serve(stream, self.limits, service, self.phase.clone(), (place, open)));
+        let worker = self.current.load();
+        let activity = Activity::new(&worker.recorder);
+        let limits = limits(&worker.listen);
+        let contents =
+            Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
+        let service = Service::new(Arc::clone(&self.current), client, Arc::clone(&activity));
+        let stream = ClientStream::new(stream, Intake::new(limits, contents), Arc::clone(&activity));
+        let task = serving.spawn(serve(stream, limits, service, self.phase.clone(), (place, open)));
         self.connections.lock().push(Connection { activity, task });
     }
 
-    /// Closes connections that did not move for `idle_timeout`, and passes log lines on.
+    /// Closes connections that did not move for `idle_timeout`, or whose client takes longer than `head_timeout` to send a
+    /// head, and passes log lines on.
     fn sweep(&self) {
-        let now = self.worker.recorder.seconds();
-        let timeout = u32::try_from(self.idle_timeout.as_secs()).unwrap_or(u32::MAX);
+        let worker = self.current.load();
+        let now = worker.recorder.seconds();
+        let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let (idle, head) = (whole(worker.listen.idle_timeout), whole(worker.listen.head_timeout));
         self.connections.lock().retain(|connection| {
-            let idle = now.saturating_sub(connection.activity.last()) > timeout;
-            if idle {
-                connection.activity.stalled();
+            let activity = &connection.activity;
+            let closed = match () {
+                () if activity.idle(now) > idle => Some(Closed::Idle),
+                () if activity.in_head(now) > head => Some(Closed::SlowHead),
+                () => None,
+            };
+            if let Some(closed) = closed {
+                self.metrics.close(closed);
+                activity.stalled();
                 connection.task.abort();
             }
-            !idle && !connection.task.is_finished()
+            closed.is_none() && !connection.task.is_finished()
         });
-        self.worker.recorder.flush();
+        worker.recorder.flush();
     }
 }
 

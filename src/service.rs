@@ -5,29 +5,36 @@
 //! [`Documents::answer`]. Every end of every way is a [`Response`] from [`Heads`], and every answer's [`Tally`] is kept until
 //! its last byte.
 
+mod change;
 mod document;
 mod object;
 mod recheck;
+mod turns;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use document::document_key;
+use arc_swap::ArcSwap;
+use change::Change;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
-use crate::document::{DocumentRequest, Documents};
+use crate::document::{DocumentKey, DocumentRequest, Documents};
 use crate::fetch::{Fetch, HedgeBudget};
 use crate::outcome::Outcome;
-use crate::request::{self, Refusal, Target};
+use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
@@ -35,9 +42,14 @@ use crate::upstream::{Candidate, Client, RouteQuery, Upstreams, Wanted};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Everything a worker thread needs to answer requests. The caches and rules are shared by all workers, the connections
-/// and the recorder are its own.
+/// Everything a worker thread needs to answer requests, as one configuration has it. The caches and rules are shared by all
+/// workers, the connections and the recorder are its own. It never changes: a reload puts another one in its place
+/// ([`Current`]), and what began with this one ends with it.
 pub struct Worker {
+    /// Which of the process's configurations this is.
+    pub generation: u64,
+    /// `[listen]`
+    pub listen: config::Listen,
     /// Objects.
     pub cache: Arc<Cache>,
     /// Documents.
@@ -58,17 +70,22 @@ pub struct Worker {
     pub upstream: config::Upstream,
     /// Early second requests, of all workers.
     pub hedges: Arc<HedgeBudget>,
+    /// Whose download is next, of all workers.
+    pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
 }
 
+/// The worker in force, for one worker thread.
+pub type Current = ArcSwap<Worker>;
+
 /// The service of one client connection. Not through an adapter to tower: that clones the service for each request.
 pub struct Service {
-    worker: Arc<Worker>,
+    current: Arc<Current>,
     client: IpAddr,
     activity: Arc<Activity>,
-    /// Decided once: the rule looks at the address only.
-    admitted: Result<(), Denial>,
+    /// The generation of rules that admits the client: they look at the address only. 0: none has yet.
+    admitted_by: AtomicU64,
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
@@ -94,18 +111,19 @@ impl Future for Answering {
     }
 }
 
-impl<B> hyper::service::Service<Request<B>> for Service {
+impl hyper::service::Service<Request<Incoming>> for Service {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<B>) -> Answering {
-        self.answer(&request)
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.answer(request)
     }
 }
 
-/// Where a resource is said to be.
+/// Where a resource is said to be, and by whom.
 struct Place {
+    client: IpAddr,
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
@@ -113,27 +131,36 @@ struct Place {
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(worker: Arc<Worker>, client: IpAddr, activity: Arc<Activity>) -> Self {
-        let admitted = worker.access.client(client);
-        Self { worker, client, activity, admitted }
+    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>) -> Self {
+        Self { current, client, activity, admitted_by: AtomicU64::new(0) }
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Answering {
-        let worker = &self.worker;
-        let tally = Tally::open(&worker.recorder, &self.activity, self.client, request);
-        let asked = match &self.admitted {
-            Ok(()) => request::parse(request, &worker.access, worker.heads.mark()),
-            Err(denial) => Err(Refusal::Denied(denial.clone())),
+    fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
+        if self.admitted_by.load(Ordering::Relaxed) != worker.generation {
+            worker.access.client(self.client)?;
+            self.admitted_by.store(worker.generation, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn answer(&self, request: Request<Incoming>) -> Answering {
+        let worker = &*self.current.load();
+        let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
+        let asked = match self.admitted(worker) {
+            Ok(()) => request::parse(&request, &worker.access, worker.heads.mark()),
+            Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => {
+                tally.because(refusal.reason());
                 let (response, outcome) = worker.heads.refusal(&refusal);
                 return Answering::ready(finish(whole(response, None), outcome, tally));
             }
         };
         match &asked.target {
             Target::Object(object) => {
+                tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
                 if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
                 {
@@ -145,6 +172,7 @@ impl Service {
                     name: object.name,
                     headers: request.headers().clone(),
                     place: Place {
+                        client: self.client,
                         repository: Some(object.repository.into()),
                         path: asked.path.clone(),
                         named: asked.named.clone(),
@@ -159,14 +187,33 @@ impl Service {
             }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
+                if let Some(repository) = repository {
+                    tally.of_repository(repository);
+                }
+                if let Verb::Write(_) = asked.verb {
+                    let place = Place {
+                        client: self.client,
+                        repository: repository.map(Box::from),
+                        path: asked.path.clone(),
+                        named: asked.named.clone(),
+                    };
+                    let (worker, verb) = (Arc::clone(worker), asked.verb);
+                    let headers = self.with_client_address(request.headers());
+                    let change = Change { verb, headers, place, content: request.into_body() };
+                    return Answering::Working(Box::pin(async move {
+                        let mut tally = tally;
+                        let (response, outcome) = worker.change(change, &mut tally).await;
+                        finish(response, outcome, tally)
+                    }));
+                }
                 let document = DocumentRequest {
                     method: asked.verb.method(),
-                    key: document_key(asked.named.as_ref(), asked.path),
+                    key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
                     scope: worker.upstreams.scope(asked.named.as_ref(), repository),
                     headers: self.with_client_address(request.headers()),
                 };
                 let (named, path) = (asked.named.clone(), asked.path.clone());
-                let place = Place { named, repository: repository.map(Box::from), path };
+                let place = Place { client: self.client, named, repository: repository.map(Box::from), path };
                 let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
@@ -205,6 +252,7 @@ impl Worker {
             via: self.heads.request_via().clone(),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
+            waited: Duration::ZERO,
             redirects: self.upstream.redirects,
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,

@@ -2,9 +2,13 @@
 //!
 //! The parser takes a bare LF for the end of a line, skips empty lines before a head and drops fragments from targets;
 //! the next server may read such a message differently. [`Lines`] checks lines of requests and answers alike,
-//! [`request_line`] the first line of a request. Names and values of fields stay the parser's business.
+//! [`request_line`] the first line of a request, [`content`] how long its content is. Names and values of fields stay the parser's business.
+
+pub mod content;
 
 use memchr::{memchr2, memrchr};
+
+use crate::reason::Reason;
 
 /// What is wrong with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +33,17 @@ pub enum Flaw {
     HeadTooLong,
     /// More fields than allowed.
     TooManyFields,
+    /// A length of the content that is none, or that is told twice.
+    ContentLength,
+    /// Content whose length is not told beforehand.
+    LengthRequired,
+    /// Longer content than allowed.
+    ContentTooLong,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::BareLf,
         Self::BareCr,
         Self::EmptyLines,
@@ -44,7 +54,20 @@ impl Flaw {
         Self::TargetTooLong,
         Self::HeadTooLong,
         Self::TooManyFields,
+        Self::ContentLength,
+        Self::LengthRequired,
+        Self::ContentTooLong,
     ];
+
+    /// Why the request is refused, in the words that operators read.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::TargetTooLong => Reason::TargetTooLong,
+            Self::HeadTooLong => Reason::HeadTooLong,
+            Self::TooManyFields => Reason::TooManyFields,
+            _ => Reason::Malformed,
+        }
+    }
 
     /// A stable word for it.
     pub const fn as_str(self) -> &'static str {
@@ -59,6 +82,9 @@ impl Flaw {
             Self::TargetTooLong => "target-too-long",
             Self::HeadTooLong => "head-too-long",
             Self::TooManyFields => "too-many-fields",
+            Self::ContentLength => "content-length",
+            Self::LengthRequired => "length-required",
+            Self::ContentTooLong => "content-too-long",
         }
     }
 }
@@ -80,7 +106,8 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Lines {
     limits: Limits,
-    at: At,
+    /// The last byte was a CR, which must be followed by LF.
+    after_cr: bool,
     /// Bytes of this head so far.
     head: usize,
     /// Bytes of the current line so far, without its end.
@@ -90,16 +117,10 @@ pub struct Lines {
     empty_lines: usize,
 }
 
-#[derive(Debug)]
-enum At {
-    Line,
-    AfterCr,
-}
-
 impl Lines {
     /// Before the first head.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, at: At::Line, head: 0, line: 0, lines: 0, empty_lines: 0 }
+        Self { limits, after_cr: false, head: 0, line: 0, lines: 0, empty_lines: 0 }
     }
 
     /// Forgets the bytes of a head that is not complete: they come again.
@@ -112,40 +133,38 @@ impl Lines {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, Flaw> {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            match self.at {
-                At::Line => {
-                    let end = memchr2(b'\r', b'\n', rest);
-                    let text = &rest[..end.unwrap_or(rest.len())];
-                    if self.line == 0 && self.lines > 0 && matches!(text.first(), Some(b' ' | b'\t')) {
-                        return Err(Flaw::Folded);
-                    }
-                    self.grow(text.len())?;
-                    self.line += text.len();
-                    if self.lines == 0 && self.line > self.limits.first_line {
-                        return Err(Flaw::TargetTooLong);
-                    }
-                    taken += text.len();
-                    if let Some(end) = end {
-                        if rest[end] == b'\n' {
-                            return Err(Flaw::BareLf);
-                        }
-                        self.at = At::AfterCr;
-                        self.grow(1)?;
-                        taken += 1;
-                    }
+            if !self.after_cr {
+                let end = memchr2(b'\r', b'\n', rest);
+                let text = end.unwrap_or(rest.len());
+                if self.line == 0 && self.lines > 0 && matches!(rest[0], b' ' | b'\t') {
+                    return Err(Flaw::Folded);
                 }
-                At::AfterCr => {
-                    if rest[0] != b'\n' {
-                        return Err(Flaw::BareCr);
-                    }
-                    self.grow(1)?;
-                    taken += 1;
-                    self.at = At::Line;
-                    if self.end_line()? {
-                        *self = Self::new(self.limits);
-                        return Ok(Some(taken));
-                    }
+                self.line += text;
+                if self.lines == 0 && self.line > self.limits.first_line {
+                    return Err(Flaw::TargetTooLong);
                 }
+                let Some(end) = end else {
+                    self.grow(text)?;
+                    return Ok(None);
+                };
+                if rest[end] == b'\n' {
+                    return Err(Flaw::BareLf);
+                }
+                self.grow(text + 1)?;
+                taken += text + 1;
+                self.after_cr = true;
+            }
+            match bytes.get(taken) {
+                None => return Ok(None),
+                Some(b'\n') => {}
+                Some(_) => return Err(Flaw::BareCr),
+            }
+            self.grow(1)?;
+            taken += 1;
+            self.after_cr = false;
+            if self.end_line()? {
+                *self = Self::new(self.limits);
+                return Ok(Some(taken));
             }
         }
         Ok(None)
@@ -173,28 +192,30 @@ impl Lines {
 
     fn grow(&mut self, by: usize) -> Result<(), Flaw> {
         self.head += by;
-        if self.head > self.limits.head {
-            // Of a first line that goes on for ever, that line is what is wrong.
-            return Err(match self.lines {
-                0 if self.line + by > self.limits.first_line => Flaw::TargetTooLong,
-                _ => Flaw::HeadTooLong,
-            });
-        }
-        Ok(())
+        if self.head > self.limits.head { Err(Flaw::HeadTooLong) } else { Ok(()) }
     }
 }
 
-/// Characters of URIs (RFC 3986 §2), without `#`: a fragment is never sent (RFC 9112 §3.2).
-const URI: [bool; 256] = {
-    let mut table = [false; 256];
+/// Bytes that no URI has; `#` is one: a fragment is never sent (RFC 9112 §3.2).
+const FOREIGN: u8 = 1;
+/// What begins an escape.
+const PERCENT: u8 = 2;
+
+/// Kinds of bytes in a target (RFC 3986 §2).
+const TARGET: [u8; 256] = {
+    let mut table = [FOREIGN; 256];
     let mut c = 0;
     while c < 128 {
         let byte = c as u8;
-        table[c] = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'[' | b']' | b'@' | b'%')
-            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'[' | b']' | b'@')
+            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+        {
+            table[c] = 0;
+        }
         c += 1;
     }
+    table[b'%' as usize] = PERCENT;
     table
 };
 
@@ -211,12 +232,17 @@ pub fn request_line(head: &[u8]) -> Result<(), Flaw> {
     }
     let target =
         line.get(method + 1..version).filter(|target| !target.is_empty()).ok_or(Flaw::RequestLine)?;
-    if !target.iter().all(|&c| URI[usize::from(c)]) {
+    // Without a way out of the loop, several bytes are looked at together.
+    let kinds = target.iter().fold(0, |kinds, &c| kinds | TARGET[usize::from(c)]);
+    if kinds & FOREIGN != 0 || (kinds & PERCENT != 0 && !escapes_are_whole(target)) {
         return Err(Flaw::Target);
     }
+    Ok(())
+}
+
+fn escapes_are_whole(target: &[u8]) -> bool {
     let mut escapes = target.split(|&c| c == b'%').skip(1);
-    let escaped = escapes.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit));
-    if escaped { Ok(()) } else { Err(Flaw::Target) }
+    escapes.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]

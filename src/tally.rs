@@ -2,35 +2,51 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method, Request, StatusCode, Version};
+use parking_lot::Mutex;
 
 use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
-use crate::metrics::{InFlight, RequestMetrics};
+use crate::metrics::{Counts, InFlight, RepositoryMetrics, RequestMetrics, Seat};
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::upstream::Role;
 
 /// Where finished requests are reported; one a worker.
 pub struct Recorder {
     metrics: RequestMetrics,
-    logger: Option<Logger>,
+    repositories: RepositoryMetrics,
+    /// Whether there is a logger, without the lock.
+    logs: AtomicBool,
+    logger: Mutex<Option<Logger>>,
     /// The clock of [`Activity`].
     epoch: Instant,
 }
 
 impl Recorder {
     /// A recorder; without a logger nothing is kept of a request but numbers.
-    pub fn new(metrics: RequestMetrics, logger: Option<Logger>) -> Arc<Self> {
-        Arc::new(Self { metrics, logger, epoch: Instant::now() })
+    pub fn new(
+        metrics: RequestMetrics,
+        repositories: RepositoryMetrics,
+        logger: Option<Logger>,
+    ) -> Arc<Self> {
+        let logs = AtomicBool::new(logger.is_some());
+        Arc::new(Self { metrics, repositories, logs, logger: Mutex::new(logger), epoch: Instant::now() })
     }
 
     /// Passes buffered log lines on. To be called about once a second.
     pub fn flush(&self) {
-        if let Some(logger) = &self.logger {
+        if let Some(logger) = &*self.logger.lock() {
             logger.flush();
         }
+    }
+
+    /// Requests that end from now on are reported to another logger. When this returns, nobody uses the former one.
+    pub fn report_to(&self, logger: Option<Logger>) {
+        self.logs.store(logger.is_some(), Ordering::Relaxed);
+        *self.logger.lock() = logger;
     }
 
     /// Whole seconds since this recorder was made.
@@ -39,40 +55,76 @@ impl Recorder {
     }
 
     fn at(&self, instant: Instant) -> u32 {
-        u32::try_from(instant.saturating_duration_since(self.epoch).as_secs()).unwrap_or(u32::MAX)
+        seconds(self.epoch, instant)
     }
 }
 
 /// No second of any clock.
-const STALLED: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
-/// When a connection last moved, in the recorder's seconds; read by the idle sweep.
-#[derive(Debug, Default)]
-pub struct Activity(AtomicU32);
+/// When a connection last moved, in the recorder's seconds; read by the sweep.
+#[derive(Debug)]
+pub struct Activity {
+    /// The recorder's.
+    epoch: Instant,
+    last: AtomicU32,
+    /// When a head began that has not ended. Set for the few that come in several pieces.
+    head_since: AtomicU32,
+}
 
 impl Activity {
-    /// A connection that moved at `second`.
-    pub fn new(second: u32) -> Arc<Self> {
-        Arc::new(Self(AtomicU32::new(second)))
+    /// A connection that moves now.
+    pub fn new(recorder: &Recorder) -> Arc<Self> {
+        let activity =
+            Self { epoch: recorder.epoch, last: AtomicU32::new(0), head_since: AtomicU32::new(NONE) };
+        activity.touch_now();
+        Arc::new(activity)
     }
 
-    /// The second of the last movement.
-    pub fn last(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    /// Seconds since the last movement.
+    pub fn idle(&self, now: u32) -> u32 {
+        now.saturating_sub(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Seconds that the client has taken for the head it is sending, and for nothing else.
+    pub fn in_head(&self, now: u32) -> u32 {
+        match self.head_since.load(Ordering::Relaxed) {
+            NONE => 0,
+            since => now.saturating_sub(since).min(self.idle(now)),
+        }
     }
 
     /// The sweep is about to close the connection, since its client takes nothing.
     pub fn stalled(&self) {
-        self.0.store(STALLED, Ordering::Relaxed);
+        self.last.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The beginning of a head came.
+    pub fn head_began(&self) {
+        self.head_since.store(seconds(self.epoch, Instant::now()), Ordering::Relaxed);
+    }
+
+    /// The rest of it came.
+    pub fn head_ended(&self) {
+        self.head_since.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The client took some bytes.
+    pub fn touch_now(&self) {
+        self.touch(seconds(self.epoch, Instant::now()));
     }
 
     fn is_stalled(&self) -> bool {
-        self.last() == STALLED
+        self.last.load(Ordering::Relaxed) == NONE
     }
 
     fn touch(&self, second: u32) {
-        self.0.store(second, Ordering::Relaxed);
+        self.last.store(second, Ordering::Relaxed);
     }
+}
+
+fn seconds(epoch: Instant, instant: Instant) -> u32 {
+    u32::try_from(instant.saturating_duration_since(epoch).as_secs()).unwrap_or(NONE)
 }
 
 /// The running account of one request. Reports when dropped.
@@ -82,6 +134,8 @@ pub struct Tally {
     started: Instant,
     answered: Option<Duration>,
     outcome: Outcome,
+    reason: Option<Reason>,
+    repository: Option<Seat>,
     status: StatusCode,
     sent: u64,
     ending: Ending,
@@ -110,7 +164,7 @@ impl Tally {
     ) -> Self {
         let started = Instant::now();
         activity.touch(recorder.at(started));
-        let line = recorder.logger.as_ref().map(|_| {
+        let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {
                 client,
                 method: request.method().clone(),
@@ -127,12 +181,19 @@ impl Tally {
             started,
             answered: None,
             outcome: Outcome::BadRequest,
+            reason: None,
+            repository: None,
             status: StatusCode::default(),
             sent: 0,
             ending: Ending::ClientGone,
             line,
             _in_flight: recorder.metrics.start(),
         }
+    }
+
+    /// Whose content is asked for.
+    pub fn of_repository(&mut self, name: &str) {
+        self.repository = Some(self.recorder.repositories.seat(name));
     }
 
     /// The head of the answer is decided.
@@ -145,6 +206,11 @@ impl Tally {
         if let Some(line) = &mut self.line {
             line.content_type = headers.get(http::header::CONTENT_TYPE).map(|v| v.as_bytes().to_vec());
         }
+    }
+
+    /// Why it is no plain hit, or why it could not be finished: the last word counts.
+    pub fn because(&mut self, reason: Reason) {
+        self.reason = Some(reason);
     }
 
     /// Who was asked for it.
@@ -177,7 +243,16 @@ impl Drop for Tally {
             self.ending = Ending::ClientStalled;
         }
         self.recorder.metrics.finished(self.outcome, self.status.as_u16(), self.sent, first_byte, duration);
-        if let (Some(line), Some(logger)) = (&self.line, &self.recorder.logger) {
+        if let Some(seat) = self.repository {
+            let hits = u64::from(self.outcome.is_hit());
+            self.recorder.repositories.finished(seat, Counts { requests: 1, hits, body_bytes: self.sent });
+        }
+        if let Some(reason) = self.reason {
+            self.recorder.metrics.explained(reason);
+        }
+        if let Some(line) = &self.line
+            && let Some(logger) = &*self.recorder.logger.lock()
+        {
             logger.log(&Record {
                 time: SystemTime::now(),
                 duration,
@@ -190,6 +265,7 @@ impl Drop for Tally {
                 bytes_sent: self.sent,
                 body_bytes: self.sent,
                 outcome: self.outcome,
+                reason: self.reason,
                 ending: self.ending,
                 upstream: line.upstream.as_ref().map(|(role, label)| (*role, &**label)),
                 content_type: line.content_type.as_deref(),

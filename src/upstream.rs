@@ -18,7 +18,9 @@ mod choice;
 mod client;
 mod condition;
 mod connect;
+mod content;
 mod failure;
+pub mod framing;
 mod health;
 mod latency;
 mod login;
@@ -28,7 +30,8 @@ mod redirect;
 mod rendezvous;
 mod resolve;
 mod route;
-mod stream;
+mod setup;
+pub mod stream;
 mod task;
 mod tls;
 mod verdict;
@@ -36,11 +39,13 @@ mod verdict;
 pub use body::UpstreamBody;
 pub use client::{Client, Outgoing};
 pub use condition::UpstreamStatus;
+pub use content::Content;
 pub use failure::{Failure, Side};
 pub use health::Standing;
 pub use login::LoginError;
 pub use outcome::UpstreamOutcome;
-pub use route::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
+pub use route::{Candidate, Form, RouteQuery, Upstreams, Wanted};
+pub use setup::UpstreamSetupError;
 pub use tls::TlsSetupError;
 
 use std::sync::Arc;
@@ -86,7 +91,7 @@ pub struct Upstream {
     /// What stands in `Proxy-Authorization` of requests to it. Sensitive.
     authorization: Option<HeaderValue>,
     /// Of configured servers. Of the others, too little is known for too short a time.
-    condition: Option<Condition>,
+    condition: Option<Arc<Condition>>,
 }
 
 impl Upstream {
@@ -151,7 +156,7 @@ impl Upstream {
 
     /// Whether its latest answers were failures.
     fn fails(&self) -> bool {
-        self.condition.as_ref().is_some_and(Condition::fails)
+        self.condition.as_ref().is_some_and(|condition| condition.fails())
     }
 
     /// Notes a wait that was given up without an answer.

@@ -17,6 +17,7 @@ fn rules() -> config::Access {
         hosts: globs(&["*.cern.ch"]),
         ports: config::Access::default().ports,
         internal_hosts: globs(&["*.site.local", "localhost", "0.0.0.0", "127.*"]),
+        methods: Vec::new(),
     }
 }
 

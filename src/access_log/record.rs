@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, Version, header};
 
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::upstream::Role;
 
 /// One request, from start to end.
@@ -33,6 +34,8 @@ pub struct Record<'a> {
     pub body_bytes: u64,
     /// What the caches contributed.
     pub outcome: Outcome,
+    /// Why it was no plain hit, or could not be finished.
+    pub reason: Option<Reason>,
     /// How the answer ended.
     pub ending: Ending,
     /// Who was asked for it, when somebody was: role and `host[:port]`.

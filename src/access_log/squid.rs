@@ -73,7 +73,11 @@ fn request_status(out: &mut Vec<u8>, record: &Record<'_>) {
         // A reload that proves our copy good costs the upstream nothing, unlike squid's.
         Outcome::DiskHit | Outcome::Reload => "TCP_HIT",
         Outcome::Collapsed | Outcome::DocumentCollapsed => "TCP_CF_HIT",
-        Outcome::Miss | Outcome::DocumentMiss | Outcome::Pass | Outcome::UpstreamError => "TCP_MISS",
+        Outcome::Miss
+        | Outcome::DocumentMiss
+        | Outcome::DocumentChange
+        | Outcome::Pass
+        | Outcome::UpstreamError => "TCP_MISS",
         // Believed to be in the cache, but not usable.
         Outcome::Repair => "TCP_SWAPFAIL_MISS",
         Outcome::DocumentRevalidated => "TCP_REFRESH_UNMODIFIED",

@@ -27,6 +27,7 @@ fn record() -> Record<'static> {
         bytes_sent: 4_410,
         body_bytes: 4_096,
         outcome: Outcome::MemoryHit,
+        reason: None,
         ending: Ending::Complete,
         upstream: None,
         content_type: Some(b"application/octet-stream"),

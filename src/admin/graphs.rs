@@ -1,8 +1,11 @@
 //! The last hour as lines to be drawn: rates, shares and quantiles. Pure.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 use super::history::{INTERVAL, View};
+use super::repositories;
 
 /// What `/history` tells.
 #[derive(Serialize)]
@@ -35,13 +38,14 @@ struct Line {
 /// CVMFS clients leave after so many seconds without a byte.
 const CLIENTS_LEAVE: f64 = 5.0;
 /// Lines of one graph: more could not be told apart.
-const UPSTREAMS: usize = 7;
+const LINES: usize = 7;
 
 const MEMORY: &[&str] = &["memory_hit", "reload"];
 const DISK: &[&str] = &["disk_hit"];
 const SHARED: &[&str] = &["collapsed", "document_collapsed"];
 const DOCUMENTS: &[&str] = &["document_hit", "document_stale"];
-const FETCHED: &[&str] = &["miss", "repair", "document_miss", "document_revalidated", "pass"];
+const FETCHED: &[&str] =
+    &["miss", "repair", "document_miss", "document_revalidated", "document_change", "pass"];
 const FAILED: &[&str] = &["upstream_error"];
 const REFUSED: &[&str] = &["denied", "bad_request", "overload"];
 const STALE: &[&str] = &["document_stale"];
@@ -144,6 +148,13 @@ impl Graphs {
                 unit: "/s",
                 lines: failing(view),
             },
+            Graph {
+                id: "repositories",
+                title: "Sent, by repository",
+                meaning: "Bytes of bodies, for those that had most in the hour.",
+                unit: "B/s",
+                lines: largest(view),
+            },
         ];
         Self {
             interval_seconds: INTERVAL.as_secs(),
@@ -234,6 +245,19 @@ fn quantile_of(cumulative: &[(f64, f64)], quantile: f64) -> Option<f64> {
     Some(below + (bound - below) * (rank - before) / (count - before).max(f64::MIN_POSITIVE))
 }
 
+/// The repositories that most bytes were sent for in the hour.
+fn largest(view: &View) -> Vec<Line> {
+    let key = |name: &str| format!("{} {name}", repositories::BYTES);
+    let mut names: Vec<_> =
+        view.labels(repositories::BYTES).into_iter().map(|name| (view.growth(&key(name)), name)).collect();
+    names.retain(|(bytes, _)| *bytes > 0);
+    names.sort_by_key(|(bytes, _)| Reverse(*bytes));
+    let per_second = |name: &str| {
+        view.rises(&key(name)).into_iter().zip(view.spans()).map(|(rise, span)| Some(rise? / span?)).collect()
+    };
+    names.into_iter().take(LINES).map(|(_, name)| line(name, per_second(name))).collect()
+}
+
 /// Words of `substratum_upstream_requests_total` that do not speak against a server.
 const HARMLESS: [&str; 7] =
     ["ok", "not_modified", "redirect", "not_found", "http_4xx", "behind", "cancelled"];
@@ -261,7 +285,7 @@ fn failing(view: &View) -> Vec<Line> {
     let per_second = |rises: Vec<Option<f64>>| {
         rises.into_iter().zip(&spans).map(|(rise, span)| Some(rise? / (*span)?)).collect()
     };
-    all.into_iter().take(UPSTREAMS).map(|(_, name, rises)| line(name, per_second(rises))).collect()
+    all.into_iter().take(LINES).map(|(_, name, rises)| line(name, per_second(rises))).collect()
 }
 
 #[cfg(test)]

@@ -22,8 +22,11 @@ const SAMPLES: usize = 361;
 const COLUMNS: usize = 4096;
 
 /// What is remembered: every label of these, in the order of the labels' names.
-const FAMILIES: [&str; 18] = [
+const FAMILIES: [&str; 21] = [
     "substratum_requests_total",
+    "substratum_repository_requests_total",
+    "substratum_repository_hits_total",
+    "substratum_repository_body_bytes_total",
     "substratum_response_body_bytes_total",
     "substratum_request_first_byte_seconds",
     "substratum_connections_refused_total",
@@ -165,6 +168,13 @@ impl View {
         let Some(column) = self.columns.get(key) else { return self.nothing() };
         let rise = |pair: &[f64]| Some(pair[1] - pair[0]).filter(|rise| rise.is_finite() && *rise >= 0.0);
         column.windows(2).map(rise).collect()
+    }
+
+    /// How much a counter rose in all; one that was not there at the first look began at 0.
+    pub(super) fn growth(&self, key: &str) -> u64 {
+        let Some(column) = self.columns.get(key) else { return 0 };
+        let first = column.first().copied().filter(|value| value.is_finite()).unwrap_or(0.0);
+        column.last().map_or(0, |last| (last - first).max(0.0) as u64)
     }
 
     /// The sum of the rises of several counters; those that are unknown count for nothing.

@@ -8,6 +8,7 @@ use std::fmt::{self, Display, Write};
 use serde_json::{Map, Value};
 
 use super::Readiness;
+use super::tiles::Tile;
 use super::trouble::Trouble;
 use crate::config::ByteSize;
 
@@ -26,13 +27,15 @@ impl Refresh {
     }
 }
 
+/// What stands above the status.
+pub(super) struct Now<'a> {
+    pub(super) readiness: &'a Readiness,
+    pub(super) troubles: &'a [Trouble],
+    pub(super) tiles: &'a [Tile],
+}
+
 /// The whole page.
-pub(super) fn render(
-    status: &Map<String, Value>,
-    readiness: &Readiness,
-    troubles: &[Trouble],
-    refresh: Refresh,
-) -> String {
+pub(super) fn render(status: &Map<String, Value>, now: &Now<'_>, refresh: Refresh) -> String {
     let name = status.get("name").and_then(Value::as_str).unwrap_or("substratum");
     let (meta, toggle) = match refresh {
         Refresh::On => {
@@ -41,20 +44,30 @@ pub(super) fn render(
         }
         Refresh::Off => ("", "<a href=\"/\">refresh by itself</a>"),
     };
-    let (name, words, version) = (Escaped(name), readiness.words(), env!("CARGO_PKG_VERSION"));
+    let (name, words, version) = (Escaped(name), now.readiness.words(), env!("CARGO_PKG_VERSION"));
     let switch = if refresh == Refresh::On { "on" } else { "off" };
-    let attention = attention(troubles);
+    let (attention, glance) = (attention(now.troubles), glance(now.tiles));
+    // Tells a tab that needs attention from the others; and never by colour alone.
+    let (count, but) = match now.troubles.iter().filter(|trouble| trouble.is_fresh()).count() {
+        0 => (String::new(), String::new()),
+        1 => ("(1) ".to_owned(), ", but one thing needs attention".to_owned()),
+        count => (format!("({count}) "), format!(", but {count} things need attention")),
+    };
+    let mood = match (now.readiness, count.is_empty()) {
+        (Readiness::Ready, true) => "well",
+        _ => "unwell",
+    };
     let mut tables = String::new();
     section(&mut tables, "Overview", status, 2);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{meta}\
-         <title>{name}: {readiness}</title>\n<link rel=\"stylesheet\" href=\"/uplot.css\">\n<link rel=\"stylesheet\" href=\"/style.css\">\n\
+         <title>{count}{name}: {readiness}</title>\n<link rel=\"stylesheet\" href=\"/uplot.css\">\n<link rel=\"stylesheet\" href=\"/style.css\">\n\
          <script src=\"/uplot.js\" defer></script>\n<script src=\"/page.js\" defer></script>\n</head>\n\
-         <body data-refresh=\"{switch}\">\n\
-         <header>\n<h1>{name}</h1>\n<p id=\"state\">Substratum {version}: <strong>{readiness}</strong></p>\n\
+         <body data-refresh=\"{switch}\">\n<a class=\"skip\" href=\"#main\">Skip to what needs attention</a>\n\
+         <header>\n<h1>{name}</h1>\n<p id=\"state\">Substratum {version}: <strong class=\"{mood}\">{readiness}{but}</strong></p>\n\
          <nav aria-label=\"Reports\"><a href=\"/status\">status as JSON</a> <a href=\"/metrics\">metrics</a> \
-         <a href=\"/readyz\">ready?</a> {toggle}</nav>\n</header>\n<main>\n{attention}\
+         <a href=\"/readyz\">ready?</a> {toggle}</nav>\n</header>\n<main id=\"main\">\n{attention}{glance}\
          <section aria-labelledby=\"hour\">\n<h2 id=\"hour\">The last hour</h2>\n\
          <p id=\"graphs-note\" role=\"status\"></p>\n<div id=\"graphs\"></div>\n\
          <noscript><p>Graphs need JavaScript; the numbers are in <a href=\"/history\">/history</a>.</p></noscript>\n\
@@ -81,6 +94,16 @@ fn attention(troubles: &[Trouble]) -> String {
         out.push_str("</ul>\n");
     }
     out.push_str("</section>\n");
+    out
+}
+
+/// Figures in large type; a list, so that by ear each stands with its name.
+fn glance(tiles: &[Tile]) -> String {
+    let mut out = String::from("<dl id=\"glance\">\n");
+    for Tile { label, value, note } in tiles {
+        put(&mut out, format_args!("<div><dt>{label}</dt><dd><strong>{value}</strong> {note}</dd></div>\n"));
+    }
+    out.push_str("</dl>\n");
     out
 }
 
@@ -111,24 +134,29 @@ fn section(out: &mut String, title: &str, values: &Map<String, Value>, level: u8
 
 /// Objects as the rows of one table; the first one names the columns.
 fn list(out: &mut String, title: &str, rows: &[Value], level: u8) {
-    put(out, format_args!("<h{level}>{}</h{level}>\n", Escaped(title)));
     let name = Escaped(title);
+    put(out, format_args!("<div class=\"wide\">\n<h{level}>{name}</h{level}>\n"));
     put(
         out,
         format_args!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\"><table>\n"),
     );
-    let columns: Vec<&String> =
-        rows.first().and_then(Value::as_object).map(|row| row.keys().collect()).unwrap_or_default();
+    // Numbers stand below each other, and what is said in their place as well.
+    let class = |column: &String| {
+        let numbers = rows.iter().any(|row| row.get(column).is_some_and(Value::is_number));
+        if numbers { " class=\"number\"" } else { "" }
+    };
+    let first = rows.first().and_then(Value::as_object);
+    let columns: Vec<_> = first.into_iter().flat_map(Map::keys).map(|key| (key, class(key))).collect();
     out.push_str("<tr>");
-    for column in &columns {
-        put(out, format_args!("<th scope=\"col\">{}</th>", Escaped(&label(column))));
+    for (key, class) in &columns {
+        put(out, format_args!("<th scope=\"col\"{class}>{}</th>", Escaped(&label(key))));
     }
     out.push_str("</tr>\n");
     for row in rows.iter().take(MAX_ROWS) {
         out.push_str("<tr>");
-        for &key in &columns {
+        for &(key, class) in &columns {
             let value = row.get(key).unwrap_or(&Value::Null);
-            put(out, format_args!("<td>{}</td>", Shown { key, value }));
+            put(out, format_args!("<td{class}>{}</td>", Shown { key, value }));
         }
         out.push_str("</tr>\n");
     }
@@ -139,6 +167,7 @@ fn list(out: &mut String, title: &str, rows: &[Value], level: u8) {
             format_args!("<p>{} more are in <a href=\"/status\">/status</a>.</p>\n", rows.len() - MAX_ROWS),
         );
     }
+    out.push_str("</div>\n");
 }
 
 fn has_parts(value: &Value) -> bool {
@@ -151,8 +180,9 @@ fn has_parts(value: &Value) -> bool {
 
 /// `hit_ratio` -> `hit ratio`, `stored_bytes` -> `stored`: the value shows its unit.
 fn label(key: &str) -> String {
-    let key = [BYTES, SECONDS].iter().find_map(|unit| key.strip_suffix(unit)).unwrap_or(key);
-    key.replace('_', " ")
+    let key =
+        [BYTES, SECONDS, MILLISECONDS, PERCENT].iter().find_map(|unit| key.strip_suffix(unit)).unwrap_or(key);
+    if key == "url" { "URL".to_owned() } else { key.replace('_', " ") }
 }
 
 /// A value with the unit that the ending of its key tells.
@@ -172,8 +202,11 @@ impl Display for Shown<'_> {
                 Some(bytes) if self.key.ends_with(BYTES) => write!(f, "{}", ByteSize(bytes)),
                 Some(seconds) if self.key.ends_with(SECONDS) => write!(f, "{}", Elapsed(seconds)),
                 _ if self.key.ends_with(SECONDS) => write!(f, "{number} s"),
+                _ if self.key.ends_with(MILLISECONDS) => write!(f, "{number} ms"),
+                _ if self.key.ends_with(PERCENT) => write!(f, "{number} %"),
                 _ => write!(f, "{number}"),
             },
+            Value::Array(items) if items.is_empty() => f.write_str("none"),
             Value::Array(items) => {
                 for (at, value) in items.iter().enumerate() {
                     let separator = if at == 0 { "" } else { ", " };
@@ -240,6 +273,8 @@ fn put(out: &mut String, text: fmt::Arguments<'_>) {
 
 const BYTES: &str = "_bytes";
 const SECONDS: &str = "_seconds";
+const MILLISECONDS: &str = "_ms";
+const PERCENT: &str = "_percent";
 /// Deepest heading.
 const MAX_LEVEL: u8 = 4;
 /// Rows shown of one list.
@@ -275,9 +310,11 @@ mod tests {
 
     use super::*;
 
+    const NOW: Now<'static> = Now { readiness: &Readiness::Ready, troubles: &[], tiles: &[] };
+
     #[track_caller]
     fn check(status: Value, expected: &[&str]) {
-        let html = render(status.as_object().unwrap(), &Readiness::Ready, &[], Refresh::On);
+        let html = render(status.as_object().unwrap(), &NOW, Refresh::On);
         for part in expected {
             assert!(html.contains(part), "{part} is missing in\n{html}");
         }
@@ -288,7 +325,7 @@ mod tests {
         check(
             json!({
                 "name": "site-1", "uptime_seconds": 93_784, "took_seconds": 0.25, "stored_bytes": 1_572_864,
-                "hit_ratio": 0.5, "ready": true, "listen": ["0.0.0.0:3128", "[::]:3128"], "none": null,
+                "hit_ratio": 0.5, "ready": true, "parents": [], "took_ms": 7, "used_percent": 3, "listen": ["0.0.0.0:3128", "[::]:3128"], "none": null,
             }),
             &[
                 "<h1>site-1</h1>",
@@ -299,6 +336,9 @@ mod tests {
                 "<th scope=\"row\">ready</th><td>yes</td>",
                 "<th scope=\"row\">listen</th><td>0.0.0.0:3128, [::]:3128</td>",
                 "<th scope=\"row\">none</th><td>-</td>",
+                "<th scope=\"row\">parents</th><td>none</td>",
+                "<th scope=\"row\">took</th><td>7 ms</td>",
+                "<th scope=\"row\">used</th><td>3 %</td>",
             ],
         );
     }
@@ -314,8 +354,10 @@ mod tests {
             &[
                 ">memory</h3>\n<div class=\"scroll\"><table>\n<tr><th scope=\"row\">used</th><td>17 B</td></tr>",
                 "<h3>mirrors</h3>",
-                "<th scope=\"col\">url</th>",
-                "<td>1 min 1 s</td>",
+                "<th scope=\"col\">URL</th>",
+                "<th scope=\"col\" class=\"number\">open</th>",
+                "<td class=\"number\">1 min 1 s</td>",
+                "<td class=\"number\">-</td>",
                 "<td>http://b</td>",
                 "<td>ok 12, reset 3</td>",
                 "<pre>est: {&quot;value&quot;:1}</pre>",
@@ -329,7 +371,7 @@ mod tests {
         let status = json!({
             "name": evil, evil: evil, "list": [{ evil: evil }], "part": { evil: { evil: { evil: evil } } },
         });
-        let html = render(status.as_object().unwrap(), &Readiness::Ready, &[], Refresh::On);
+        let html = render(status.as_object().unwrap(), &NOW, Refresh::On);
         assert_eq!(html.matches("<script").count(), 2, "{html}");
         assert!(!html.contains("('1')"), "{html}");
         assert!(html.contains("&lt;/td&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;"));
@@ -338,7 +380,7 @@ mod tests {
     #[test]
     fn refreshing_can_be_stopped() {
         for (query, refreshes) in [(None, true), (Some("refresh=off"), false), (Some("x=1"), true)] {
-            let html = render(&Map::new(), &Readiness::Draining, &[], Refresh::from_query(query));
+            let html = render(&Map::new(), &NOW, Refresh::from_query(query));
             assert_eq!(html.contains("http-equiv=\"refresh\""), refreshes, "{query:?}");
         }
     }
@@ -352,14 +394,23 @@ mod tests {
             times: 1,
             age_seconds,
         };
-        let html = render(&Map::new(), &Readiness::Ready, &[trouble(61), trouble(3000)], Refresh::On);
+        let html = render(&Map::new(), &Now { troubles: &[trouble(61), trouble(3000)], ..NOW }, Refresh::On);
         for part in [
             "<strong>it &lt;rains&gt;</strong> (last: 1 min 1 s ago). Take an umbrella.",
             "<span>it &lt;rains&gt;</span> (last: 50 min 0 s ago)",
+            "<title>(1) substratum: ready</title>",
+            "<strong class=\"unwell\">ready, but one thing needs attention</strong>",
         ] {
             assert!(html.contains(part), "{part} is missing in\n{html}");
         }
         assert!(html.find("umbrella").unwrap() < html.find("The last hour").unwrap());
+    }
+
+    #[test]
+    fn a_few_figures_stand_above_the_rest() {
+        let tile = Tile { label: "Requests", value: "7 /s".to_owned(), note: "now".to_owned() };
+        let html = render(&Map::new(), &Now { tiles: &[tile], ..NOW }, Refresh::On);
+        assert!(html.contains("<dt>Requests</dt><dd><strong>7 /s</strong> now</dd>"), "{html}");
     }
 
     #[test]

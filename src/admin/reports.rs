@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::task;
 use tower::load_shed::error::Overloaded;
@@ -11,11 +12,11 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::graphs::Graphs;
-use super::history::History;
+use super::history::{History, View};
 use super::routes::{self, Answer};
 use super::server::Limits;
 use super::trouble::{self, Trouble};
-use super::{Admin, page};
+use super::{Admin, page, repositories, tiles};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,7 @@ fn make(admin: &Admin, history: &History, report: Report) -> Result<Answer, Repo
             routes::typed(StatusCode::OK, EXPOSITION_FORMAT, admin.metrics.render()?)
         }
         Report::Status => {
-            let mut json = serde_json::to_string_pretty(&status(admin, &trouble::find(&history.view())))?;
+            let mut json = serde_json::to_string_pretty(&status(admin, &history.view()))?;
             json.push('\n');
             routes::typed(StatusCode::OK, JSON, json)
         }
@@ -77,24 +78,36 @@ fn make(admin: &Admin, history: &History, report: Report) -> Result<Answer, Repo
             routes::typed(StatusCode::OK, JSON, serde_json::to_string(&Graphs::of(&history.view()))?)
         }
         Report::Page(refresh) => {
-            let troubles = trouble::find(&history.view());
-            let html = page::render(&admin.status.status(), &admin.status.ready(), &troubles, refresh);
+            let view = history.view();
+            let mut status = admin.status.status();
+            status.insert(REPOSITORIES.to_owned(), listed(repositories::busiest(&view)));
+            let now = page::Now {
+                readiness: &admin.status.ready(),
+                troubles: &trouble::find(&view),
+                tiles: &tiles::glance(&view, &status),
+            };
+            let html = page::render(&status, &now, refresh);
             routes::typed(StatusCode::OK, "text/html; charset=utf-8", html)
         }
     })
 }
 
-/// The status, with what needs attention (`troubles`) and what did within the hour (`recent_troubles`).
-fn status(admin: &Admin, found: &[Trouble]) -> Map<String, Value> {
+/// The status, with what needs attention (`troubles`), what did within the hour (`recent_troubles`), and who asked in it.
+fn status(admin: &Admin, view: &View) -> Map<String, Value> {
     let mut status = admin.status.status();
-    let list = |fresh: bool| {
-        let chosen = found.iter().filter(|trouble| trouble.is_fresh() == fresh);
-        chosen.map(|trouble| serde_json::to_value(trouble).unwrap_or_default()).collect()
-    };
-    status.insert("troubles".to_owned(), Value::Array(list(true)));
-    status.insert("recent_troubles".to_owned(), Value::Array(list(false)));
+    let (fresh, recent): (Vec<_>, Vec<_>) = trouble::find(view).into_iter().partition(Trouble::is_fresh);
+    status.insert("troubles".to_owned(), listed(fresh));
+    status.insert("recent_troubles".to_owned(), listed(recent));
+    status.insert(REPOSITORIES.to_owned(), listed(repositories::busiest(view)));
     status
 }
+
+fn listed<T: Serialize>(rows: Vec<T>) -> Value {
+    rows.iter().map(|row| serde_json::to_value(row).unwrap_or_default()).collect()
+}
+
+/// The key, and on the page the heading, of those who were asked for most.
+const REPOSITORIES: &str = "repositories_in_the_last_hour";
 
 /// Why a report could not be written down.
 #[derive(Debug, thiserror::Error)]

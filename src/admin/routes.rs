@@ -1,6 +1,7 @@
 //! Paths and methods: which answer a request gets, and the fields that all answers have.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{
@@ -11,7 +12,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use super::reports::{self, Report, Reports};
-use super::{Admin, Readiness, page};
+use super::{Admin, Readiness, log, page};
 
 /// An answer, whole.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -20,23 +21,30 @@ pub(super) type Answer = Response<Full<Bytes>>;
 pub(super) async fn answer<B: Body>(
     admin: &Admin,
     reports: &Reports,
+    peer: IpAddr,
     request: Request<B>,
 ) -> Result<Answer, Infallible> {
     let Some(route) = Route::of(request.uri().path()) else {
         return Ok(text(
             StatusCode::NOT_FOUND,
-            "not found: see /, /status, /history, /metrics, /livez, /readyz",
+            "not found: see /, /status, /history, /metrics, /log, /livez, /readyz",
         ));
     };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let writes = matches!(route, Route::Log) && *request.method() == Method::POST;
+    if !writes && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let allowed = if matches!(route, Route::Log) { "GET, HEAD, POST" } else { "GET, HEAD" };
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Ok(answer);
     }
     if !request.body().is_end_stream() {
         return Ok(text(StatusCode::BAD_REQUEST, "no request body is taken"));
     }
     Ok(match route {
+        Route::Log if writes => {
+            log::change(admin.filter.as_ref(), peer, request.uri().query(), request.headers())
+        }
+        Route::Log => log::tell(admin.filter.as_ref()),
         Route::Live => text(StatusCode::OK, "ok"),
         Route::Ready => readiness(&admin.status.ready()),
         Route::Asset(asset) => typed(StatusCode::OK, asset.media_type, asset.text),
@@ -56,6 +64,7 @@ enum Route {
     Status,
     History,
     Metrics,
+    Log,
     Live,
     Ready,
 }
@@ -67,6 +76,7 @@ impl Route {
             "/history" => Self::History,
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
+            "/log" => Self::Log,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             other => Self::Asset(page::ASSETS.iter().find(|asset| asset.path == other)?),

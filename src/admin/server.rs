@@ -1,6 +1,7 @@
 //! Connections: accepted up to a number, each for one request and a bounded time.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +43,8 @@ impl Default for Limits {
     }
 }
 
-/// Threads for reports, and one that looks for the history.
-pub const BLOCKING_CALLS: usize = 5;
+/// Threads for reports, one that looks for the history, and one for SNMP.
+pub const BLOCKING_CALLS: usize = 6;
 
 /// Serves until `shutdown`, then finishes the answers in progress: 15 s at most.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
@@ -67,8 +68,8 @@ pub(super) async fn serve_within(
             () = &mut shutdown => break,
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
-                Ok((stream, _)) => {
-                    let served = serve_connection(stream, admin.clone(), reports.clone());
+                Ok((stream, peer)) => {
+                    let served = serve_connection(stream, peer.ip(), admin.clone(), reports.clone());
                     connections.spawn(time::timeout(limits.connection_time, served));
                 }
                 Err(error) => {
@@ -84,8 +85,8 @@ pub(super) async fn serve_within(
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(stream: TcpStream, admin: Arc<Admin>, reports: Reports) {
-    let service = service_fn(|request| routes::answer(&admin, &reports, request));
+async fn serve_connection(stream: TcpStream, peer: IpAddr, admin: Arc<Admin>, reports: Reports) {
+    let service = service_fn(|request| routes::answer(&admin, &reports, peer, request));
     let served = http1::Builder::new()
         .keep_alive(false)
         // The time of the whole connection is bounded.

@@ -97,7 +97,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tier = Tier::new();
-        let admin = Arc::new(Admin { metrics: Metrics::new().unwrap(), status: tier.clone() });
+        let admin = Arc::new(Admin { metrics: Metrics::new().unwrap(), status: tier.clone(), filter: None });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve_within(limits, listener, admin, async {
             let _ = stopped.await;

@@ -40,7 +40,14 @@ struct Rule {
     alert: &'static str,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
+    Rule {
+        family: "substratum_config_reloads_total",
+        labels: &["refused"],
+        what: "reloads of the configuration were refused",
+        action: "It goes on with the old one. The log says what is wrong; mend the file and reload again.",
+        alert: "SubstratumReloadRefused",
+    },
     Rule {
         family: "substratum_requests_total",
         labels: &["upstream_error"],

@@ -6,27 +6,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::reload::{LastReload, Reloads};
+use super::site::Site;
 use crate::admin::{Readiness, StatusSource};
+use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
-use crate::cache::{Cache, FillError};
-use crate::config::{Config, ServerUrl};
-use crate::document::{Documents, ManifestStatus};
-use crate::metrics::Metrics;
+use crate::config::ServerUrl;
+use crate::document::ManifestStatus;
+use crate::metrics::{ManifestFigures, Metrics};
 use crate::server::Phase;
-use crate::upstream::{UpstreamOutcome, UpstreamStatus, Upstreams};
+use crate::upstream::{UpstreamOutcome, UpstreamStatus};
 
 /// The parts that know.
 pub struct Status {
     pub(super) started: Instant,
     pub(super) proxy: Vec<SocketAddr>,
-    pub(super) config: Config,
+    pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) cache: Arc<Cache>,
-    pub(super) documents: Documents<FillError>,
-    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) reloads: Arc<Reloads>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -42,7 +44,8 @@ impl StatusSource for Status {
     fn status(&self) -> Map<String, Value> {
         self.sample();
         let (in_progress, readers) = self.cache.fills_in_progress();
-        let config = &self.config;
+        let site = self.site.load();
+        let config = &site.config;
         let page = StatusPage {
             name: &config.listen.name,
             ready: self.ready().words(),
@@ -68,13 +71,25 @@ impl StatusSource for Status {
                     retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
                     quotas: disk.quotas().into_iter().map(Quota::from).collect(),
+                    documents: site.documents.on_disk().map(|usage| DiskDocuments {
+                        documents: usage.documents,
+                        manifests: usage.manifests,
+                        stored_bytes: usage.bytes,
+                        limit_bytes: config.documents.bytes(),
+                        condition: usage.condition.as_str(),
+                        retry_in_seconds: usage
+                            .retry_at
+                            .map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+                        complete: usage.is_loaded,
+                    }),
                 }
             }),
             fills: Fills { in_progress, readers },
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
-            upstreams: self.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
-            manifests: self
+            upstreams: site.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
+            last_reload: self.reloads.last(),
+            manifests: site
                 .documents
                 .manifests(MANIFESTS, SystemTime::now())
                 .into_iter()
@@ -89,11 +104,37 @@ impl StatusSource for Status {
 
     fn sample(&self) {
         self.cache.sample();
-        self.upstreams.sample();
+        self.site.load().upstreams.sample();
+        self.show_manifests();
     }
 }
 
 impl Status {
+    /// Of the repositories that are asked for most: the newest manifest from anybody.
+    fn show_manifests(&self) {
+        let now = SystemTime::now();
+        let seconds = |ago: Duration| {
+            now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(ago).as_secs()
+        };
+        let named = self.metrics.repository.named();
+        let mut newest: BTreeMap<Box<str>, ManifestFigures> = BTreeMap::new();
+        for status in self.site.load().documents.manifests(usize::MAX, now) {
+            let figures = ManifestFigures {
+                repository: status.repository.clone(),
+                revision: status.revision,
+                published: seconds(status.age),
+                confirmed: seconds(status.confirmed),
+            };
+            let known = newest.entry(status.repository).or_insert_with(|| figures.clone());
+            if known.published < figures.published {
+                *known = figures;
+            }
+        }
+        self.metrics.manifest.known.set(i64::try_from(newest.len()).unwrap_or(i64::MAX));
+        newest.retain(|repository, _| named.contains(repository));
+        self.metrics.manifest.show(newest.into_values().collect());
+    }
+
     fn server(&self, status: UpstreamStatus) -> Server {
         let count = |outcome: UpstreamOutcome| {
             self.metrics.upstream.requests.with_label_values(&[&status.url, outcome.as_str()]).get()
@@ -124,6 +165,7 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    last_reload: Option<LastReload>,
     manifests: Vec<Manifest>,
 }
 
@@ -174,6 +216,7 @@ struct DiskTier<'a> {
     condition: &'static str,
     retry_in_seconds: Option<u64>,
     index_complete: bool,
+    documents: Option<DiskDocuments>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     quotas: Vec<Quota>,
 }
@@ -198,6 +241,20 @@ impl From<QuotaUsage> for Quota {
             pinned: usage.is_pinned,
         }
     }
+}
+
+/// Documents on disk.
+#[derive(Serialize)]
+struct DiskDocuments {
+    documents: usize,
+    /// Repositories whose newest manifest is there.
+    manifests: usize,
+    stored_bytes: u64,
+    limit_bytes: u64,
+    condition: &'static str,
+    retry_in_seconds: Option<u64>,
+    /// Everything the last run left is in memory.
+    complete: bool,
 }
 
 #[derive(Serialize)]

@@ -28,7 +28,7 @@ mod object;
 mod queue;
 mod queues;
 mod reclaim;
-mod record;
+pub mod record;
 mod recovery;
 mod replacement;
 mod scan;
@@ -37,17 +37,17 @@ mod segment;
 mod segments;
 mod shared;
 mod shares;
-mod snapshot;
+pub mod snapshot;
 mod space;
 mod usage;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -55,10 +55,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use blocks::{Part, ReadError};
-pub use folder::{OpenError, wait_until_free};
+pub use folder::{DOCUMENTS, OpenError, wait_until_free};
 pub use health::Condition;
+// For the documents, which live in the same folder.
+pub(crate) use health::{Change, Health};
+pub(crate) use latch::Latch;
+pub(crate) use ledger::blocks;
 pub use object::DiskObject;
-pub use scrub::{Finding, Scrubbed, scrub};
+pub use scrub::{Finding, Scrubbed, Unused, scrub};
 pub use shares::Share;
 pub use usage::{IndexState, NotAdmitted, QuotaUsage, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
@@ -66,18 +70,18 @@ pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
 use crate::metrics::{DiskMetrics, QuotaMetrics};
+use crate::reason::Reason;
 use faults::Faults;
 use file::Medium;
 use folder::Folder;
 use ghost::Ghost;
-use health::{Health, ReadHealth};
+use health::ReadHealth;
 use index::Index;
-use latch::Latch;
-use ledger::{Ceiling, Ledger, Purpose, blocks};
+use ledger::{Ceiling, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
-use segments::{Segments, Sizes};
+use segments::Segments;
 use shared::Shared;
 use shares::{Keep, Shares};
 use space::Space;
@@ -108,7 +112,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
-    scrub: Option<JoinHandle<()>>,
+    scrub: JoinHandle<()>,
 }
 
 impl Disk {
@@ -119,14 +123,14 @@ impl Disk {
 
     /// The same with a test's say in how the disk behaves.
     pub fn open_with(config: &config::Disk, metrics: DiskMetrics, faults: Faults) -> Result<Self, OpenError> {
-        let capacity = config.capacity.bytes();
+        // The rest is for documents, which come on their own.
+        let capacity = config.objects().bytes();
         if capacity < MIN_SEGMENTS * MIN_SEGMENT {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
         }
         let shares = Shares::new(&config.quotas);
         let segment = segment_size(config, &shares);
-        let sizes = Sizes { segment, low_water: segment.max(capacity / 256) };
         let folder = Folder::at(&config.path, faults.clone());
         match folder.prepare() {
             // The maintenance thread tries again, and says so.
@@ -150,13 +154,14 @@ impl Disk {
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
             folder,
-            segments: Segments::new(ledger, context, space, shares, sizes),
+            segments: Segments::new(ledger, context, space, shares, segment),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
             queue: WriteQueue::new(WRITE_QUEUE),
             metrics,
             quotas,
-            max_object: config.max_object.bytes().min(capacity / 4).min(MAX_LEN),
+            max_object: AtomicU64::new(max_object(config)),
+            scrub_rate: AtomicU64::new(config.scrub_rate.bytes()),
             health: Mutex::new(Health::default()),
             listed: Latch::default(),
             loaded: AtomicBool::new(false),
@@ -168,14 +173,29 @@ impl Disk {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
-        let rate = config.scrub_rate.bytes();
-        let scrub = (rate > 0)
-            .then(|| spawn("disk-scrub", &shared, move |shared| scrub::run(shared, rate)))
-            .transpose()
-            .map_err(failed)?;
+        let scrub = spawn("disk-scrub", &shared, scrub::run).map_err(failed)?;
         shared.listed.wait(LISTING);
         *handle.running.lock() = Some(Running { writer, maintenance, scrub });
         Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Takes over what may change while it runs: `capacity`, `free_reserve`, `max_object`, `scrub_rate`. What is beyond
+    /// a smaller capacity goes in the background, the oldest segments first.
+    pub fn adjust(&self, config: &config::Disk) {
+        let shared = self.shared();
+        let capacity = config.objects().bytes();
+        shared.segments.ledger.set_capacity(capacity);
+        shared.segments.space.set_reserve(config.free_reserve.bytes());
+        shared.max_object.store(max_object(config), Ordering::Relaxed);
+        shared.scrub_rate.store(config.scrub_rate.bytes(), Ordering::Relaxed);
+        shared.metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
+        shared.segments.bell.ring();
+    }
+
+    /// The smallest capacity that [`Self::adjust`] can go down to.
+    pub fn least_capacity(&self) -> ByteSize {
+        let segments = &self.shared().segments;
+        ByteSize(segments.segment_size() * MIN_SEGMENTS * segments.shares.count() as u64)
     }
 
     /// The object of a name, if it is known here; counts as a use. No I/O.
@@ -191,6 +211,20 @@ impl Disk {
     /// Whether [`Self::get`] would find something; does not count as a use. No I/O.
     pub fn contains(&self, name: &ObjectName) -> bool {
         self.shared().index.peek(name.hash64()).is_some()
+    }
+
+    /// Why [`Self::get`] found nothing, as far as that is known. No I/O.
+    pub fn why_absent(&self, name: &ObjectName) -> Reason {
+        let shared = self.shared();
+        if shared.condition().0 == Condition::MemoryOnly {
+            Reason::DiskPassedOver
+        } else if shared.ghost.lock().contains(name.hash64()) {
+            Reason::Evicted
+        } else if !shared.is_loaded() {
+            Reason::IndexLoading
+        } else {
+            Reason::Absent
+        }
     }
 
     /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.
@@ -237,6 +271,11 @@ impl Disk {
     /// A read took longer than anybody waits. Counted like one that failed; the object stays.
     pub fn too_slow(&self) {
         self.shared().segments.context.health.failed(&io::ErrorKind::TimedOut.into());
+    }
+
+    /// Makes the folder usable again after somebody emptied it, unless another process has taken it.
+    pub fn mend(&self) -> Result<(), OpenError> {
+        self.shared().folder.mend()
     }
 
     /// Waits until everything queued before is written, given up, or the tier is closed. Blocks.
@@ -331,7 +370,7 @@ impl Running {
     fn stop(self, shared: &Shared) {
         shared.queue.stop();
         shared.segments.bell.stop();
-        for thread in [Some(self.writer), Some(self.maintenance), self.scrub].into_iter().flatten() {
+        for thread in [self.writer, self.maintenance, self.scrub] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the disk cache has panicked");
             }
@@ -346,6 +385,11 @@ impl Drop for Handle {
             running.stop(&self.shared);
         }
     }
+}
+
+/// Longest object that is stored, in bytes.
+fn max_object(config: &config::Disk) -> u64 {
+    config.max_object.bytes().min(config.objects().bytes() / 4).min(MAX_LEN)
 }
 
 fn spawn(
@@ -377,7 +421,7 @@ fn save_index(shared: &Shared) -> io::Result<()> {
 
 /// Of shared segments: so that the capacity holds enough of them for every share, and each ceiling enough for its own.
 fn segment_size(config: &config::Disk, shares: &Shares) -> u64 {
-    let most = (config.capacity.bytes() / shares.count() as u64).min(shares.lowest_ceiling()) / MIN_SEGMENTS;
+    let most = (config.objects().bytes() / shares.count() as u64).min(shares.lowest_ceiling()) / MIN_SEGMENTS;
     let size = config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(most.max(MIN_SEGMENT));
     // Whole blocks, so that what is reserved is also enough for them.
     size / 4096 * 4096

@@ -29,6 +29,7 @@ pub use writer::{CommitError, FillWriter};
 use state::{Fill, Phase};
 
 use crate::digest::ObjectName;
+use crate::reason::Reason;
 
 /// Bytes at the end that readers get only after the digest matched: a corrupt body ends short, never complete.
 /// Few, since a client at its lower speed limit (1 kB/s over 5 s) must not starve while they arrive.
@@ -64,18 +65,18 @@ pub enum Why {
 }
 
 impl Why {
-    /// A stable label.
-    pub const fn as_str(self) -> &'static str {
+    /// The same in the words that operators read.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::NotFound => "not_found",
-            Self::Unavailable => "unavailable",
-            Self::TooSlow => "too_slow",
-            Self::Forbidden => "forbidden",
-            Self::Overload => "overload",
-            Self::Corrupt => "corrupt",
-            Self::Abandoned => "abandoned",
-            Self::Overrun => "overrun",
-            Self::Storage => "storage",
+            Self::NotFound => Reason::NotFound,
+            Self::Unavailable => Reason::Unavailable,
+            Self::TooSlow => Reason::TooSlow,
+            Self::Forbidden => Reason::Forbidden,
+            Self::Overload => Reason::Overload,
+            Self::Corrupt => Reason::Corrupt,
+            Self::Abandoned => Reason::Abandoned,
+            Self::Overrun => Reason::Overrun,
+            Self::Storage => Reason::Storage,
         }
     }
 

@@ -126,7 +126,8 @@ impl DemoError {
 /// Runs the demo; reports to standard output.
 pub fn run(options: &Options) -> Result<Verdict, DemoError> {
     // The faults are staged: what the caches say about them would only be in the way.
-    super::serve::diagnostics("off");
+    // Nobody changes it.
+    let _ = crate::diagnostics::install("off");
     // Not for files, pipes, `TERM=dumb` and `NO_COLOR`.
     let paint = if console::colors_enabled() { Paint::Terminal } else { Paint::Plain };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::config::{Config, ConfigError};
 use crate::layout::cvmfs::Mutable;
 use crate::metrics::Metrics;
+use crate::reason::Reason;
 use crate::request::{self, Asked, Target};
 use crate::response::Heads;
 use crate::upstream::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
@@ -24,8 +25,9 @@ use crate::upstream::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams
 /// Arguments of `substratum explain`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// URL as a client sends it to its proxy, or a path as it sends it to a server
-    #[arg(value_name = "URL")]
+    /// URL as a client sends it to its proxy, a path as it sends it to a server, or a word that an answer, the access log or
+    /// a metric gives as the reason
+    #[arg(value_name = "URL|REASON")]
     target: String,
     /// Address of the client
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
@@ -69,6 +71,12 @@ pub enum Verdict {
 
 /// Explains to `out`.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, ExplainError> {
+    if let Some(reason) = Reason::from_word(&options.target) {
+        say(out, "reason", reason.as_str())?;
+        say(out, "means", reason.meaning())?;
+        say(out, "to do", reason.action())?;
+        return Ok(Verdict::Served);
+    }
     let config = match config {
         Some(path) => Config::load(path)?,
         None => Config::builtin(),
@@ -132,8 +140,10 @@ impl<'a> Case<'a> {
         let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => {
-                let (response, outcome) = self.heads.refusal(&refusal);
-                lines.push(("refused", format!("{} ({}): {refusal}", response.status(), outcome.as_str())));
+                let (response, _) = self.heads.refusal(&refusal);
+                let reason = refusal.reason();
+                lines.push(("refused", format!("{} ({}): {refusal}", response.status(), reason.as_str())));
+                lines.push(("to do", reason.action().to_owned()));
                 return Ok((lines, Verdict::Refused, Vec::new()));
             }
         };
@@ -148,7 +158,8 @@ impl<'a> Case<'a> {
                 }
                 None => "it names no server, and no group of [[mirrors]] or parent is configured".to_owned(),
             };
-            lines.push(("refused", format!("unless it is stored already: {why}")));
+            let word = Reason::Forbidden.as_str();
+            lines.push(("refused", format!("({word}) unless it is stored already: {why}")));
             return Ok((lines, Verdict::Refused, Vec::new()));
         }
         for (place, candidate) in (1..).zip(&candidates) {
@@ -298,9 +309,13 @@ mod tests {
     fn whoever_is_turned_away_learns_by_which_key() {
         let object = format!("http://a.example.org:8000{OBJECT}");
         let table = [
-            (object.as_str(), "192.0.2.1", "403 Forbidden (denied): clients at 192.0.2.1 may not"),
+            (
+                object.as_str(),
+                "192.0.2.1",
+                "403 Forbidden (client_not_allowed): clients at 192.0.2.1 may not",
+            ),
             ("http://a.example.org:8000/index.html", "10.1.2.3", "`targets` in [access]"),
-            ("ftp://a.example.org/cvmfs/x.y/.cvmfspublished", "10.1.2.3", "400 Bad Request (bad_request)"),
+            ("ftp://a.example.org/cvmfs/x.y/.cvmfspublished", "10.1.2.3", "400 Bad Request (malformed)"),
             ("/cvmfs/other.test/.cvmfspublished", "10.1.2.3", "no group of [[mirrors]] serves other.test"),
         ];
         for (target, client, expected) in table {

@@ -1,17 +1,17 @@
-//! `substratum serve`: runs until SIGTERM or SIGINT, then drains.
+//! `substratum serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration anew.
 
 mod ephemeral;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, StartError};
-use crate::cache::disk;
+use crate::cache::disk::{self, faults::Faults};
 use crate::config::{Config, ConfigError};
+use crate::diagnostics;
 
 /// Arguments.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -54,17 +54,11 @@ impl ServeError {
 
 /// Serves until told to stop.
 pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
-    diagnostics("info");
-    let mut config = match config {
-        Some(path) => Config::load(path)?,
-        None => Config::builtin(),
-    };
-    // Removed last, when nothing writes to it any more.
-    let folder =
-        options.ephemeral.then(|| ephemeral::make(&mut config)).transpose().map_err(ServeError::Ephemeral)?;
-    for warning in config.warnings() {
-        eprintln!("warning: {warning}");
-    }
+    let filter = diagnostics::install("info");
+    // Its folder is removed last, when nothing writes to it any more.
+    let job = options.ephemeral.then(ephemeral::begin).transpose().map_err(ServeError::Ephemeral)?;
+    let load = || load(config, job.as_ref());
+    let config = load()?;
     let summary = summary(&config);
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
@@ -84,15 +78,18 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
             signal(SignalKind::hangup())?,
         ))
     })?;
-    let app = App::start(config)?;
+    let app = App::start_with(config, Faults::default(), filter)?;
     for address in app.proxy_addrs() {
         eprintln!("listening on {address}");
     }
     if let Some(address) = app.admin_addr() {
         eprintln!("admin on http://{address}");
     }
+    if let Some(address) = app.snmp_addr() {
+        eprintln!("snmp on {address}");
+    }
     eprint!("{summary}");
-    if folder.is_some() {
+    if job.is_some() {
         ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
     }
     runtime.block_on(async {
@@ -101,8 +98,8 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = rotate.recv() => app.reopen_log(),
-                // Not a reason to stop, as it would be by default.
-                _ = hangup.recv() => eprintln!("SIGHUP: the configuration is read at start only; restart to apply changes"),
+                // A refusal is told where it is noticed.
+                _ = hangup.recv() => drop(app.reload(load())),
             }
         }
     });
@@ -110,6 +107,21 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     app.stop();
     eprintln!("stopped");
     Ok(())
+}
+
+/// The configuration, with its warnings told.
+fn load(path: Option<&Path>, job: Option<&ephemeral::Job>) -> Result<Config, ConfigError> {
+    let mut config = match path {
+        Some(path) => Config::load(path)?,
+        None => Config::builtin(),
+    };
+    if let Some(job) = job {
+        job.adapt(&mut config);
+    }
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(config)
 }
 
 /// Connections, segments and upstreams each take a descriptor. The soft limit is a leftover of `select`; going up to the
@@ -155,17 +167,4 @@ fn summary(config: &Config) -> String {
         text += &format!("parent: {}\n", parent.url);
     }
     text
-}
-
-/// Diagnostics go to standard error; `RUST_LOG` sets the filter, `default` holds without it.
-pub(super) fn diagnostics(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let terminal = io::stderr().is_terminal();
-    // A second subscriber (as in a test process) is refused, and the first one stays.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(terminal)
-        .with_target(false)
-        .try_init();
 }

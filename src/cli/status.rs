@@ -41,6 +41,9 @@ pub enum Verdict {
     Trouble,
 }
 
+/// Repositories shown; `/status` has more.
+const REPOSITORIES: usize = 5;
+
 /// Asks, and writes what is essential.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, StatusError> {
     let configured = match (options.admin, config) {
@@ -80,11 +83,25 @@ fn render(status: &Value) -> (String, Verdict) {
     for upstream in upstreams {
         line(&mut out, text(&upstream["role"]), &server(upstream));
     }
+    for row in rows(&status["repositories_in_the_last_hour"]).iter().take(REPOSITORIES) {
+        line(&mut out, "asked for", &repository(row));
+    }
     for trouble in troubles {
         line(&mut out, "TROUBLE", &format!("{}. {}", text(&trouble["what"]), text(&trouble["action"])));
     }
     let well = ready == "ready" && troubles.is_empty();
     (out, if well { Verdict::Well } else { Verdict::Trouble })
+}
+
+/// `atlas.cern.ch: 1200 requests in the last hour (97 % answered here), 5 GiB`
+fn repository(row: &Value) -> String {
+    format!(
+        "{}: {} requests in the last hour ({} % answered here), {}",
+        text(&row["repository"]),
+        count(&row["requests"]),
+        count(&row["answered_here_percent"]),
+        ByteSize(count(&row["sent_bytes"]))
+    )
 }
 
 /// `http://a:8000: good, first byte after 12 ms (95 of 100 within 40 ms)`
@@ -167,6 +184,9 @@ mod tests {
                 "first_byte_ms": 12, "first_byte_p95_ms": 40,
                 "last_failure": "it broke the connection", "last_failure_age_seconds": 61,
             }],
+            "repositories_in_the_last_hour": [
+                { "repository": "atlas.cern.ch", "requests": 1200, "answered_here_percent": 97, "sent_bytes": 5_u64 << 30 },
+            ],
             "troubles": [],
         })
     }
@@ -180,6 +200,7 @@ memory     512 MiB of 2 GiB (25 %), 3 objects
 disk       none
 now        7 connections, 2 downloads for 5 readers
 mirror     http://a:8000: good, first byte after 12 ms (95 of 100 within 40 ms); 1 min 1 s ago: it broke the connection
+asked for  atlas.cern.ch: 1200 requests in the last hour (97 % answered here), 5 GiB
 ";
         assert_eq!((text.as_str(), verdict), (expected, Verdict::Well));
     }

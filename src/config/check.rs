@@ -104,7 +104,14 @@ fn sizes(config: &Config, found: &mut Findings) {
         found.between(&MAX_OBJECT, &CAPACITY, too_large(memory.max_object, memory.capacity));
     }
     if let Some(disk) = &config.disk {
-        use keys::disk::{CAPACITY, MAX_OBJECT, SEGMENT};
+        use keys::disk::{CAPACITY, DOCUMENTS, MAX_OBJECT, SEGMENT};
+        let half = ByteSize(disk.capacity.bytes() / 2);
+        if disk.documents > half {
+            let (documents, half) = (exact_size(disk.documents), exact_size(half));
+            let message =
+                format!("{documents} is more than half of capacity ({half}); objects need the room");
+            found.between(&DOCUMENTS, &CAPACITY, message);
+        }
         if disk.max_object > quarter(disk.capacity) {
             found.between(&MAX_OBJECT, &CAPACITY, too_large(disk.max_object, disk.capacity));
         }
@@ -236,6 +243,12 @@ fn reachability(config: &Config, found: &mut Findings) {
         let message =
             format!("{admin} can be reached from other machines; make sure that only operators can");
         found.at(&keys::listen::ADMIN, message);
+    }
+    if let Some(snmp) = config.admin.snmp.filter(|snmp| !snmp.ip().is_loopback()) {
+        let message = format!(
+            "{snmp} can be reached from other machines, and the community is no secret; let only the monitoring through"
+        );
+        found.at(&keys::admin::SNMP, message);
     }
 }
 

@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::units::{ByteSize, Glob, PortRange};
 use super::{
-    Access, AccessLogFormat, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
+    Access, AccessLogFormat, Admin, Config, Disk, Listen, Log, Memory, MirrorGroup, Objects, ParentsChoice,
     TargetShape, Upstream,
 };
 
@@ -24,6 +24,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Listen::default(),
+            admin: Admin::default(),
             access: Access::default(),
             memory: Memory::default(),
             disk: None,
@@ -45,11 +46,20 @@ impl Default for Listen {
             name: name_from_host(&rustix::system::uname().nodename().to_string_lossy()),
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,
+            max_client_connections: 5_000,
+            head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             max_head: ByteSize::kib(64),
             max_target: ByteSize::kib(32),
+            max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
         }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { snmp: None, snmp_community: "public".to_owned() }
     }
 }
 
@@ -64,6 +74,7 @@ impl Default for Access {
             hosts: vec![Glob::new("*")],
             ports: vec![PortRange::new(80, 80), PortRange::new(443, 443), PortRange::new(1024, u16::MAX)],
             internal_hosts: Vec::new(),
+            methods: Vec::new(),
         }
     }
 }
@@ -97,6 +108,7 @@ impl Disk {
         Self {
             path,
             capacity,
+            documents: ByteSize(capacity.bytes() / 100).min(ByteSize::mib(256)),
             free_reserve: ByteSize(capacity.bytes() / 10).min(ByteSize::gib(1)),
             segment: segment_for(capacity),
             max_object: quarter(capacity).min(ByteSize::gib(4)),
@@ -115,6 +127,7 @@ impl Default for Objects {
             window: ByteSize::mib(16),
             finish_abandoned: ByteSize::mib(16),
             max_fills: 4096,
+            max_client_fills: 256,
         }
     }
 }

@@ -144,8 +144,9 @@ impl fmt::Display for Accepts {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 11] = [
+pub static TABLES: [&Table; 12] = [
     &listen::TABLE,
+    &admin::TABLE,
     &access::TABLE,
     &memory::TABLE,
     &disk::TABLE,
@@ -210,14 +211,28 @@ table! { Once listen: "where and how requests are taken"
         "threads that answer requests";
     MAX_CONNECTIONS "max_connections", Accepts::Count(1, 1_000_000), Absent::Value("10000"),
         "client connections open at the same time; further ones are turned away at once";
+    MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
+        Absent::Words("half of max_connections"),
+        "of them, of one client: one IPv4 address or one IPv6 /64";
+    HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
+        "a client that takes longer to send the head of a request is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
         "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
     MAX_HEAD "max_head", Accepts::Size(ByteSize::kib(1), ByteSize::mib(1)), Absent::Value(r#""64 KiB""#),
         "longest head of a request; longer ones are answered with 431";
     MAX_TARGET "max_target", Accepts::Size(ByteSize::kib(1), ByteSize::kib(60)), Absent::Value(r#""32 KiB""#),
         "longest URL of a request; longer ones are answered with 414";
+    MAX_CONTENT "max_content", Accepts::Size(ByteSize(0), ByteSize::gib(64)), Absent::Value(r#""1 MiB""#),
+        "longest content of a request whose method is one of `methods` in [access]; longer ones are answered with 413";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
+}
+
+table! { Once admin: "the operators' side, beside the admin port"
+    SNMP "snmp", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3401\""), Absent::Value(r#""off""#),
+        "address and port on which SNMP v2c tells the figures of squid's MIB";
+    SNMP_COMMUNITY "snmp_community", Accepts::Text("1 to 64 printable characters, such as \"public\""), Absent::Value(r#""public""#),
+        "the community that SNMP requests must name; others are not answered";
 }
 
 table! { Once access: "who may ask, for what, whither"
@@ -232,6 +247,9 @@ table! { Once access: "who may ask, for what, whither"
     INTERNAL_HOSTS "internal_hosts", Accepts::List(&HOST), Absent::Value("[]"),
         "servers that may be asked although their address is loopback, private or link-local; mirrors and parents \
          always may";
+    METHODS "methods", Accepts::List(&METHOD), Absent::Value("[]"),
+        "methods beside GET and HEAD that are passed on, for what is not named by its checksum; the others are \
+         answered with 405";
 }
 
 table! { Once memory: "the memory tier"
@@ -248,11 +266,15 @@ table! { Once memory: "the memory tier"
         "larger documents pass through without being kept";
 }
 
-table! { Once disk: "the disk tier for objects; leave the whole table out for none"
+table! { Once disk: "the disk tier; leave the whole table out for none"
     PATH "path", Accepts::Text(PATH_WORDS), Absent::Required,
         "a folder for nothing else; created when missing";
     CAPACITY "capacity", Accepts::Size(ByteSize::mib(16), ByteSize::gib(1 << 20)), Absent::Required,
         "the folder never holds more than this";
+    DOCUMENTS "documents", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
+        Absent::Words("1 % of the capacity, at most 256 MiB"),
+        "so much of the capacity is for documents (manifests, Frontier answers, revocation lists), which are then still \
+         there after a restart; 0 for none; at most half of the capacity";
     FREE_RESERVE "free_reserve", Accepts::Size(ByteSize(0), ByteSize::gib(1 << 20)),
         Absent::Words("a tenth of the capacity, at most 1 GiB"),
         "so much of the file system stays free whoever fills it: when others take more, the cache shrinks";
@@ -293,6 +315,9 @@ table! { Once objects: "how objects are fetched and passed on"
         "a download nobody waits for any more is finished when no more than this is missing";
     MAX_FILLS "max_fills", Accepts::Count(1, 1_000_000), Absent::Value("4096"),
         "downloads of objects at the same time; whoever wants another one meanwhile is sent to its next proxy";
+    MAX_CLIENT_FILLS "max_client_fills", Accepts::Count(1, 1_000_000), Absent::Value("256"),
+        "downloads at the same time for one client (one IPv4 address or one IPv6 /64); its further ones wait, up to four \
+         times as many and half of head_deadline, so that nobody else has to";
 }
 
 table! { Many documents: "other lifetimes for some documents; the first entry that matches counts"
@@ -393,6 +418,7 @@ const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontie
 const REPOSITORY_WORDS: &str = "a repository or pattern, such as \"*.cern.ch\"";
 const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
 
+static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
 static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
 static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
 static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);

@@ -18,6 +18,7 @@ impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut p = Printer { out: f };
         listen(self, &mut p)?;
+        admin(self, &mut p)?;
         access(self, &mut p)?;
         memory(self, &mut p)?;
         disk(self, &mut p)?;
@@ -40,10 +41,20 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::NAME, quoted(&listen.name))?;
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
+    p.key(&key::MAX_CLIENT_CONNECTIONS, listen.max_client_connections)?;
+    p.key(&key::HEAD_TIMEOUT, quoted(exact_duration(listen.head_timeout)))?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
+    p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
+}
+
+fn admin(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::admin as key;
+    p.table(&key::TABLE)?;
+    p.key(&key::SNMP, config.admin.snmp.map_or_else(|| quoted("off"), quoted))?;
+    p.key(&key::SNMP_COMMUNITY, quoted(&config.admin.snmp_community))
 }
 
 fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -54,7 +65,8 @@ fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::TARGETS, list(access.targets.iter().map(|target| target.as_str())))?;
     p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
     p.key(&key::PORTS, list(&access.ports))?;
-    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))
+    p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))?;
+    p.key(&key::METHODS, list(access.methods.iter().map(|method| method.as_str())))
 }
 
 fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -74,6 +86,7 @@ fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.table(&key::TABLE)?;
     p.key(&key::PATH, path(&disk.path))?;
     p.key(&key::CAPACITY, quoted(exact_size(disk.capacity)))?;
+    p.key(&key::DOCUMENTS, quoted(exact_size(disk.documents)))?;
     p.key(&key::FREE_RESERVE, quoted(exact_size(disk.free_reserve)))?;
     p.key(&key::SEGMENT, quoted(exact_size(disk.segment)))?;
     p.key(&key::MAX_OBJECT, quoted(exact_size(disk.max_object)))?;
@@ -108,7 +121,8 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
     p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
     p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))?;
-    p.key(&key::MAX_FILLS, objects.max_fills)
+    p.key(&key::MAX_FILLS, objects.max_fills)?;
+    p.key(&key::MAX_CLIENT_FILLS, objects.max_client_fills)
 }
 
 fn documents(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -12,8 +12,9 @@ use toml::de::DeTable;
 
 use super::error::{Fault, Finding};
 use super::{
-    Access, AccessLogFormat, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Listen, Log, Login,
-    Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, TargetShape, Upstream, check, keys,
+    Access, AccessLogFormat, Admin, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Listen, Log,
+    Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, TargetShape, Upstream, WriteMethod,
+    check, keys,
 };
 
 /// The configuration a text describes, or all faults of the first kind there are, in the order of the text.
@@ -54,6 +55,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
     reader.refuse_unknown_tables();
     Config {
         listen: listen(&mut reader.section(&keys::listen::TABLE)),
+        admin: admin(&mut reader.section(&keys::admin::TABLE)),
         access: access(&mut reader.section(&keys::access::TABLE)),
         memory: memory(&mut reader.section(&keys::memory::TABLE)),
         disk: disk_with_quotas(reader),
@@ -69,16 +71,30 @@ fn read(reader: &mut Reader<'_>) -> Config {
 fn listen(section: &mut Section<'_, '_>) -> Listen {
     use keys::listen as key;
     let default = Listen::default();
+    let max_connections = section.count(&key::MAX_CONNECTIONS);
+    let share = max_connections.map_or(default.max_client_connections, |all| (all / 2).max(1));
     Listen {
         proxy: section.list(&key::PROXY, text::address).unwrap_or(default.proxy),
         admin: section.text(&key::ADMIN, text::address_or_off).unwrap_or(default.admin),
         name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
-        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        max_connections: max_connections.unwrap_or(default.max_connections),
+        max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
+        max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+    }
+}
+
+fn admin(section: &mut Section<'_, '_>) -> Admin {
+    use keys::admin as key;
+    let default = Admin::default();
+    Admin {
+        snmp: section.text(&key::SNMP, text::address_or_off).unwrap_or(default.snmp),
+        snmp_community: section.text(&key::SNMP_COMMUNITY, text::community).unwrap_or(default.snmp_community),
     }
 }
 
@@ -86,6 +102,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
     use keys::access as key;
     let default = Access::default();
     let target = |text: &str| text::choice(text, TargetShape::ALL, TargetShape::as_str);
+    let method = |text: &str| text::choice(text, WriteMethod::ALL, WriteMethod::as_str);
     Access {
         clients: section.list(&key::CLIENTS, text::network).unwrap_or(default.clients),
         targets: section.list(&key::TARGETS, target).unwrap_or(default.targets),
@@ -94,6 +111,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
         internal_hosts: section
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),
+        methods: section.list(&key::METHODS, method).unwrap_or(default.methods),
     }
 }
 
@@ -115,6 +133,7 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
     use keys::disk as key;
     let path = section.text(&key::PATH, text::absolute_path);
     let capacity = section.size(&key::CAPACITY);
+    let documents = section.size(&key::DOCUMENTS);
     let free_reserve = section.size(&key::FREE_RESERVE);
     let segment = section.size(&key::SEGMENT);
     let max_object = section.size(&key::MAX_OBJECT);
@@ -122,6 +141,7 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
     let io_threads = section.count(&key::IO_THREADS);
     let default = Disk::new(path?, capacity?);
     Some(Disk {
+        documents: documents.unwrap_or(default.documents),
         free_reserve: free_reserve.unwrap_or(default.free_reserve),
         segment: segment.unwrap_or(default.segment),
         max_object: max_object.unwrap_or(default.max_object),
@@ -161,6 +181,7 @@ fn objects(section: &mut Section<'_, '_>) -> Objects {
         window: section.size(&key::WINDOW).unwrap_or(default.window),
         finish_abandoned: section.size(&key::FINISH_ABANDONED).unwrap_or(default.finish_abandoned),
         max_fills: section.count(&key::MAX_FILLS).unwrap_or(default.max_fills),
+        max_client_fills: section.count(&key::MAX_CLIENT_FILLS).unwrap_or(default.max_client_fills),
     }
 }
 

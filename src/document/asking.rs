@@ -5,20 +5,25 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header, response};
 
 use super::body::{AnswerBody, PassBody};
 use super::cache_control::RequestDirectives;
 use super::clock::Clock;
 use super::failure::Failure;
 use super::flow::Flow;
+use super::freshness::Exchange;
+use super::keeping::{Intake, KeepBody};
+use super::partial::NewPart;
 use super::refresh::{Document, Job, ManifestStanding, UpstreamRequest, passed_on};
-use super::storable::NotStored;
+use super::shelf::Shelf;
+use super::storable::{Asked, NotStored};
 use super::stored::Stored;
 use super::terms::Terms;
 use super::{Answer, DocumentRequest, hop, reply, reuse};
 use crate::outcome::Outcome;
-use crate::response::cache_status::{CacheStatus, Forward, Forwarded, Handling, Kept, Sharing};
+use crate::reason::Reason;
+use crate::response::cache_status::{CacheStatus, Detail, Forward, Forwarded, Handling, Kept, Sharing};
 
 /// A request while it is being answered.
 pub struct Asking {
@@ -80,6 +85,12 @@ impl Asking {
         Answer { response: self.reply(stored), outcome, cache_status: CacheStatus::hit(self.ttl(stored)) }
     }
 
+    /// An answer from parts of a document.
+    pub fn hit_of<B, E>(&self, head: &Stored, response: Response<Bytes>) -> Answer<B, E> {
+        let cache_status = CacheStatus { detail: Some(Detail::Parts), ..CacheStatus::hit(self.ttl(head)) };
+        Answer { response: response.map(AnswerBody::Complete), outcome: Outcome::DocumentHit, cache_status }
+    }
+
     /// An answer that upstream has just sent or confirmed.
     pub fn document<B, E>(&self, document: &Document, reason: Forward, sharing: Sharing) -> Answer<B, E> {
         let outcome = match (sharing, document.answered) {
@@ -90,12 +101,13 @@ impl Asking {
         let kept = if document.kept.is_ok() { Kept::Stored } else { Kept::NotStored };
         let forwarded = Forwarded { reason, status: Some(document.answered), kept, sharing };
         let detail = match (document.standing, document.kept) {
-            (ManifestStanding::Replaced, _) => Some("older-manifest"),
-            (ManifestStanding::AsReceived, Err(reason)) => Some(reason.as_str()),
+            (ManifestStanding::Replaced, _) => Some(Reason::OlderManifest),
+            (ManifestStanding::AsReceived, Err(reason)) => Some(reason.reason()),
             (ManifestStanding::AsReceived, Ok(())) => None,
         };
         let ttl = Some(self.ttl(&document.stored));
-        let cache_status = CacheStatus { handling: Handling::Forwarded(forwarded), ttl, detail };
+        let cache_status =
+            CacheStatus { handling: Handling::Forwarded(forwarded), ttl, detail: detail.map(Detail::Why) };
         Answer { response: self.reply(&document.stored), outcome, cache_status }
     }
 
@@ -115,7 +127,7 @@ impl Asking {
         let cache_status = CacheStatus {
             handling: Handling::Forwarded(forwarded),
             ttl: Some(self.ttl(head)),
-            detail: Some("flowing"),
+            detail: Some(Detail::Why(Reason::SlowBody)),
         };
         Answer {
             response: response
@@ -140,8 +152,50 @@ impl Asking {
         Answer {
             response: response.map(AnswerBody::Passing),
             outcome: Outcome::DocumentMiss,
-            cache_status: CacheStatus { detail: Some(why.as_str()), ..cache_status },
+            cache_status: cache_status.because(why.reason()),
         }
+    }
+
+    /// Sends the client's own request for a range on, and keeps the part that comes, if it may be kept and there is room.
+    pub async fn pass_and_keep<F, Fut, B, E>(
+        self,
+        shelf: &Arc<Shelf>,
+        fetch: F,
+        reason: Forward,
+    ) -> Result<Answer<B, E>, Failure<E>>
+    where
+        F: FnOnce(UpstreamRequest) -> Fut,
+        Fut: Future<Output = Result<Response<B>, E>>,
+    {
+        let requested = self.clock.now();
+        let headers = hop::forwardable_request(self.request.headers.clone());
+        let request = UpstreamRequest { method: self.request.method.clone(), headers };
+        let (head, body) = fetch(request).await.map_err(Failure::Upstream)?.into_parts();
+        let at = Exchange { requested, received: self.clock.now() };
+        let cache_status = CacheStatus::forwarded(reason, Some(head.status));
+        let intake = self.intake(shelf, &head, at);
+        let response = passed_on(head, PassBody::new(body), at.received);
+        Ok(match intake {
+            None => {
+                let cache_status = cache_status.because(Reason::Range);
+                Answer { response: response.map(AnswerBody::Passing), outcome: Outcome::Pass, cache_status }
+            }
+            Some(intake) => Answer {
+                response: response.map(|body| AnswerBody::Keeping(Box::new(KeepBody::new(body, intake)))),
+                outcome: Outcome::DocumentMiss,
+                // Whether it will be stored shows only at its end.
+                cache_status: cache_status.because(Reason::Part),
+            },
+        })
+    }
+
+    fn intake(self, shelf: &Arc<Shelf>, head: &response::Parts, at: Exchange) -> Option<Intake> {
+        let Self { request: DocumentRequest { key, headers, .. }, directives, terms, .. } = self;
+        let asked = Asked { method: &Method::GET, headers: &headers, directives: &directives };
+        let part = NewPart::of(asked, head, at, shelf.max_size)?;
+        let mut reservation = shelf.budget.reservation();
+        reservation.grow(part.range.end - part.range.start).ok()?;
+        Some(Intake { shelf: Arc::clone(shelf), key, headers, directives, terms, part, reservation })
     }
 
     /// Sends the client's own request on, and its answer back, touching nothing.
@@ -149,7 +203,7 @@ impl Asking {
         self,
         fetch: F,
         reason: Forward,
-        outcome: Outcome,
+        why: Reason,
     ) -> Result<Answer<B, E>, Failure<E>>
     where
         F: FnOnce(UpstreamRequest) -> Fut,
@@ -158,8 +212,8 @@ impl Asking {
         let headers = hop::forwardable_request(self.request.headers);
         let request = UpstreamRequest { method: self.request.method, headers };
         let (head, body) = fetch(request).await.map_err(Failure::Upstream)?.into_parts();
-        let cache_status = CacheStatus::forwarded(reason, Some(head.status));
+        let cache_status = CacheStatus::forwarded(reason, Some(head.status)).because(why);
         let response = passed_on(head, PassBody::new(body), self.clock.now());
-        Ok(Answer { response: response.map(AnswerBody::Passing), outcome, cache_status })
+        Ok(Answer { response: response.map(AnswerBody::Passing), outcome: Outcome::Pass, cache_status })
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::budget::{NoRoom, Reservation};
 use super::failure::Failure;
 use super::flow::FlowBody;
+use super::keeping::KeepBody;
 
 /// How much of a body is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +162,8 @@ pub enum AnswerBody<B, E> {
     Complete(Bytes),
     /// As it arrives, for this client alone.
     Passing(PassBody<B>),
+    /// The same, and it is kept when all of it has come.
+    Keeping(Box<KeepBody<B>>),
     /// As it arrives, with others.
     Flowing(FlowBody<E>),
 }
@@ -184,6 +187,9 @@ where
             Self::Passing(body) => {
                 Pin::new(body).poll_frame(cx).map_err(|error| Failure::Upstream(error.into()))
             }
+            Self::Keeping(body) => {
+                Pin::new(&mut **body).poll_frame(cx).map_err(|error| Failure::Upstream(error.into()))
+            }
             Self::Flowing(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -192,6 +198,7 @@ where
         match self {
             Self::Complete(bytes) => bytes.is_empty(),
             Self::Passing(body) => body.is_end_stream(),
+            Self::Keeping(body) => body.is_end_stream(),
             Self::Flowing(body) => body.is_end_stream(),
         }
     }
@@ -200,6 +207,7 @@ where
         match self {
             Self::Complete(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Passing(body) => body.size_hint(),
+            Self::Keeping(body) => body.size_hint(),
             Self::Flowing(body) => body.size_hint(),
         }
     }

@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::reason::Reason;
+
 /// `E`: the upstream's own error. Cheap to clone, since all who wait for one fetch share its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure<E> {
@@ -45,18 +47,21 @@ impl<E> Failure<E> {
         matches!(self, Self::Status(_) | Self::BadManifest)
     }
 
-    /// A stable label.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Upstream(_) => "upstream",
-            Self::Length { .. } => "length",
-            Self::Status(_) => "status",
-            Self::ForeignNotModified => "foreign-not-modified",
-            Self::BadManifest => "bad-manifest",
-            Self::TooSlow => "too-slow",
-            Self::OnlyIfCached => "only-if-cached",
-            Self::Overload => "overload",
-            Self::Interrupted => "interrupted",
-        }
+    /// Why, in the words that operators read.
+    ///
+    /// # Errors
+    /// The upstream's own error, which knows.
+    pub const fn reason(&self) -> Result<Reason, &E> {
+        Ok(match self {
+            Self::Upstream(error) => return Err(error),
+            Self::Length { .. } => Reason::WrongLength,
+            Self::Status(_) => Reason::ServerError,
+            Self::ForeignNotModified => Reason::ForeignNotModified,
+            Self::BadManifest => Reason::BadManifest,
+            Self::TooSlow => Reason::TooSlow,
+            Self::OnlyIfCached => Reason::OnlyIfCached,
+            Self::Overload => Reason::Overload,
+            Self::Interrupted => Reason::Interrupted,
+        })
     }
 }

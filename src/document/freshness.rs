@@ -73,6 +73,11 @@ impl Freshness {
         }
     }
 
+    /// Its age on arrival, and when that was.
+    pub fn on_arrival(&self) -> (Duration, SystemTime) {
+        (self.initial_age, self.received)
+    }
+
     /// `current_age` (§4.2.3).
     pub fn age(&self, now: SystemTime) -> Duration {
         let resident = now.duration_since(self.received).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::config::{Scheme, ServerUrl};
 use crate::layout::cvmfs::{self, Mutable};
 
 /// Primary cache key. Cheap to clone.
@@ -20,6 +21,22 @@ impl DocumentKey {
     pub fn new(authority: &str, target: &str) -> Self {
         debug_assert!(!authority.contains('/') && target.starts_with('/'));
         Self { url: [authority, target].concat().into(), authority_len: authority.len() }
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// What `server` has at `target`; without a server, what the first mirrors have there. Documents of plain and of TLS
+    /// servers are different documents.
+    pub fn at(server: Option<&ServerUrl>, target: &str) -> Self {
+        let authority = match server {
+            None => String::new(),
+            Some(server) if server.scheme == Scheme::Http => server.authority(),
+            Some(server) => format!("{}:{}", server.scheme.as_str(), server.authority()),
+        };
+        Self::new(&authority, target)
     }
 
     /// Host and port.

@@ -24,7 +24,7 @@ use super::body::{Appetite, Collected, PassBody, collect};
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::clock::Clock;
 use super::failure::Failure;
-use super::freshness::{Exchange, Remaining};
+use super::freshness::Exchange;
 use super::hop;
 use super::key::{DocumentKey, Kind};
 use super::manifest;
@@ -259,11 +259,7 @@ impl Job {
 
     /// Whether a storable response can ever be of use: now, after validation, or when the upstream fails.
     pub(super) fn worth_keeping(&self, stored: &Stored, now: SystemTime) -> Result<(), NotStored> {
-        let fresh = matches!(stored.freshness().remaining(now), Remaining::Fresh(_));
-        let lasting = validation::has_validator(stored.headers()) || self.terms.accept_stale();
-        // An error without a lifetime must not displace the good copy that may have to stand in.
-        let useful = fresh || (stored.status().is_success() && lasting);
-        if useful { Ok(()) } else { Err(NotStored::NoUse) }
+        if stored.is_of_use(&self.terms, now) { Ok(()) } else { Err(NotStored::NoUse) }
     }
 
     /// Stores the response if it is to be kept, after the newest manifest has been put in the place of an older one.
@@ -281,19 +277,26 @@ impl Job {
         if matches!(kept, Ok(()) | Err(NotStored::NoUse))
             && stored.revision().is_some()
             && let Some(key) = mark_key(&self.key, &self.scope)
-            && let Standing::Older(newest) = shelf.watermarks.note(key, &stored, at.received)
+            && let Standing::Older(newest) = self.note(shelf, key, &stored, at)
         {
             shelf.metrics.manifest_rollbacks.inc();
             stored = Arc::new(newest.as_fresh_as(&stored));
             standing = ManifestStanding::Replaced;
         }
         match kept {
-            Ok(()) => shelf.store.put(&self.key, &self.headers, stored.clone()),
+            Ok(()) => shelf.keep(&self.key, &self.headers, stored.clone()),
             // It was confirmed, but must not be kept any longer.
             Err(_) if answered == StatusCode::NOT_MODIFIED => shelf.store.remove(&self.key, &self.headers),
             Err(_) => {}
         }
         Document { stored, answered, kept, standing }
+    }
+
+    fn note(&self, shelf: &Shelf, key: MarkKey, stored: &Arc<Stored>, at: Exchange) -> Standing {
+        if let Some(held) = &self.stored {
+            shelf.watermarks.remember(&key, held, at.received);
+        }
+        shelf.watermarks.note(key, stored, at.received)
     }
 
     fn passed<B, E>(
@@ -305,7 +308,8 @@ impl Job {
         reason: NotStored,
     ) -> Refreshed<B, E> {
         // The origin has something new that may not be kept: what is stored is no longer what it would send.
-        if head.status.is_success() && self.stored.is_some() {
+        // The same goes for what an earlier run had stored and nobody has found yet.
+        if head.status.is_success() && (self.stored.is_some() || shelf.store.is_loading()) {
             shelf.store.remove(&self.key, &self.headers);
         }
         Refreshed::Passed { response: passed_on(head, body, at.received), reason }
@@ -337,6 +341,6 @@ pub fn passed_on<B>(
 }
 
 /// `Content-Length`, as far as it is one number; disagreement is the upstream client's to refuse.
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
+pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

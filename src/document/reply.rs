@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
+use super::parts::Parts;
 use super::stored::Stored;
 use crate::response::conditional::{self, Condition, Validators};
 use crate::response::multipart::Multipart;
@@ -55,6 +56,26 @@ pub fn reply_flowing<T>(
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     assembled(head.status(), headers, (*method == Method::GET).then(body))
+}
+
+/// Answers a GET for a range from `parts` of a response; `None` when they do not have what it takes. Several ranges are
+/// answered from complete responses only.
+pub fn reply_partial(
+    head: &Stored,
+    parts: &Parts,
+    request: &HeaderMap,
+    now: SystemTime,
+) -> Option<Response<Bytes>> {
+    let (selected, mut headers) = select(head, &Method::GET, request, parts.total());
+    headers.insert(header::AGE, HeaderValue::from(head.freshness().age(now).as_secs()));
+    let (status, body) = match selected {
+        Selected::NotModified => return Some(assembled(StatusCode::NOT_MODIFIED, headers, Bytes::new())),
+        Selected::Portion(Portion::Part(part)) => (StatusCode::PARTIAL_CONTENT, parts.read(part)?),
+        Selected::Portion(Portion::Unsatisfiable) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new()),
+        Selected::Portion(Portion::Whole | Portion::Parts(_)) => return None,
+    };
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Some(assembled(status, headers, body))
 }
 
 #[derive(Debug, PartialEq)]

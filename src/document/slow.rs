@@ -66,7 +66,7 @@ where
         if end.is_ok() {
             let stored = head.with_body(joined(pieces, length));
             if job.worth_keeping(&stored, job.clock.now()).is_ok() {
-                shelf.store.put(&job.key, &job.headers, Arc::new(stored));
+                shelf.keep(&job.key, &job.headers, Arc::new(stored));
             }
         }
         Finished { source, end }

@@ -6,14 +6,13 @@ use http::{Method, StatusCode};
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::freshness::heuristically_cacheable;
 use super::vary::{NeverMatches, Selection};
+use crate::reason::Reason;
 
-/// Why a response was not stored. A bounded label for metrics and `Cache-Status`.
+/// Why a response was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotStored {
     /// The request was not a GET.
     Method,
-    /// The request asked for a range, or for what only the origin can judge.
-    Request,
     /// The request said `no-store`.
     RequestNoStore,
     /// The response said `no-store`.
@@ -42,9 +41,8 @@ pub enum NotStored {
 
 impl NotStored {
     /// Every reason, for tables of metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Method,
-        Self::Request,
         Self::RequestNoStore,
         Self::NoStore,
         Self::Private,
@@ -59,23 +57,22 @@ impl NotStored {
         Self::BadManifest,
     ];
 
-    /// A stable label.
-    pub const fn as_str(self) -> &'static str {
+    /// The same in the words that operators read.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Method => "method",
-            Self::Request => "request",
-            Self::RequestNoStore => "request-no-store",
-            Self::NoStore => "no-store",
-            Self::Private => "private",
-            Self::Authorization => "authorization",
-            Self::Status => "status",
-            Self::NoLifetime => "no-lifetime",
-            Self::NoUse => "no-use",
-            Self::Vary => "vary",
-            Self::TooLarge => "too-large",
-            Self::TooSlow => "too-slow",
-            Self::NoRoom => "no-room",
-            Self::BadManifest => "bad-manifest",
+            Self::Method => Reason::Head,
+            Self::RequestNoStore => Reason::RequestNoStore,
+            Self::NoStore => Reason::NoStore,
+            Self::Private => Reason::Private,
+            Self::Authorization => Reason::Authorization,
+            Self::Status => Reason::Status,
+            Self::NoLifetime => Reason::NoLifetime,
+            Self::NoUse => Reason::NoUse,
+            Self::Vary => Reason::Vary,
+            Self::TooLarge => Reason::TooLarge,
+            Self::TooSlow => Reason::SlowBody,
+            Self::NoRoom => Reason::NoRoom,
+            Self::BadManifest => Reason::BadManifest,
         }
     }
 }

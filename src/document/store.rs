@@ -1,6 +1,7 @@
 //! Documents in memory: several variants under one URL (RFC 9111 §4.1), bounded in bytes.
 //!
-//! moka (W-TinyLFU) weighs and evicts whole URLs; every change of one URL's variants is atomic.
+//! moka (W-TinyLFU) weighs and evicts whole URLs; every change of one URL's variants is atomic. What changes is told to the
+//! desk of the disk, if there is one, in the order in which it changes.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use http::header::HeaderMap;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use super::disk::Desk;
 use super::key::DocumentKey;
 use super::stored::Stored;
 
@@ -17,6 +19,18 @@ const MAX_VARIANTS: usize = 16;
 /// The store.
 pub struct Store {
     entries: Cache<DocumentKey, Arc<[Arc<Stored>]>>,
+    desk: Option<Arc<Desk>>,
+}
+
+/// What became of a response that an earlier run had stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It is in the store.
+    Entered,
+    /// Its URL has changed since.
+    Superseded,
+    /// Its URL has as many variants as may be.
+    NoRoom,
 }
 
 /// What there is for a request.
@@ -32,20 +46,24 @@ pub enum Lookup {
 
 impl Store {
     /// A store of at most `capacity` bytes, everything counted; `evicted` is called for each URL that had to go.
-    pub fn new(capacity: u64, evicted: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn new(capacity: u64, desk: Option<Arc<Desk>>, evicted: impl Fn() + Send + Sync + 'static) -> Self {
+        let told = desk.clone();
         let entries = Cache::builder()
             .max_capacity(capacity)
             .weigher(|key: &DocumentKey, variants: &Arc<[Arc<Stored>]>| {
                 let weight = key.weight() + variants.iter().map(|one| one.weight()).sum::<usize>();
                 u32::try_from(weight).unwrap_or(u32::MAX)
             })
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |key, variants, cause| {
                 if cause.was_evicted() {
                     evicted();
+                    if let Some(desk) = &told {
+                        desk.evicted(&key, &variants);
+                    }
                 }
             })
             .build();
-        Self { entries }
+        Self { entries, desk }
     }
 
     /// The most recent response, by its `Date`, among those that the request selects.
@@ -67,9 +85,29 @@ impl Store {
         });
     }
 
-    /// Puts `new` where `old` is, if `old` is still there.
+    /// Puts back what an earlier run had stored, unless something has happened to its URL since the start.
+    pub fn restore(&self, key: &DocumentKey, stored: Arc<Stored>) -> Restored {
+        let mut restored = Restored::Superseded;
+        self.edit(key, |variants| {
+            if self.desk.as_ref().is_none_or(|desk| !desk.may_load(key)) {
+                return;
+            }
+            restored = if variants.len() < MAX_VARIANTS { Restored::Entered } else { Restored::NoRoom };
+            if restored == Restored::Entered {
+                variants.push(stored);
+            }
+        });
+        restored
+    }
+
+    /// Whether an earlier run may have stored more than can be found yet.
+    pub fn is_loading(&self) -> bool {
+        self.desk.as_ref().is_some_and(|desk| desk.is_loading())
+    }
+
+    /// Puts `new` where `old` is, if `old` is still there. For what need not outlive the process: the disk is not told.
     pub fn replace(&self, key: &DocumentKey, old: &Arc<Stored>, new: Arc<Stored>) {
-        self.change(key, |variants| {
+        self.edit(key, |variants| {
             if let Some(place) = variants.iter_mut().find(|one| Arc::ptr_eq(one, old)) {
                 *place = new;
             }
@@ -79,6 +117,11 @@ impl Store {
     /// Forgets what `request` would have selected.
     pub fn remove(&self, key: &DocumentKey, request: &HeaderMap) {
         self.change(key, |variants| variants.retain(|one| !one.selection().matches(request)));
+    }
+
+    /// Forgets all variants; whether there were any.
+    pub fn forget(&self, key: &DocumentKey) -> bool {
+        self.entries.remove(key).is_some()
     }
 
     /// Bytes held; may lag behind the last few changes.
@@ -91,7 +134,19 @@ impl Store {
         self.entries.entry_count()
     }
 
+    /// Edits the variants of a URL, and tells the disk.
     fn change(&self, key: &DocumentKey, edit: impl FnOnce(&mut Vec<Arc<Stored>>)) {
+        self.edit(key, |variants| match &self.desk {
+            Some(desk) => {
+                let before = variants.clone();
+                edit(variants);
+                desk.changed(key, &before, variants);
+            }
+            None => edit(variants),
+        });
+    }
+
+    fn edit(&self, key: &DocumentKey, edit: impl FnOnce(&mut Vec<Arc<Stored>>)) {
         self.entries.entry_by_ref(key).and_compute_with(|entry| {
             let existed = entry.is_some();
             let mut variants = entry.map_or_else(Vec::new, |entry| entry.into_value().to_vec());
@@ -151,7 +206,7 @@ mod tests {
 
     #[test]
     fn variants() {
-        let store = Store::new(1 << 20, || {});
+        let store = Store::new(1 << 20, None, || {});
         let key = DocumentKey::new("a", "/x");
         assert_eq!(found(&store, &key, &[]), Err("nothing"));
         for (value, second) in [("1", 1), ("2", 2)] {
@@ -178,7 +233,7 @@ mod tests {
 
     #[test]
     fn replacing_needs_the_old_one() {
-        let store = Store::new(1 << 20, || {});
+        let store = Store::new(1 << 20, None, || {});
         let (key, none) = (DocumentKey::new("a", "/x"), HeaderMap::new());
         let (first, second) = (stored("1", "", &none, 1), stored("2", "", &none, 2));
         store.replace(&key, &first, second.clone());
@@ -194,7 +249,7 @@ mod tests {
     fn bounds() {
         let evicted = Arc::new(AtomicU64::new(0));
         let count = evicted.clone();
-        let store = Store::new(64 << 10, move || {
+        let store = Store::new(64 << 10, None, move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
         let key = DocumentKey::new("a", "/x");

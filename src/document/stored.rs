@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
-use super::freshness::{Exchange, Freshness};
+use super::freshness::{Exchange, Freshness, Remaining};
 use super::hop;
 use super::manifest::Revision;
 use super::reuse::Facts;
@@ -170,6 +170,14 @@ impl Stored {
     /// Whether the upstream failed so recently that it is left alone.
     pub fn rests(&self, now: SystemTime) -> bool {
         self.rests_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether it can ever be of use: now, after validation, or when the upstream fails.
+    pub fn is_of_use(&self, terms: &Terms, now: SystemTime) -> bool {
+        let fresh = matches!(self.freshness.remaining(now), Remaining::Fresh(_));
+        let lasting = validation::has_validator(&self.headers) || terms.accept_stale();
+        // An error without a lifetime must not displace the good copy that may have to stand in.
+        fresh || (self.status.is_success() && lasting)
     }
 
     /// What decisions about reuse rest upon.

@@ -1,8 +1,10 @@
 //! Plays: an origin that follows a script, requests, and the claims. Time is passed in; nothing sleeps.
 
+mod changing;
 mod collapsing;
 mod manifests;
 mod operators;
+mod parts;
 mod passing;
 mod reusing;
 mod slow;
@@ -156,7 +158,8 @@ impl Play {
             max_document: ByteSize(MAX_SIZE),
             ..config::Memory::default()
         };
-        let documents = Documents::with_policy(&memory, rules, policy, metrics.document.clone());
+        let documents =
+            Documents::with_policy(&memory, rules, None, policy, metrics.document.clone()).unwrap();
         Self { documents, metrics, script: Arc::default(), asked: Arc::default() }
     }
 

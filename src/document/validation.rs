@@ -52,6 +52,11 @@ pub fn add_conditions(request: &mut HeaderMap, stored: &HeaderMap) {
     }
 }
 
+/// The tag of a response, if it promises that equal tags mean equal bytes.
+pub fn strong_tag(headers: &HeaderMap) -> Option<EntityTag<'_>> {
+    EntityTag::read(headers, header::ETAG).filter(|tag| tag.is_strong())
+}
+
 /// Whether a response with these fields can be validated.
 pub fn has_validator(stored: &HeaderMap) -> bool {
     EntityTag::read(stored, header::ETAG).is_some()

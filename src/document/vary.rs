@@ -43,6 +43,16 @@ impl Selection {
         Ok(Self(fields.collect()))
     }
 
+    /// The fields and their values, to be written down.
+    pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
+        self.0.iter().map(|(name, value)| (name, value.as_deref()))
+    }
+
+    /// What [`Self::fields`] told.
+    pub fn of_fields(fields: Vec<(HeaderName, Option<Box<[u8]>>)>) -> Self {
+        Self(fields.into())
+    }
+
     /// Whether `request` has the same values in every field.
     pub fn matches(&self, request: &HeaderMap) -> bool {
         self.0.iter().all(|(name, value)| normalised(request, name) == *value)

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use super::disk::Desk;
 use super::stored::Stored;
 
 /// Repository and scope.
@@ -26,12 +27,18 @@ pub struct MarkKey {
 struct Mark {
     manifest: Arc<Stored>,
     confirmed: SystemTime,
+    // The confirmation that the disk was told of.
+    written: SystemTime,
 }
+
+/// A confirmation is not told to the disk when the last one it knows is no older than this part of `hold`.
+const GRAIN: u32 = 12;
 
 /// The newest manifests.
 pub struct Watermarks {
     marks: Cache<MarkKey, Mark>,
     hold: Duration,
+    desk: Option<Arc<Desk>>,
 }
 
 /// How a manifest compares with the newest known.
@@ -60,7 +67,7 @@ pub struct ManifestStatus {
 
 impl Watermarks {
     /// At most `capacity` bytes of manifests; a mark counts for `hold`.
-    pub fn new(capacity: u64, hold: Duration) -> Self {
+    pub fn new(capacity: u64, hold: Duration, desk: Option<Arc<Desk>>) -> Self {
         let marks = Cache::builder()
             .max_capacity(capacity)
             .weigher(|key: &MarkKey, mark: &Mark| {
@@ -68,7 +75,7 @@ impl Watermarks {
                 u32::try_from(weight).unwrap_or(u32::MAX)
             })
             .build();
-        Self { marks, hold }
+        Self { marks, hold, desk }
     }
 
     /// Takes note of a manifest that an upstream has just sent, or has just confirmed.
@@ -77,17 +84,72 @@ impl Watermarks {
             return self.standing(&key, manifest, now);
         };
         let mut standing = Standing::Newest;
-        self.marks.entry(key).and_compute_with(|entry| {
+        self.marks.entry_by_ref(&key).and_compute_with(|entry| {
             let known = entry.map(|entry| entry.into_value()).filter(|mark| self.counts(mark, now));
             match known {
                 Some(mark) if mark.manifest.revision().is_some_and(|known| revision.is_older(known)) => {
                     standing = Standing::Older(mark.manifest);
                     Op::Nop
                 }
-                _ => Op::Put(Mark { manifest: manifest.clone(), confirmed: now }),
+                known => {
+                    let written = known.filter(|mark| mark.manifest.revision() == manifest.revision());
+                    let written =
+                        written.map(|mark| mark.written).filter(|written| self.is_recent(*written, now));
+                    let mark =
+                        Mark { manifest: manifest.clone(), confirmed: now, written: written.unwrap_or(now) };
+                    if written.is_none() {
+                        self.tell(&key, &mark);
+                    }
+                    Op::Put(mark)
+                }
             }
         });
         standing
+    }
+
+    /// Takes note of a manifest that is stored and was the newest when it came, unless a newer one is known: its mark may
+    /// be lost while it is not.
+    pub fn remember(&self, key: &MarkKey, manifest: &Arc<Stored>, now: SystemTime) {
+        let (_, received) = manifest.freshness().on_arrival();
+        if manifest.revision().is_some() && !self.marks.contains_key(key) {
+            self.restore(key, manifest.clone(), received, now);
+        }
+    }
+
+    /// Puts back the mark of an earlier run; whether it counts, and more than what is known.
+    pub fn restore(
+        &self,
+        key: &MarkKey,
+        manifest: Arc<Stored>,
+        confirmed: SystemTime,
+        now: SystemTime,
+    ) -> bool {
+        let mark = Mark { manifest, confirmed, written: confirmed };
+        let Some(revision) = mark.manifest.revision().filter(|revision| !revision.is_implausible(now)) else {
+            return false;
+        };
+        let mut is_restored = false;
+        if self.counts(&mark, now) {
+            self.marks.entry_by_ref(key).and_compute_with(|entry| {
+                let known = entry.map(|entry| entry.into_value()).filter(|mark| self.counts(mark, now));
+                let known = known.and_then(|mark| mark.manifest.revision());
+                is_restored = known.is_none_or(|known| known.is_older(revision));
+                if is_restored { Op::Put(mark) } else { Op::Nop }
+            });
+        }
+        is_restored
+    }
+
+    /// Tells the disk once more.
+    pub fn write_again(&self, key: &MarkKey) {
+        if let Some(mark) = self.marks.get(key) {
+            self.tell(key, &mark);
+        }
+    }
+
+    /// The same of all.
+    pub fn write_all_again(&self) {
+        self.marks.iter().for_each(|(key, mark)| self.tell(&key, &mark));
     }
 
     /// How a manifest that is already here compares.
@@ -123,6 +185,16 @@ impl Watermarks {
         all.sort_by(|a, b| (a.confirmed, &a.repository).cmp(&(b.confirmed, &b.repository)));
         all.truncate(most);
         all
+    }
+
+    fn tell(&self, key: &MarkKey, mark: &Mark) {
+        if let Some(desk) = &self.desk {
+            desk.mark(key, &mark.manifest, mark.confirmed);
+        }
+    }
+
+    fn is_recent(&self, written: SystemTime, now: SystemTime) -> bool {
+        now.duration_since(written).is_ok_and(|since| since < self.hold / GRAIN)
     }
 
     fn counts(&self, mark: &Mark, now: SystemTime) -> bool {
@@ -176,7 +248,7 @@ mod tests {
 
     #[test]
     fn never_back_in_time_within_a_scope() {
-        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100), None);
         let (old, new) = (manifest(NOW - 20, 1), manifest(NOW - 10, 2));
         assert_eq!(numbers(&marks, "a", &old, 0), 1);
         assert_eq!(numbers(&marks, "a", &new, 1), 2);
@@ -188,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_mark_lapses_unless_confirmed() {
-        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100), None);
         let (old, new) = (manifest(NOW - 20, 1), manifest(NOW - 10, 2));
         numbers(&marks, "a", &new, 0);
         numbers(&marks, "a", &new, 60);
@@ -201,7 +273,7 @@ mod tests {
 
     #[test]
     fn lies_about_the_revision() {
-        let marks = Watermarks::new(1 << 20, Duration::from_secs(100));
+        let marks = Watermarks::new(1 << 20, Duration::from_secs(100), None);
         let honest = manifest(NOW - 10, 2);
         // From the future: never a mark.
         assert_eq!(numbers(&marks, "a", &manifest(NOW + 999_999, 9), 0), 9);

@@ -20,6 +20,8 @@ pub struct CacheMetrics {
     pub verified: IntCounter,
     /// Fills in progress (sampled).
     pub fills: IntGauge,
+    /// Fills whose client has as many in progress as it may.
+    pub fills_waiting: IntGauge,
     /// Readers of fills in progress (sampled).
     pub fill_readers: IntGauge,
     /// Objects in memory (sampled).
@@ -49,7 +51,7 @@ impl CacheMetrics {
                 "substratum_fill_joins_total",
                 "Requests that read along with a transfer somebody else started.",
             )?,
-            fill_failures: Why::ALL.map(|why| failures.with_label_values(&[why.as_str()])),
+            fill_failures: Why::ALL.map(|why| failures.with_label_values(&[why.reason().as_str()])),
             bad_at_rest: counter(
                 registry,
                 "substratum_bad_at_rest_total",
@@ -61,6 +63,11 @@ impl CacheMetrics {
                 "Objects whose digest matched on arrival.",
             )?,
             fills: gauge(registry, "substratum_fills", "Transfers of objects in progress.")?,
+            fills_waiting: gauge(
+                registry,
+                "substratum_fills_waiting",
+                "Transfers that wait because their client has as many in progress as it may (max_client_fills).",
+            )?,
             fill_readers: gauge(
                 registry,
                 "substratum_fill_readers",

@@ -173,11 +173,11 @@ impl DiskMetrics {
             )?,
             write_errors: counter(
                 "substratum_disk_write_errors_total",
-                "Failed writes. Any rise: the disk is full or failing.",
+                "Failed writes, of objects and documents. Any rise: the disk is full or failing.",
             )?,
             read_errors: counter(
                 "substratum_disk_read_errors_total",
-                "Failed reads, and those that took too long. Any rise: the disk is failing.",
+                "Failed reads, of objects and documents, and those that took too long. Any rise: the disk is failing.",
             )?,
             corrupt_records: counter(
                 "substratum_disk_corrupt_records_total",

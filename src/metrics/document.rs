@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{counter, counters, gauge};
+use super::{DiskMetrics, DocumentDiskMetrics, counter, counters, gauge};
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
@@ -23,15 +23,20 @@ pub struct DocumentMetrics {
     pub waiting: IntGauge,
     /// Stale documents sent because the upstream failed.
     pub stale: IntCounter,
+    /// Requests that changed a document and made stored ones be forgotten.
+    pub invalidations: IntCounter,
     /// Older manifests for which a newer known one was sent.
     pub manifest_rollbacks: IntCounter,
     /// Damaged manifests received.
     pub manifest_damages: IntCounter,
+    /// Documents on disk.
+    pub disk: DocumentDiskMetrics,
 }
 
 impl DocumentMetrics {
-    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn register(registry: &Registry, disk: &DiskMetrics) -> Result<Self, prometheus::Error> {
         Ok(Self {
+            disk: DocumentDiskMetrics::register(registry, disk)?,
             stored_bytes: gauge(
                 registry,
                 "substratum_document_stored_bytes",
@@ -73,6 +78,11 @@ impl DocumentMetrics {
                 registry,
                 "substratum_document_stale_total",
                 "Stale documents sent because no upstream answered; any rise means that clients live on old copies.",
+            )?,
+            invalidations: counter(
+                registry,
+                "substratum_document_invalidations_total",
+                "Requests that changed documents, so that stored ones were forgotten; zero unless [access] methods lets them through.",
             )?,
             manifest_rollbacks: counter(
                 registry,

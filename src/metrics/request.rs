@@ -16,6 +16,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 
 use self::cells::Cells;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 
 /// One worker's handle. A clone adds to the same cells; [`RequestMetrics::for_worker`] brings new ones.
 #[derive(Clone)]
@@ -56,6 +57,11 @@ impl RequestMetrics {
     /// Requests being answered, by all workers.
     pub fn in_flight(&self) -> u64 {
         Cells::sum(&self.all.lock()).in_flight.into_inner().try_into().unwrap_or(0)
+    }
+
+    /// Counts why a request that has ended was no plain hit.
+    pub fn explained(&self, reason: Reason) {
+        self.own.reasons.0[reason as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts a request that has ended, its body included. `status` is 0 when no head was sent; both times start
@@ -112,30 +118,48 @@ fn class(status: u16) -> usize {
 
 /// The collector: the sum over all workers.
 struct Sum {
-    families: [Family; 6],
+    families: [Family; 7],
     all: Arc<Mutex<Vec<Arc<Cells>>>>,
 }
 
 /// Name, help and type of a metric.
-struct Family {
+pub(super) struct Family {
     desc: Desc,
     kind: MetricType,
 }
 
 impl Family {
+    pub(super) fn new(
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        kind: MetricType,
+    ) -> Result<Self, prometheus::Error> {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        let desc = Desc::new(name.to_owned(), help.to_owned(), labels, Default::default())?;
+        Ok(Self { desc, kind })
+    }
+
+    pub(super) fn desc(&self) -> &Desc {
+        &self.desc
+    }
+
     /// In the order in which [`Sum::collect`] fills them.
-    fn all() -> Result<[Self; 6], prometheus::Error> {
-        let family = |name: &str, help: &str, labels: &[&str], kind| {
-            let labels = labels.iter().map(|&label| label.to_owned()).collect();
-            let desc = Desc::new(name.to_owned(), help.to_owned(), labels, Default::default())?;
-            Ok::<_, prometheus::Error>(Self { desc, kind })
-        };
+    fn all() -> Result<[Self; 7], prometheus::Error> {
+        let family = Self::new;
         Ok([
             family(
                 "substratum_requests_total",
                 "Requests that ended, by what the caches contributed. A rise of \"miss\" without new software \
                  means that the cache is too small or was lost; of \"upstream_error\", that upstreams fail.",
                 &["outcome"],
+                MetricType::COUNTER,
+            )?,
+            family(
+                "substratum_request_reasons_total",
+                "Requests that were no plain hits, by why: docs/reference.md tells for each word what it means and what \
+                 to do.",
+                &["reason"],
                 MetricType::COUNTER,
             )?,
             family(
@@ -173,7 +197,7 @@ impl Family {
         ])
     }
 
-    fn filled(&self, metrics: Vec<Metric>) -> MetricFamily {
+    pub(super) fn filled(&self, metrics: Vec<Metric>) -> MetricFamily {
         let mut family = MetricFamily::default();
         family.set_name(self.desc.fq_name.clone());
         family.set_help(self.desc.help.clone());
@@ -191,9 +215,10 @@ impl Collector for Sum {
     fn collect(&self) -> Vec<MetricFamily> {
         let sum = Cells::sum(&self.all.lock());
         let outcomes = Outcome::ALL.map(Outcome::as_str);
-        let [requests, bodies, responses, first_byte, duration, in_flight] = &self.families;
+        let [requests, reasons, bodies, responses, first_byte, duration, in_flight] = &self.families;
         vec![
             requests.filled(counters("outcome", &outcomes, &sum.requests)),
+            reasons.filled(counters("reason", &Reason::ALL.map(Reason::as_str), &sum.reasons.0)),
             bodies.filled(counters("outcome", &outcomes, &sum.body_bytes)),
             responses.filled(counters("class", &CLASSES, &sum.classes)),
             first_byte.filled(
@@ -235,7 +260,7 @@ fn counters(label: &str, values: &[&str], cells: &[cells::Cell]) -> Vec<Metric> 
         .collect()
 }
 
-fn labelled(label: &str, value: &str) -> Metric {
+pub(super) fn labelled(label: &str, value: &str) -> Metric {
     let mut pair = LabelPair::default();
     pair.set_name(label.to_owned());
     pair.set_value(value.to_owned());

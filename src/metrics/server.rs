@@ -10,6 +10,7 @@ pub struct ServerMetrics {
     open: IntGauge,
     accepted: IntCounter,
     refused: [IntCounter; Refusal::ALL.len()],
+    closed: [IntCounter; Closed::ALL.len()],
     /// 1 from SIGTERM to the end.
     pub draining: IntGauge,
 }
@@ -19,19 +20,44 @@ pub struct ServerMetrics {
 pub enum Refusal {
     /// As many connections are open as are allowed.
     Limit,
+    /// As many of this client are open as are allowed.
+    ClientLimit,
     /// The system could not accept it (out of file descriptors, ...).
     AcceptError,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Limit, Self::AcceptError];
+    pub const ALL: [Self; 3] = [Self::Limit, Self::ClientLimit, Self::AcceptError];
 
     /// A stable label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Limit => "limit",
+            Self::ClientLimit => "client_limit",
             Self::AcceptError => "accept_error",
+        }
+    }
+}
+
+/// Why the sweep closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Nothing was asked on it, or nothing taken, for too long.
+    Idle,
+    /// The client took too long to send a head.
+    SlowHead,
+}
+
+impl Closed {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Idle, Self::SlowHead];
+
+    /// A stable label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::SlowHead => "slow_head",
         }
     }
 }
@@ -58,7 +84,15 @@ impl ServerMetrics {
             "1 while the tier is stopping: it accepts nothing and finishes what it has begun.",
         )?;
         let refused = Refusal::ALL.map(|reason| refused.with_label_values(&[reason.as_str()]));
-        Ok(Self { open, accepted, refused, draining })
+        let closed = counters(
+            registry,
+            "substratum_connections_closed_total",
+            "Client connections closed for what the client did not do. A rise of \"slow_head\" means clients that send \
+             requests a few bytes at a time.",
+            &["reason"],
+        )?;
+        let closed = Closed::ALL.map(|reason| closed.with_label_values(&[reason.as_str()]));
+        Ok(Self { open, accepted, refused, closed, draining })
     }
 
     /// Counts an accepted connection as open until the guard is dropped.
@@ -72,6 +106,11 @@ impl ServerMetrics {
     /// Counts a connection that was not served.
     pub fn refuse(&self, reason: Refusal) {
         self.refused[reason as usize].inc();
+    }
+
+    /// Counts a connection that the sweep closed.
+    pub fn close(&self, reason: Closed) {
+        self.closed[reason as usize].inc();
     }
 
     /// Connections open now.
@@ -111,6 +150,8 @@ mod tests {
             metrics.refuse(reason);
         }
         metrics.refuse(Refusal::AcceptError);
-        assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 2]);
+        metrics.close(Closed::SlowHead);
+        assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 1, 2]);
+        assert_eq!(metrics.closed.map(|counter| counter.get()), [0, 1]);
     }
 }

@@ -20,6 +20,7 @@ use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, Cache, FillError, FillReader, MemoryObject};
 use crate::digest::ObjectName;
 use crate::document::{self, AnswerBody};
+use crate::reason::Reason;
 use crate::tally::Tally;
 use crate::upstream::UpstreamBody;
 
@@ -38,6 +39,18 @@ pub enum BodyError {
     /// The process is stopping.
     #[error("the process is stopping")]
     Stopping,
+}
+
+impl BodyError {
+    /// Why, in the words that operators read.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Fill(error) => error.why.reason(),
+            Self::Disk(_) => Reason::Storage,
+            Self::Document(failure) => failure.reason().unwrap_or_else(|upstream| upstream.why.reason()),
+            Self::Stopping => Reason::Interrupted,
+        }
+    }
 }
 
 /// The body of an answer.
@@ -267,6 +280,7 @@ impl HttpBody for Body {
             Some(Err(error)) => {
                 if let Some(tally) = &mut this.tally {
                     tally.ended(Ending::BrokenOff);
+                    tally.because(error.reason());
                 }
                 Poll::Ready(Some(Err(error)))
             }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use http::{HeaderValue, StatusCode};
 
+use crate::reason::Reason;
+
 /// One member of the `Cache-Status` list: ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
@@ -11,8 +13,36 @@ pub struct CacheStatus {
     pub handling: Handling,
     /// `ttl`: seconds of freshness left; negative for a stale answer, absent where freshness has no meaning.
     pub ttl: Option<i64>,
-    /// `detail`: a word of ours (a token), where the rest does not say it.
-    pub detail: Option<&'static str>,
+    /// `detail`: where it was found or why it was not, where the rest does not say it.
+    pub detail: Option<Detail>,
+}
+
+/// A word of ours: a token of RFC 8941.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A hit in memory.
+    Memory,
+    /// A hit on disk.
+    Disk,
+    /// A stored object whose bytes were hashed anew, since the client asked for it.
+    Rehashed,
+    /// A range of a document of which only parts are here.
+    Parts,
+    /// No plain hit.
+    Why(Reason),
+}
+
+impl Detail {
+    /// The parameter's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Parts => "parts",
+            Self::Rehashed => "rehashed",
+            Self::Why(reason) => reason.as_str(),
+        }
+    }
 }
 
 /// Whether the request went upstream.
@@ -79,6 +109,18 @@ pub enum Sharing {
 }
 
 impl Forward {
+    /// The same in the words that operators read.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Bypass | Self::UriMiss | Self::Miss => Reason::Absent,
+            Self::Method => Reason::Head,
+            Self::VaryMiss => Reason::OtherVariant,
+            Self::Request => Reason::Demanded,
+            Self::Stale => Reason::Expired,
+            Self::Partial => Reason::Range,
+        }
+    }
+
     /// The parameter's value.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,13 +152,27 @@ impl CacheStatus {
     }
 
     /// A request that was turned away, and why.
-    pub const fn refused(detail: &'static str) -> Self {
-        Self { handling: Handling::Refused, ttl: None, detail: Some(detail) }
+    pub const fn refused(why: Reason) -> Self {
+        Self { handling: Handling::Refused, ttl: None, detail: Some(Detail::Why(why)) }
     }
 
     /// A request that went upstream in vain, and why.
-    pub const fn failed(reason: Forward, detail: &'static str) -> Self {
-        Self { detail: Some(detail), ..Self::forwarded(reason, None) }
+    pub const fn failed(reason: Forward, why: Reason) -> Self {
+        Self::forwarded(reason, None).because(why)
+    }
+
+    /// The same, with the reason.
+    pub const fn because(self, why: Reason) -> Self {
+        Self { detail: Some(Detail::Why(why)), ..self }
+    }
+
+    /// Why it was no plain hit.
+    pub const fn reason(&self) -> Option<Reason> {
+        match (self.detail, self.handling) {
+            (Some(Detail::Why(reason)), _) => Some(reason),
+            (_, Handling::Forwarded(forwarded)) => Some(forwarded.reason.reason()),
+            _ => None,
+        }
     }
 
     /// The field value, for the cache called `name`.
@@ -134,7 +190,7 @@ impl CacheStatus {
         }
         if let Some(detail) = self.detail {
             text.push_str("; detail=");
-            push_item(&mut text, detail);
+            text.push_str(detail.as_str());
         }
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
@@ -188,8 +244,8 @@ mod tests {
         check(CacheStatus::HIT, "1st \"cache\"", "\"1st \\\"cache\\\"\"; hit");
         check(CacheStatus::HIT, "f\u{fc}r", "\"fr\"; hit");
         check(CacheStatus::forwarded(Forward::UriMiss, None), "a", "a; fwd=uri-miss");
-        check(CacheStatus::refused("denied"), "a", "a; detail=denied");
-        check(CacheStatus::failed(Forward::Miss, "too_slow"), "a", "a; fwd=miss; detail=too_slow");
+        check(CacheStatus::refused(Reason::Method), "a", "a; detail=method");
+        check(CacheStatus::failed(Forward::Miss, Reason::TooSlow), "a", "a; fwd=miss; detail=too_slow");
         let handling = Handling::Forwarded(Forwarded {
             reason: Forward::Stale,
             status: Some(StatusCode::NOT_MODIFIED),
@@ -197,9 +253,9 @@ mod tests {
             sharing: Sharing::Collapsed,
         });
         check(
-            CacheStatus { handling, ttl: Some(61), detail: Some("older-manifest") },
+            CacheStatus { handling, ttl: Some(61), detail: Some(Detail::Why(Reason::OlderManifest)) },
             "a",
-            "a; fwd=stale; fwd-status=304; stored; collapsed; ttl=61; detail=older-manifest",
+            "a; fwd=stale; fwd-status=304; stored; collapsed; ttl=61; detail=older_manifest",
         );
     }
 }

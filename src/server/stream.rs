@@ -1,21 +1,20 @@
-//! A client's connection as the HTTP parser sees it: whole request heads, each checked, or nothing.
+//! A client's connection as the HTTP parser sees it: what [`Intake`] lets through.
 //!
-//! GET and HEAD have no content here, so every byte a client sends belongs to a head. A head that is complete in one read
-//! goes through where it lies; others wait in a buffer of at most one head and one read. In place of a flawed head the
-//! parser gets a stand-in ([`request::stand_in`]), so that the refusal is an answer like any other: in its turn, counted and
-//! logged. After it nothing more is read. What is dropped without having been shut down is reset: to a client of HTTP/1.0,
-//! a body that broke off must not look complete (RFC 9112 §8).
+//! What passes in one read goes through where it lies; the rest waits in a buffer of at most one head and one read. What is
+//! dropped without having been shut down is reset: to a client of HTTP/1.0, a body that broke off must not look complete (RFC
+//! 9112 §8).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::request;
-use crate::syntax::{Flaw, Limits, Lines, request_line};
+use super::intake::Intake;
+use crate::tally::Activity;
 
 /// Bytes of a refused client that are read and thrown away before the end, so that they do not turn the end into a reset
 /// that overtakes the answer (RFC 9112 §9.6). Only what is there already: nobody waits for more.
@@ -24,83 +23,44 @@ const DISCARDED: usize = 256 << 10;
 /// The connection.
 pub struct ClientStream {
     stream: TcpStream,
-    lines: Lines,
-    /// Bytes not yet handed on: whole heads first, then the beginning of one.
-    held: Vec<u8>,
-    /// How many of them are whole heads.
-    whole: usize,
-    state: State,
+    intake: Intake,
+    end: End,
+    activity: Arc<Activity>,
+    /// The sweep knows that a head has begun.
+    in_head: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// A flawed head came; the rest is not looked at.
-    Refused,
+enum End {
+    NotYet,
     /// Both sides are done in good order.
     ShutDown,
 }
 
 impl ClientStream {
-    /// Around an accepted connection.
-    pub fn new(stream: TcpStream, limits: Limits) -> Self {
-        Self { stream, lines: Lines::new(limits), held: Vec::new(), whole: 0, state: State::Open }
+    /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
+    pub fn new(stream: TcpStream, intake: Intake, activity: Arc<Activity>) -> Self {
+        Self { stream, intake, end: End::NotYet, activity, in_head: false }
     }
 
-    fn give(&mut self, buf: &mut ReadBuf<'_>) {
-        let n = self.whole.min(buf.remaining());
-        buf.put_slice(&self.held[..n]);
-        self.held.drain(..n);
-        self.whole -= n;
-        if self.held.is_empty() {
-            // Most clients never need it again.
-            self.held = Vec::new();
+    /// What of `all` bytes the socket took: less only of a client that takes them slowly.
+    fn note_taken(&self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+        if let Poll::Ready(Ok(taken)) = taken
+            && *taken < all()
+        {
+            self.activity.touch_now();
         }
     }
 
-    /// Looks at the bytes behind `filled`, and keeps what is not for the parser yet.
-    fn take(&mut self, buf: &mut ReadBuf<'_>, filled: usize) {
-        let start = self.held.len();
-        if start == 0 {
-            let came = &buf.filled()[filled..];
-            if let Ok(whole) = whole_heads(&mut self.lines, came, 0)
-                && whole == came.len()
-            {
-                return;
-            }
-            // Looked at once more, from the buffer.
-            self.lines.restart();
+    /// A head that is whole in one read is never heard of.
+    fn note_head(&mut self) {
+        let begun = self.intake.is_in_head();
+        if begun && !self.in_head {
+            self.activity.head_began();
+        } else if !begun && self.in_head {
+            self.activity.head_ended();
         }
-        self.held.extend_from_slice(&buf.filled()[filled..]);
-        buf.set_filled(filled);
-        let (whole, flaw) = match whole_heads(&mut self.lines, &self.held, start) {
-            Ok(whole) => (whole, None),
-            Err((whole, flaw)) => (whole, Some(flaw)),
-        };
-        self.whole = whole;
-        if let Some(flaw) = flaw {
-            self.held.truncate(whole);
-            self.held.extend_from_slice(request::stand_in(flaw).as_bytes());
-            self.whole = self.held.len();
-            self.state = State::Refused;
-        }
-    }
-}
-
-/// Where the last whole head in `bytes` ends, of which all before `seen` were looked at and found to be the beginning of a
-/// head.
-fn whole_heads(lines: &mut Lines, bytes: &[u8], seen: usize) -> Result<usize, (usize, Flaw)> {
-    let (mut whole, mut at) = (0, seen);
-    loop {
-        match lines.feed(&bytes[at..]) {
-            Ok(None) => return Ok(whole),
-            Ok(Some(n)) => {
-                at += n;
-                request_line(&bytes[whole..at]).map_err(|flaw| (whole, flaw))?;
-                whole = at;
-            }
-            Err(flaw) => return Err((whole, flaw)),
-        }
+        self.in_head = begun;
     }
 }
 
@@ -112,30 +72,35 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            if this.whole > 0 {
-                this.give(buf);
+            let ready = this.intake.ready();
+            if !ready.is_empty() {
+                let n = ready.len().min(buf.remaining());
+                buf.put_slice(&ready[..n]);
+                this.intake.handed_on(n);
                 return Poll::Ready(Ok(()));
             }
-            if this.state == State::Refused {
+            if this.intake.is_refused() {
                 // An end would break off answers that are still on their way.
                 return Poll::Pending;
             }
             let filled = buf.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-            if buf.filled().len() == filled {
+            let came = &buf.filled()[filled..];
+            if came.is_empty() || this.intake.passes(came) {
                 return Poll::Ready(Ok(()));
             }
-            this.take(buf, filled);
-            if buf.filled().len() > filled {
-                return Poll::Ready(Ok(()));
-            }
+            this.intake.take(came);
+            this.note_head();
+            buf.set_filled(filled);
         }
     }
 }
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_taken(&taken, || bytes.len());
+        taken
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -144,7 +109,7 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        self.state = State::ShutDown;
+        self.end = End::ShutDown;
         let mut scrap = [0; 4096];
         for _ in 0..DISCARDED / scrap.len() {
             if !matches!(self.stream.try_read(&mut scrap), Ok(1..)) {
@@ -159,7 +124,9 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_taken(&taken, || slices.iter().map(|slice| slice.len()).sum());
+        taken
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -169,7 +136,7 @@ impl AsyncWrite for ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.state != State::ShutDown {
+        if self.end != End::ShutDown {
             let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

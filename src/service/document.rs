@@ -4,11 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::Response;
-use http::uri::PathAndQuery;
 
 use super::{Place, Worker, note_first};
-use crate::config::{Scheme, ServerUrl};
-use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
+use crate::document::{DocumentRequest, UpstreamRequest};
 use crate::fetch::Refusals;
 use crate::outcome::Outcome;
 use crate::request::Verb;
@@ -44,6 +42,7 @@ impl Worker {
             if let Some(first) = fetch.candidates.first() {
                 asked.get_or_init(|| first.clone());
             }
+            let (fetch, _turn) = worker.turns.begin(place.client, fetch).await?;
             fetch.document(request.method, request.headers, refusals).await
         };
         match self.documents.answer(request, fetch, SystemTime::now()).await {
@@ -51,24 +50,18 @@ impl Worker {
                 if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
                     note_first(first.get(), tally);
                 }
+                if let Some(reason) = answer.cache_status.reason() {
+                    tally.because(reason);
+                }
                 let mut response = answer.response.map(Body::document);
                 self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
                 (response, answer.outcome)
             }
             Err(failure) => {
+                tally.because(failure.reason().unwrap_or_else(|upstream| upstream.why.reason()));
                 let (response, outcome) = self.heads.document_failure(&failure);
                 (whole(response, Some(verb)), outcome)
             }
         }
     }
-}
-
-/// Documents of plain and of TLS servers are different documents.
-pub(super) fn document_key(named: Option<&ServerUrl>, path: &PathAndQuery) -> DocumentKey {
-    let authority = match named {
-        None => String::new(),
-        Some(server) if server.scheme == Scheme::Http => server.authority(),
-        Some(server) => format!("{}:{}", server.scheme.as_str(), server.authority()),
-    };
-    DocumentKey::new(&authority, path.as_str())
 }

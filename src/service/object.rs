@@ -14,6 +14,7 @@ use crate::cache::{CHUNK, FillError, FillReader, Lookup, MemoryObject, Object, R
 use crate::digest::ObjectName;
 use crate::layout::NamedObject;
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::request::Verb;
 use crate::response::body::{Body, DiskSource};
 use crate::response::{Selection, whole};
@@ -126,6 +127,7 @@ impl Worker {
         tally: &mut Tally,
     ) -> (Response<Body>, Outcome) {
         let mut fetched = Outcome::Miss;
+        let mut why = None;
         let mut readable = true;
         if wants_check {
             match self.rechecks.run(&self.cache, request.name).await {
@@ -135,7 +137,7 @@ impl Worker {
             }
         }
         if request.verb == Verb::Head && self.cache.find(&request.name).is_none() {
-            return self.object_head(&request).await;
+            return self.object_head(&request, tally).await;
         }
         let place = &request.place;
         let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
@@ -168,12 +170,24 @@ impl Worker {
                 Lookup::Lead(writer, reader) => {
                     let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
                     note_first(fetch.candidates.first(), tally);
-                    tokio::spawn(fetch.object(writer));
+                    why = Some(match fetched {
+                        Outcome::Repair => Reason::Damaged,
+                        _ => self.cache.why_absent(&request.name),
+                    });
+                    tokio::spawn(Arc::clone(&self.turns).fill(place.client, fetch, writer));
                     (reader, fetched, true)
                 }
             };
             match reader.ready().await {
-                Ok(ready) => return self.answer_from_fill(&request, reader, ready, outcome).await,
+                Ok(ready) => {
+                    let (mut response, outcome) =
+                        self.answer_from_fill(&request, reader, ready, outcome).await;
+                    if let Some(why) = why.filter(|_| leads) {
+                        tally.because(why);
+                        self.heads.explain_object(response.headers_mut(), outcome, why);
+                    }
+                    return (response, outcome);
+                }
                 // Another client's host is not ours: a joined fill's failure is not our answer.
                 Err(error) if !leads && error.why != Why::Abandoned => last = Some(error),
                 Err(error) => {
@@ -185,23 +199,37 @@ impl Worker {
         let error = last.unwrap_or_else(|| {
             FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
         });
-        let (response, outcome) = self.heads.failure(&error);
+        self.failed(&request, &error, tally)
+    }
+
+    fn failed(
+        &self,
+        request: &ObjectRequest,
+        error: &FillError,
+        tally: &mut Tally,
+    ) -> (Response<Body>, Outcome) {
+        tally.because(error.why.reason());
+        let (response, outcome) = self.heads.failure(error);
         (whole(response, Some(request.verb)), outcome)
     }
 
     /// HEAD for an object that is not here. Replicators ask for every object of a repository this way: their questions
     /// are passed on, rather than fetching it all.
-    async fn object_head(&self, request: &ObjectRequest) -> (Response<Body>, Outcome) {
-        match self.fetch(&request.place, Wanted::Object(request.name.hash64())).object_head().await {
+    async fn object_head(&self, request: &ObjectRequest, tally: &mut Tally) -> (Response<Body>, Outcome) {
+        let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
+        let asked = match self.turns.begin(request.place.client, fetch).await {
+            Ok((fetch, _turn)) => fetch.object_head().await,
+            Err(crowded) => Err(crowded.into()),
+        };
+        match asked {
             Ok(len) => {
                 let (verb, headers) = (request.verb, &request.headers);
-                let (head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);
+                let (mut head, _) = self.heads.object(verb, headers, &request.name, len, 0, Outcome::Pass);
+                tally.because(Reason::Head);
+                self.heads.explain_object(head.headers_mut(), Outcome::Pass, Reason::Head);
                 (head.map(|()| Body::empty()), Outcome::Pass)
             }
-            Err(error) => {
-                let (response, outcome) = self.heads.failure(&error);
-                (whole(response, Some(request.verb)), outcome)
-            }
+            Err(error) => self.failed(request, &error, tally),
         }
     }
 

@@ -33,6 +33,11 @@ impl Absences {
         Self { slots: Vec::new(), believed }
     }
 
+    /// What is noted from now on is believed for so long.
+    pub(super) fn believe(&mut self, believed: Duration) {
+        self.believed = believed;
+    }
+
     /// The mirror does not have it.
     pub(super) fn note(&mut self, name: u64, now: Instant) {
         self.slots.resize(SLOTS, None);

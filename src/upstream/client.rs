@@ -1,17 +1,19 @@
 //! One request to one candidate: a connection, the request, the head of the answer.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, Uri};
 use http_body::Body;
-use http_body_util::Empty;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::{Lease, Pools};
-use super::{Candidate, Failure, Form, Upstream, UpstreamBody, Upstreams, redirect};
+use super::stream::Exchanges;
+use super::{Candidate, Content, Failure, Form, Upstream, UpstreamBody, Upstreams, framing, redirect};
 use crate::config::ByteSize;
 use crate::metrics::UpstreamMetrics;
 
@@ -26,7 +28,7 @@ pub struct Client {
 /// What is asked, whomever it is put to.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// GET or HEAD.
+    /// The method; safe ones only for [`Client::send`].
     pub method: Method,
     /// As received, byte for byte.
     pub path_and_query: PathAndQuery,
@@ -47,6 +49,15 @@ impl Client {
     pub fn new(upstreams: Arc<Upstreams>) -> Self {
         let pools = Pools::new(upstreams.limits(), upstreams.metrics().idle.clone());
         Self { upstreams, pools }
+    }
+
+    /// The same client over other servers. Its connections go with it where they would have been opened alike.
+    pub fn over(&self, upstreams: Arc<Upstreams>) -> Self {
+        if upstreams.shares_connections_with(&self.upstreams) {
+            Self { upstreams, pools: Arc::clone(&self.pools) }
+        } else {
+            Self::new(upstreams)
+        }
     }
 
     /// Sends one request and returns the head of its answer, with the body still on its way.
@@ -110,7 +121,7 @@ impl Client {
         let mut permit = self.pools.permit(server, connected_by).await?;
         if let Some(connection) = permit.kept(connected_by).await {
             metrics.reused.inc();
-            let lease = permit.lease(connection);
+            let lease = permit.lease(connection, Exchanges::Several);
             match self.exchange(lease, candidate, request.clone(), deadline).await {
                 Err(Broken { failure: Failure::Reset, lease }) if request.method.is_safe() => {
                     metrics.repeated.inc();
@@ -120,9 +131,9 @@ impl Client {
             }
         }
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let connection = self.upstreams.connector().open(server, connected_by).await?;
+        let connection = self.upstreams.connector().open(server, Exchanges::Several, connected_by).await?;
         metrics.opened.inc();
-        let lease = permit.lease(connection);
+        let lease = permit.lease(connection, Exchanges::Several);
         self.exchange(lease, candidate, request, deadline).await.map_err(|broken| broken.failure)
     }
 
@@ -133,8 +144,7 @@ impl Client {
         request: Outgoing,
         deadline: Instant,
     ) -> Result<Response<UpstreamBody>, Broken> {
-        let limits = self.upstreams.limits();
-        let request = match compose(candidate, request) {
+        let request = match compose(candidate, request, Content::Nothing) {
             Ok(request) => request,
             Err(failure) => return Err(Broken { failure, lease }),
         };
@@ -144,12 +154,63 @@ impl Client {
             Ok(Err(error)) => return Err(Broken { failure: Failure::from_head(&error), lease }),
             Err(_) => return Err(Broken { failure: Failure::FirstByteTimeout, lease }),
         };
-        self.upstreams.metrics().first_byte.observe(sent.elapsed().as_secs_f64());
-        if let Err(failure) = check_framing(&answer).and_then(|()| check_length(&answer, limits.max_body)) {
-            return Err(Broken { failure, lease });
+        match self.begun(answer, sent) {
+            Ok(answer) => Ok(self.streaming(candidate, answer, lease)),
+            Err(failure) => Err(Broken { failure, lease }),
         }
+    }
+
+    /// Sends one request that may change something: once, on a connection of its own. `content` is taken when the connection is
+    /// there, so that who finds it untouched may try another way. It may take its time, but not pause for `silence`; no longer may the
+    /// answer be waited for after its end.
+    pub async fn send_once(
+        &self,
+        candidate: &Candidate,
+        request: Outgoing,
+        content: &mut Option<Content>,
+        silence: Duration,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let server = candidate.upstream.url();
+        let connected_by = Instant::now() + self.upstreams.limits().connect_timeout;
+        let permit = self.pools.permit(server, connected_by).await?;
+        let connection = self.upstreams.connector().open(server, Exchanges::One, connected_by).await?;
+        self.metrics().opened.inc();
+        let mut lease = permit.lease(connection, Exchanges::One);
+        let content = content.take().unwrap_or_default();
+        let progress = content.progress();
+        let mut request = compose(candidate, request, content)?;
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let sent = Instant::now();
+        let answer = {
+            let mut answer = pin!(lease.connection.sender.send_request(request));
+            loop {
+                let before = progress.frames();
+                match timeout_at(Instant::now() + silence, &mut answer).await {
+                    Ok(answer) => break answer.map_err(|error| Failure::from_head(&error))?,
+                    Err(_) if progress.frames() > before => {}
+                    Err(_) => return Err(Failure::FirstByteTimeout),
+                }
+            }
+        };
+        Ok(self.streaming(candidate, self.begun(answer, sent)?, lease))
+    }
+
+    /// An answer whose head has come, if it is fit to be read.
+    fn begun(&self, answer: Response<Incoming>, sent: Instant) -> Result<Response<Incoming>, Failure> {
+        self.metrics().first_byte.observe(sent.elapsed().as_secs_f64());
+        framing::check(&answer)?;
+        check_length(&answer, self.upstreams.limits().max_body)?;
+        Ok(answer)
+    }
+
+    fn streaming(
+        &self,
+        candidate: &Candidate,
+        answer: Response<Incoming>,
+        lease: Lease,
+    ) -> Response<UpstreamBody> {
         let upstream = Arc::clone(&candidate.upstream);
-        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, limits)))
+        answer.map(|incoming| UpstreamBody::new(incoming, lease, upstream, self.upstreams.limits()))
     }
 }
 
@@ -192,7 +253,7 @@ struct Broken {
 
 /// The request as the candidate wants it: origin-form to the server itself, absolute-form to a cache (RFC
 /// 9112 §3.2).
-fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Bytes>>, Failure> {
+fn compose(candidate: &Candidate, request: Outgoing, content: Content) -> Result<Request<Content>, Failure> {
     let Outgoing { method, path_and_query, mut headers, redirects: _ } = request;
     let target = candidate.target();
     let authority = target.authority();
@@ -211,7 +272,7 @@ fn compose(candidate: &Candidate, request: Outgoing) -> Result<Request<Empty<Byt
             .build()
             .map_err(unusable)?,
     };
-    let mut composed = Request::new(Empty::new());
+    let mut composed = Request::new(content);
     *composed.method_mut() = method;
     *composed.uri_mut() = uri;
     *composed.headers_mut() = headers;
@@ -226,25 +287,4 @@ fn check_length<B: Body>(answer: &Response<B>, max: ByteSize) -> Result<(), Fail
         }
         _ => Ok(()),
     }
-}
-
-/// Refuses answers whose end another reader could see elsewhere (RFC 9112 §6.3), and codings nobody asked
-/// for.
-fn check_framing<B>(answer: &Response<B>) -> Result<(), Failure> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::protocol("it switched protocols unasked"));
-    }
-    let headers = answer.headers();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    if answer.version() != Version::HTTP_11 {
-        return Err(Failure::protocol("it has a Transfer-Encoding, but is no HTTP/1.1"));
-    }
-    if headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Failure::protocol("it has both Content-Length and Transfer-Encoding"));
-    }
-    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Failure::protocol("it has a Transfer-Encoding other than chunked"));
-    }
-    Ok(())
 }

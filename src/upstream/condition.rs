@@ -65,6 +65,11 @@ impl Condition {
         Self { state: Mutex::new(state), healthy, opened: metrics.circuit_opened.with_label_values(&[label]) }
     }
 
+    /// Other limits hold from now on; what is known of the server stays.
+    pub(super) fn adopt(&self, limits: &config::Upstream) {
+        self.state.lock().absences.believe(limits.absent_for);
+    }
+
     pub(super) fn record(&self, label: &str, outcome: UpstreamOutcome) {
         let now = Instant::now();
         let change = {

@@ -8,8 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
@@ -18,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::content::Content;
 use super::resolve::Resolver;
-use super::stream::UpstreamStream;
+use super::stream::{Exchanges, UpstreamStream};
 use super::task::OwnedTask;
 use super::tls::Tls;
 use super::{Failure, Side};
@@ -38,9 +37,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an attempt to connect may take before another address is tried beside it (RFC 8305 §8).
 const NEXT_ATTEMPT: Duration = Duration::from_millis(250);
 
-/// An open HTTP/1.1 connection, closed when dropped. Requests have no bodies.
+/// An open HTTP/1.1 connection, closed when dropped.
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Empty<Bytes>>,
+    pub(super) sender: SendRequest<Content>,
     _driver: OwnedTask,
 }
 
@@ -56,14 +55,24 @@ impl Connector {
         Self { resolver, tls, access }
     }
 
+    /// Clones share what they know of names.
+    pub(super) fn resolver(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
     /// A connection to `server`, before `by`. Its task runs on the current worker.
-    pub(super) async fn open(&self, server: &ServerUrl, by: Instant) -> Result<Connection, Failure> {
+    pub(super) async fn open(
+        &self,
+        server: &ServerUrl,
+        exchanges: Exchanges,
+        by: Instant,
+    ) -> Result<Connection, Failure> {
         let stream = self.open_tcp(server, by).await?;
         match server.scheme {
-            Scheme::Http => handshake(stream).await,
+            Scheme::Http => handshake(stream, exchanges).await,
             Scheme::Https => {
                 let tls = timeout_at(by, self.tls.connect(&server.host, stream)).await;
-                handshake(tls.map_err(|_| Failure::ConnectTimeout)??).await
+                handshake(tls.map_err(|_| Failure::ConnectTimeout)??, exchanges).await
             }
         }
     }
@@ -142,14 +151,14 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-async fn handshake<S>(stream: S) -> Result<Connection, Failure>
+async fn handshake<S>(stream: S, exchanges: Exchanges) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .max_header_size(MAX_HEAD)
-        .handshake(TokioIo::new(UpstreamStream::new(stream, MAX_HEAD)))
+        .handshake(TokioIo::new(UpstreamStream::new(stream, MAX_HEAD, exchanges)))
         .await
         .map_err(|error| Failure::from_head(&error))?;
     let driver = OwnedTask::spawn(async move {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
 use super::connect::Connection;
+use super::stream::Exchanges;
 use super::task::OwnedTask;
 use crate::config::{self, ServerUrl};
 
@@ -79,6 +80,7 @@ struct Waiting<'a>(&'a Pool);
 pub(super) struct Lease {
     pub(super) connection: Connection,
     permit: Permit,
+    exchanges: Exchanges,
 }
 
 impl Pools {
@@ -204,16 +206,18 @@ impl Permit {
     }
 
     /// Ties a connection to the permit it was obtained under.
-    pub(super) fn lease(self, connection: Connection) -> Lease {
-        Lease { connection, permit: self }
+    pub(super) fn lease(self, connection: Connection, exchanges: Exchanges) -> Lease {
+        Lease { connection, permit: self, exchanges }
     }
 }
 
 impl Lease {
-    /// Keeps the connection for the next request. Only after a complete answer.
+    /// Keeps the connection for the next request, if it may have one. Only after a complete answer.
     pub(super) fn give_back(self) {
-        let Self { connection, permit } = self;
-        permit.pool.keep(connection);
+        let Self { connection, permit, exchanges } = self;
+        if exchanges == Exchanges::Several {
+            permit.pool.keep(connection);
+        }
         drop(permit);
     }
 

@@ -32,7 +32,8 @@ const MAX_ADDRESSES: usize = 16;
 
 type Answer = Result<Arc<[IpAddr]>, Arc<str>>;
 
-/// The memory and the way to ask.
+/// The memory and the way to ask. Clones share it.
+#[derive(Clone)]
 pub(super) struct Resolver(Arc<Names>);
 
 /// Where addresses come from: a test seam.

@@ -4,56 +4,41 @@
 //! order of their group; a document is asked of the host that the client named first, since strata may differ
 //! by a revision. Whoever is in trouble, or lacks the object, is asked behind the others.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::condition::{Condition, UpstreamStatus};
+use super::condition::UpstreamStatus;
 use super::connect::Connector;
-use super::login::{self, LoginError};
 use super::outcome::Counters;
 use super::rendezvous::{self, Rendezvous};
-use super::resolve::{Resolver, Source};
-use super::tls::{Tls, TlsSetupError};
 use super::{Failure, Role, Upstream, choice};
 use crate::access::Access;
-use crate::config::{self, Glob, MirrorGroup, Parent, ParentsChoice, Scheme, ServerUrl};
+use crate::config::{self, Glob, ServerUrl};
 use crate::metrics::UpstreamMetrics;
 
 /// The label of all servers that are not configured.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// The servers and the way to them; shared by all workers.
 pub struct Upstreams {
-    parents: Vec<Arc<Upstream>>,
+    pub(super) parents: Vec<Arc<Upstream>>,
     /// Who of them is responsible for what; `None` where they are asked in the order written.
-    rendezvous: Option<Rendezvous>,
-    groups: Vec<Group>,
+    pub(super) rendezvous: Option<Rendezvous>,
+    pub(super) groups: Vec<Group>,
     /// Counters of servers that are not configured.
-    other: Arc<Counters>,
-    limits: config::Upstream,
-    metrics: UpstreamMetrics,
-    connector: Connector,
-    access: Arc<Access>,
+    pub(super) other: Arc<Counters>,
+    pub(super) limits: config::Upstream,
+    pub(super) metrics: UpstreamMetrics,
+    pub(super) connector: Connector,
+    pub(super) access: Arc<Access>,
 }
 
-struct Group {
+pub(super) struct Group {
     /// As configured, behind a mark that no URL has.
-    name: Arc<str>,
-    mirrors: Vec<Arc<Upstream>>,
-    serves: Vec<Glob>,
-}
-
-/// Why the upstream part cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamSetupError {
-    /// An https upstream is configured, but no certificate can be checked.
-    #[error(transparent)]
-    Tls(#[from] TlsSetupError),
-    /// A parent's password cannot be used.
-    #[error(transparent)]
-    Login(#[from] LoginError),
+    pub(super) name: Arc<str>,
+    pub(super) mirrors: Vec<Arc<Upstream>>,
+    pub(super) serves: Vec<Glob>,
 }
 
 /// What is to be asked for, as far as it decides whom to ask.
@@ -115,85 +100,6 @@ impl Candidate {
 }
 
 impl Upstreams {
-    /// Takes the servers in. Reads the certificate authorities when one of them is an https server.
-    pub fn new(
-        mirrors: &[MirrorGroup],
-        parents: &[Parent],
-        config: &config::Upstream,
-        access: Arc<Access>,
-        metrics: UpstreamMetrics,
-    ) -> Result<Self, UpstreamSetupError> {
-        Self::with_source(mirrors, parents, config, access, metrics, Source::System)
-    }
-
-    pub(super) fn with_source(
-        mirrors: &[MirrorGroup],
-        parents: &[Parent],
-        config: &config::Upstream,
-        access: Arc<Access>,
-        metrics: UpstreamMetrics,
-        source: Source,
-    ) -> Result<Self, UpstreamSetupError> {
-        let mut configured =
-            mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
-        let budgets = [
-            ("connect", config.connect_timeout),
-            ("first_byte", config.first_byte_timeout),
-            ("head", config.head_deadline),
-            ("stall", config.stall_timeout),
-        ];
-        for (budget, time) in budgets {
-            metrics.budgets.with_label_values(&[budget]).set(time.as_secs_f64());
-        }
-        let mut tls = Tls::new(config.ca_files.clone());
-        if configured.any(|url| url.scheme == Scheme::Https) {
-            tls = tls.load_now()?;
-        }
-        let upstream = |url: &ServerUrl, role, authorization| {
-            let label = url.to_string();
-            Arc::new(Upstream {
-                url: Arc::new(url.clone()),
-                role,
-                authorization,
-                counters: Arc::new(Counters::resolve(&metrics, &label)),
-                condition: Some(Condition::new(&metrics, &label, config)),
-                label: label.into(),
-            })
-        };
-        // A server in several groups is one server: what is learnt about it holds for all of them.
-        let mut known: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
-        let mut mirror =
-            |url| Arc::clone(known.entry(url).or_insert_with(|| upstream(url, Role::Mirror, None)));
-        Ok(Self {
-            groups: mirrors
-                .iter()
-                .map(|group| Group {
-                    name: format!("group {}", group.name).into(),
-                    mirrors: group.urls.iter().map(&mut mirror).collect(),
-                    serves: group.serves.clone(),
-                })
-                .collect(),
-            rendezvous: match config.parents_choice {
-                ParentsChoice::Ordered => None,
-                ParentsChoice::Rendezvous => {
-                    Some(Rendezvous::new(parents.iter().map(|parent| parent.url.to_string())))
-                }
-            },
-            parents: parents
-                .iter()
-                .map(|parent| {
-                    let authorization = parent.login.as_ref().map(login::authorization).transpose()?;
-                    Ok(upstream(&parent.url, Role::Parent, authorization))
-                })
-                .collect::<Result<_, LoginError>>()?,
-            other: Arc::new(Counters::resolve(&metrics, OTHER)),
-            limits: config.clone(),
-            connector: Connector::new(Resolver::new(source), tls, Arc::clone(&access)),
-            access,
-            metrics,
-        })
-    }
-
     /// The candidates for one request, best first. Empty only when nothing can serve it: an origin-form
     /// request for a repository that no group serves. The first one is to be asked: it may be in trouble, and
     /// this request the one by which its recovery is found out.
@@ -233,7 +139,7 @@ impl Upstreams {
         }
     }
 
-    fn configured(&self) -> Vec<&Arc<Upstream>> {
+    pub(super) fn configured(&self) -> Vec<&Arc<Upstream>> {
         let mut found: Vec<&Arc<Upstream>> = Vec::new();
         for upstream in self.parents.iter().chain(self.groups.iter().flat_map(|group| &group.mirrors)) {
             if !found.iter().any(|known| Arc::ptr_eq(known, upstream)) {

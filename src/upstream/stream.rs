@@ -2,7 +2,7 @@
 //!
 //! The parser forgives bare LF and empty lines in front, and takes any number of interim answers; an answer that another
 //! reader could cut elsewhere must be nobody's (RFC 9112 §2.2, §11.1). A head is expected from the moment a request is
-//! written: requests have no content, so whatever is written begins one. Bodies pass untouched: the parser bounds chunks.
+//! written: without content, whatever is written begins one; with content, the connection is for one request. Bodies pass untouched: the parser bounds chunks.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ const MAX_INTERIM: usize = 8;
 const STATUS_CLASS: usize = 10;
 
 /// The connection.
-pub(super) struct UpstreamStream<S> {
+pub struct UpstreamStream<S> {
     stream: S,
     lines: Lines,
     /// The beginning of the head under way.
@@ -27,6 +27,16 @@ pub(super) struct UpstreamStream<S> {
     started: usize,
     interim: usize,
     awaits: Awaits,
+    exchanges: Exchanges,
+}
+
+/// Requests on one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchanges {
+    /// One after the other, none with content.
+    Several,
+    /// A single one, which may have content.
+    One,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,11 +44,13 @@ enum Awaits {
     Head,
     /// A body, or nothing.
     Body,
+    /// The same, and never a head any more.
+    End,
 }
 
 impl<S> UpstreamStream<S> {
     /// Around a connection that nothing was asked on yet; no head may be longer than `max_head` bytes.
-    pub(super) fn new(stream: S, max_head: usize) -> Self {
+    pub fn new(stream: S, max_head: usize, exchanges: Exchanges) -> Self {
         let limits = Limits { head: max_head, first_line: max_head, fields: usize::MAX - 1, empty_lines: 0 };
         Self {
             stream,
@@ -47,6 +59,7 @@ impl<S> UpstreamStream<S> {
             started: 0,
             interim: 0,
             awaits: Awaits::Body,
+            exchanges,
         }
     }
 
@@ -71,7 +84,10 @@ impl<S> UpstreamStream<S> {
             bytes = &bytes[end..];
             self.started = 0;
             if self.start[STATUS_CLASS - 1] != b'1' {
-                self.awaits = Awaits::Body;
+                self.awaits = match self.exchanges {
+                    Exchanges::Several => Awaits::Body,
+                    Exchanges::One => Awaits::End,
+                };
             } else if self.interim == MAX_INTERIM {
                 return Err(wrong("too many interim answers"));
             } else {

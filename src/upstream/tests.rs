@@ -96,6 +96,7 @@ impl Setup {
             hosts: vec![Glob::new("*")],
             ports: config::Access::default().ports,
             internal_hosts: self.internal_hosts,
+            methods: Vec::new(),
         };
         let access = Arc::new(Access::new(&rules, &self.mirrors, &self.parents, &[]));
         let metrics = Metrics::new().unwrap().upstream;

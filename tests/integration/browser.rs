@@ -42,7 +42,8 @@ async fn the_page_draws_its_graphs() {
     binary.client().ask(stratum.url(&object.path())).await.unwrap();
     let (page, said) = browse(chromium, binary.admin_address().await, "/").await;
 
-    let graphs = ["throughput", "hits", "requests", "first_byte", "fills", "room", "upstreams"];
+    let graphs =
+        ["throughput", "hits", "requests", "first_byte", "fills", "room", "upstreams", "repositories"];
     for graph in graphs {
         assert!(
             page.contains(&format!("<figure id=\"graph-{graph}\">")),

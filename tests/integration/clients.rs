@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use substratum::config::{ByteSize, Config};
+
 use crate::support::client::{Ask, Client, ClientError};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Origin, Stratum};
+use crate::support::origin::{Fault, Origin, Page, Stratum};
 use crate::support::proxy::{Proxy, site};
 
 const MIB: usize = 1 << 20;
+
+const PUBLISHED: &str = "/cvmfs/a.test.local/.cvmfspublished";
 
 async fn serving(object: &Object) -> (Stratum, Proxy) {
     serving_idlers_for(Duration::from_secs(60), object).await
@@ -63,6 +67,84 @@ async fn old_clients_get_the_end_of_the_connection() {
         let answer = client.until_closed().await.unwrap();
         let answer = String::from_utf8_lossy(&answer[..200]).into_owned() + &answer.len().to_string();
         assert!(answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+}
+
+/// HTTP/1.0 has no chunks: only the end of the connection tells that a body of unknown length is complete.
+#[tokio::test]
+async fn an_old_client_never_takes_a_broken_body_for_a_whole_one() {
+    const DOCUMENT: &str = "/cvmfs/a.test.local/.cvmfs_document";
+    let bytes = Object::generate(8, 4 * MIB).bytes;
+    // Sent on as it arrives: too large to be kept, and of unknown length.
+    let good = Origin::new().page(DOCUMENT, Page::new(bytes.clone())).fault(Fault::Chunked).run();
+    let bad = Origin::new().page(DOCUMENT, Page::new(bytes.clone())).fault(Fault::BadChunk(3 * MIB)).run();
+    let small = |config: &mut Config| config.memory.max_document = ByteSize::kib(64);
+    let proxy = Proxy::start(site(&[&good]).with(small)).await;
+    let request = |stratum: &Stratum| format!("GET {} HTTP/1.0\r\n\r\n", stratum.url(DOCUMENT));
+    let mut client = proxy.client();
+    client.send_raw(request(&good).as_bytes()).await.unwrap();
+    let head = client.head().await.unwrap();
+    assert_eq!((head.status, head.content_length(), head.get("Transfer-Encoding")), (200, None, None));
+    assert!(client.until_closed().await.unwrap() == bytes);
+    let proxy = Proxy::start(site(&[&bad]).with(small)).await;
+    let mut client = proxy.client();
+    client.send_raw(request(&bad).as_bytes()).await.unwrap();
+    assert_eq!(client.head().await.unwrap().status, 200);
+    assert!(matches!(client.until_closed().await, Err(ClientError::Io(_))), "a reset, not an end");
+}
+
+#[tokio::test]
+async fn the_bounds_on_heads_are_those_of_the_configuration() {
+    let page = Page::new("manifest").field("Cache-Control", "max-age=60");
+    let stratum = Origin::new().page(PUBLISHED, page).run();
+    let url = stratum.url(PUBLISHED);
+    for (head, target) in [(2 << 10, 1 << 10), (8 << 10, 2 << 10), (128 << 10, 60 << 10)] {
+        let setup = site(&[&stratum]).with(|config| {
+            config.listen.max_head = ByteSize(head as u64);
+            config.listen.max_target = ByteSize(target as u64);
+        });
+        let proxy = Proxy::start(setup).await;
+        let long_target = |n: usize| format!("{url}?{}", "x".repeat(n - url.len() - 1));
+        let ask = |n: usize, ask: Ask| ask.field("X-Long", "y".repeat(n));
+        // A line has some bytes beside the target, and a head some beside the long field.
+        let table = [
+            (Ask::get(long_target(target - 100)), 404),
+            (Ask::get(long_target(target + 100)), 414),
+            (ask(head - target / 2 - 500, Ask::get(&url)), 200),
+            (ask(head + 1, Ask::get(&url)), 431),
+        ];
+        for (ask, status) in table {
+            match proxy.ask(&ask).await {
+                Ok(answer) => assert_eq!(answer.status(), status, "max_head {head}, max_target {target}"),
+                // The reset of a connection that still sends may overtake the refusal.
+                Err(error) => assert!(status > 404, "{error}"),
+            }
+        }
+        let refused = metric("substratum_requests_total").label("outcome", "bad_request").eq(2);
+        proxy.until(refused).await;
+    }
+}
+
+#[tokio::test]
+async fn the_bound_on_bodies_is_that_of_the_configuration() {
+    let object = Object::generate(9, 200_000);
+    let page = |n: usize| Page::new(vec![b'x'; n]).field("Cache-Control", "max-age=60");
+    let stratum = Origin::new().object(&object).page(PUBLISHED, page(100_000)).run();
+    let limit = |config: &mut Config| config.upstream.max_body = ByteSize(150_000);
+    let proxy = Proxy::start(site(&[&stratum]).with(limit)).await;
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.status(), 502);
+    let other = PUBLISHED.replace("published", "_document");
+    for fault in [None, Some(Fault::Chunked)] {
+        stratum.heal();
+        fault.into_iter().for_each(|fault| stratum.inject(fault));
+        stratum.set_page(&other, page(150_000).field("Cache-Control", "no-store"));
+        assert_eq!(proxy.get(stratum.url(&other)).await.body.len(), 150_000);
+        stratum.set_page(&other, page(150_001).field("Cache-Control", "no-store"));
+        match proxy.ask(stratum.url(&other)).await {
+            Ok(answer) => assert!(answer.status() >= 500, "{}", answer.status()),
+            Err(ClientError::Short { .. } | ClientError::Io(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

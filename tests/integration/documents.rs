@@ -340,7 +340,7 @@ async fn an_operator_s_word_counts_where_the_answer_does_not_forbid_it() {
     stratum.set_page("/other", Page::new("new").field("ETag", "\"v2\""));
     let meanwhile = proxy.get(stratum.url("/other")).await;
     assert_eq!(meanwhile.body, "old");
-    assert!(meanwhile.get("Cache-Status").ends_with("detail=stale-while-revalidate"), "{:?}", meanwhile.head);
+    assert!(meanwhile.get("Cache-Status").ends_with("detail=stale_while_revalidate"), "{:?}", meanwhile.head);
     proxy.until(metric("substratum_document_refreshes_total").label("result", "fetched").eq(4)).await;
     assert_eq!(proxy.get(stratum.url("/other")).await.body, "new");
 }
@@ -370,5 +370,5 @@ async fn a_frontier_query_is_validated_and_stands_in() {
     stratum.refuse();
     let stale = proxy.get(ask).await;
     assert_eq!(stale.body, "rows");
-    assert!(stale.get("Cache-Status").ends_with("detail=stale-if-error"), "{:?}", stale.head);
+    assert!(stale.get("Cache-Status").ends_with("detail=stale_if_error"), "{:?}", stale.head);
 }

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use crate::support::binary::{Binary, config_text};
-use crate::support::client::Ask;
+use crate::support::client::{Answer, Ask};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Fault, Origin};
+use crate::support::origin::{Fault, Origin, Page};
 use crate::support::{LOOK_AGAIN, PATIENCE};
 
 #[tokio::test]
@@ -113,7 +115,7 @@ async fn one_line_a_request() {
     client.ask(&url).await.unwrap();
     client.ask(&url).await.unwrap();
     let refused = client.ask(stratum.url("/forbidden")).await.unwrap();
-    assert_eq!(refused.get("Cache-Status"), "binary; detail=denied", "the word of log and metric");
+    assert_eq!(refused.get("Cache-Status"), "binary; detail=kind_not_served", "the word of log and metric");
     let lines: Vec<serde_json::Value> =
         lines(&log, 3).await.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = lines
@@ -126,6 +128,84 @@ async fn one_line_a_request() {
     assert!(lines.iter().all(|line| line["client"] == "127.0.0.1" && line["method"] == "GET"));
     assert_eq!(lines[0]["uri"].as_str(), Some(url.as_str()));
     assert_eq!(lines[0]["ending"], "complete");
+}
+
+#[tokio::test]
+async fn the_log_names_the_job_that_asks() {
+    const PATH: &str = "/cvmfs/a.test.local/.cvmfspublished";
+    let stratum = Origin::new().page(PATH, Page::new("manifest")).run();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let config = config_text(&[&stratum], None) + &format!("[log]\naccess = \"frontier\"\npath = {log:?}\n");
+    let binary = Binary::serve(&config).await;
+    let id = "CMSSW_14_0_0 29 job \"7\" (user)";
+    let ask = Ask::get(stratum.url(PATH)).field("X-Frontier-Id", id).field("cvmfs-info", "fqrn=a.test.local");
+    // One connection, so that the lines come in the order of the requests.
+    let mut client = binary.client();
+    client.ask(&ask).await.unwrap();
+    client.ask(stratum.url(PATH)).await.unwrap();
+    let lines = lines(&log, 2).await;
+    assert!(lines[0].contains("CMSSW_14_0_0 29 job \\\"7\\\" (user) fqrn=a.test.local"), "{}", lines[0]);
+    assert!(lines[1].contains("\"- -\""), "{}", lines[1]);
+    assert!(lines.iter().all(|line| !line.contains('\u{0}') && line.contains(PATH)));
+}
+
+#[tokio::test]
+async fn sigusr1_begins_a_new_file() {
+    let object = Object::generate(6, 3_000);
+    let stratum = Origin::new().object(&object).run();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let config = config_text(&[&stratum], None) + &format!("[log]\naccess = \"json\"\npath = {log:?}\n");
+    let binary = Binary::serve(&config).await;
+    binary.client().ask(stratum.url(&object.path())).await.unwrap();
+    lines(&log, 1).await;
+    binary.signal(Signal::USR1);
+    lines(&folder.path().join("access.log.1"), 1).await;
+    binary.client().ask(stratum.url(&object.path())).await.unwrap();
+    assert!(lines(&log, 1).await[0].contains("memory_hit"));
+}
+
+#[tokio::test]
+async fn the_filter_of_the_diagnostics_can_be_changed() {
+    const FILTER: &str = "/log?filter=info,substratum::admin=debug";
+    let stratum = Origin::new().run();
+    let binary = Binary::serve(&config_text(&[&stratum], None)).await;
+    let mut admin = binary.admin().await;
+    let told = |answer: Answer| (answer.status(), String::from_utf8(answer.body.to_vec()).unwrap());
+    assert_eq!(told(admin.ask("/log").await.unwrap()), (200, "info\n".to_owned()));
+    let (status, now) = told(admin.ask(Ask::get(FILTER).method("POST")).await.unwrap());
+    assert_eq!((status, now.contains("substratum::admin=debug")), (200, true), "{now}");
+    binary.until_said("the filter of the diagnostics was changed").await;
+    // A request that is none, which only the finer filter tells.
+    admin.send_raw(b"nonsense\r\n\r\n").await.unwrap();
+    binary.until_said("a connection to the admin address ended early").await;
+
+    let mut admin = binary.admin().await;
+    let page = Ask::get("/log?filter=off").method("POST").field("Origin", "http://elsewhere.example.org");
+    assert_eq!(admin.ask(page).await.unwrap().status(), 403);
+    assert_eq!(admin.ask(Ask::get("/log?filter=loud=soft=1").method("POST")).await.unwrap().status(), 400);
+    assert_eq!(admin.ask(Ask::get("/log").method("DELETE")).await.unwrap().status(), 405);
+    assert_eq!(told(admin.ask("/log").await.unwrap()).1, now, "nothing of it changed anything");
+}
+
+#[tokio::test]
+async fn who_is_asked_for_is_told_by_repository() {
+    let object = Object::generate(7, 3_000);
+    let stratum = Origin::new().object(&object).revision("images.test.local", 2).run();
+    let binary = Binary::serve(&config_text(&[&stratum], None)).await;
+    let mut client = binary.client();
+    for _ in 0..3 {
+        client.ask(stratum.url(&object.path())).await.unwrap();
+    }
+    client.ask(stratum.url("/cvmfs/images.test.local/.cvmfspublished")).await.unwrap();
+    let repository = object.path().split('/').nth(2).unwrap().to_owned();
+    let of = |name: &'static str| metric(name).label("repository", &repository);
+    binary.until(of("substratum_repository_hits_total").eq(2)).await;
+    binary.until(of("substratum_repository_body_bytes_total").at_least(9_000)).await;
+    binary.until(metric("substratum_repository_requests_total").eq(4)).await;
+    binary.until(metric("substratum_manifest_revision").label("repository", "images.test.local").eq(2)).await;
+    binary.until(metric("substratum_request_reasons_total").label("reason", "absent").eq(2)).await;
 }
 
 #[tokio::test]

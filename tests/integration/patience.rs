@@ -80,6 +80,31 @@ async fn whatever_one_mirror_does_the_other_s_answer_comes_in_time() {
 }
 
 #[tokio::test]
+async fn a_large_object_that_is_on_its_way_is_brought_to_its_end_by_the_other_mirror() {
+    let at = LARGE - 10_000;
+    let under_way = [
+        Fault::Stall(at),
+        Fault::Truncate(at),
+        Fault::Reset(at),
+        Fault::BadChunk(at),
+        Fault::Drip { bytes: 1_000, every: Duration::from_secs(1) },
+    ];
+    // The length of one that is passed on as it comes is the first source's word.
+    let faults = faults().into_iter().filter(|fault| !matches!(fault, Fault::WrongLength(_)));
+    join_all(faults.chain(under_way).map(|fault| async move {
+        let object = Object::generate(4, LARGE);
+        let bad = Origin::new().object(&object).fault(fault.clone()).run();
+        let good = Origin::new().object(&object).run();
+        let proxy = usual(&[bad.address(), good.address()]).await;
+        let what = format!("{fault:?}");
+        let (status, body) = in_time(&proxy, bad.url(&object.path()), &what).await;
+        assert!(status == 200 && body == object.bytes, "{what}: {status}");
+        assert!(good.requests() > 0, "{what}");
+    }))
+    .await;
+}
+
+#[tokio::test]
 async fn whatever_the_only_stratum_does_a_small_object_is_refused_in_time() {
     join_all(faults().into_iter().map(|fault| async move {
         let object = Object::generate(2, SMALL);

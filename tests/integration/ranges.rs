@@ -2,9 +2,9 @@
 
 use substratum::config::ByteSize;
 
-use crate::support::client::{Answer, Ask};
+use crate::support::client::{Answer, Ask, ClientError};
 use crate::support::object::Object;
-use crate::support::origin::{Origin, Page};
+use crate::support::origin::{Fault, Origin, Page};
 use crate::support::proxy::{Proxy, lone, site};
 
 const LEN: usize = 600_000;
@@ -112,7 +112,65 @@ async fn a_range_that_is_not_here_fetches_the_object_and_passes_a_document_on() 
     let whole = proxy.get(stratum.url(&object.path())).await;
     assert!(whole.body == object.bytes && stratum.requests() == 1, "{}", stratum.requests());
 
-    proxy.get(Ask::get(stratum.url("/file")).range(9, 20)).await;
-    assert_eq!(stratum.last_seen().get("Range"), Some("bytes=9-20"));
-    assert_eq!(stratum.requests(), 2);
+    for asked in [2, 3] {
+        // Without a validator nothing holds parts together: it is not kept.
+        proxy.get(Ask::get(stratum.url("/file")).range(9, 20)).await;
+        assert_eq!(stratum.last_seen().get("Range"), Some("bytes=9-20"));
+        assert_eq!(stratum.requests(), asked);
+    }
+}
+
+fn version(bytes: &[u8], tag: &str) -> Page {
+    Page::new(bytes.to_vec()).field("Cache-Control", "max-age=600").field("ETag", format!("\"{tag}\""))
+}
+
+#[tokio::test]
+async fn parts_of_a_document_are_kept_and_come_together() {
+    let bytes = Object::generate(5, LEN).bytes;
+    let stratum = Origin::new().page("/file", version(&bytes, "v1")).run();
+    let proxy = Proxy::start(lone("site").any_target()).await;
+    let part = async |first: u64, last: u64, asked: usize, told: &str| {
+        let answer = proxy.get(Ask::get(stratum.url("/file")).range(first, last)).await;
+        assert!(answer.status() == 206 && answer.body[..] == bytes[first as usize..=last as usize]);
+        let status: Vec<_> =
+            answer.get("Cache-Status").split("; ").filter(|word| !word.starts_with("ttl=")).collect();
+        assert_eq!(status.join("; "), format!("site; {told}"));
+        assert_eq!(stratum.requests(), asked);
+    };
+    part(0, 299_999, 1, "fwd=uri-miss; fwd-status=206; detail=part").await;
+    part(1000, 1999, 1, "hit; detail=parts").await;
+    part(400_000, LEN as u64 - 1, 2, "fwd=partial; fwd-status=206; detail=part").await;
+    part(400_000, 500_000, 2, "hit; detail=parts").await;
+    part(250_000, 450_000, 3, "fwd=partial; fwd-status=206; detail=part").await;
+    let whole = proxy.get(stratum.url("/file")).await;
+    assert!((whole.status(), whole.body) == (200, bytes.clone()) && stratum.requests() == 3);
+    check(&proxy, &stratum.url("/file"), &bytes, "\"v1\"").await;
+    assert_eq!(stratum.requests(), 3);
+}
+
+#[tokio::test]
+async fn parts_of_different_versions_never_meet() {
+    let (old, new) = (Object::generate(6, LEN).bytes, Object::generate(7, LEN).bytes);
+    let stratum = Origin::new().page("/file", version(&old, "v1")).run();
+    let proxy = Proxy::start(lone("site").any_target()).await;
+    let url = stratum.url("/file");
+    proxy.get(Ask::get(&url).range(0, 299_999)).await;
+    stratum.set_page("/file", version(&new, "v2"));
+    let rest = proxy.get(Ask::get(&url).range(300_000, LEN as u64 - 1)).await;
+    assert!(rest.body[..] == new[300_000..]);
+    let first = proxy.get(Ask::get(&url).range(0, 299_999)).await;
+    assert!(first.body[..] == new[..300_000] && stratum.requests() == 3);
+    assert!(proxy.get(&url).await.body == new && stratum.requests() == 3);
+}
+
+#[tokio::test]
+async fn a_part_that_broke_off_is_fetched_again() {
+    let bytes = Object::generate(8, LEN).bytes;
+    let stratum =
+        Origin::new().page("/file", version(&bytes, "v1")).fault(Fault::Truncate(100_000).times(1)).run();
+    let proxy = Proxy::start(lone("site").any_target()).await;
+    let ask = Ask::get(stratum.url("/file")).range(0, 299_999);
+    assert!(matches!(proxy.ask(&ask).await, Err(ClientError::Short { .. } | ClientError::Io(_))));
+    let again = proxy.get(&ask).await;
+    assert!(again.body[..] == bytes[..300_000] && stratum.requests() == 2);
 }

@@ -3,6 +3,7 @@
 
 mod layers;
 mod papers;
+mod reference;
 mod sources;
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! Exact lines of each form, and that nothing a client sends makes two of them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,10 +9,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::line::Formatter;
-use super::super::{Ending, LoggedHeaders, Record};
+use super::super::{Ending, FIELDS, LoggedHeaders, Record};
 use super::record;
 use crate::config::AccessLogFormat::{self, Combined, Frontier, Json, Squid};
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 use crate::upstream::Role;
 
 fn line(format: AccessLogFormat, record: &Record<'_>) -> String {
@@ -36,6 +38,7 @@ fn full() -> Record<'static> {
         bytes_sent: 200,
         body_bytes: 0,
         outcome: Outcome::DocumentMiss,
+        reason: Some(Reason::Expired),
         ending: Ending::ClientGone,
         upstream: Some((Role::Parent, "cache.example:3128")),
         content_type: Some(b"text/html; charset=utf-8"),
@@ -118,12 +121,28 @@ fn json_lines() {
     let expected = json!({
         "time": "2025-11-22T15:26:01.042Z", "duration": 1234.567, "client": "2001:db8::1", "method": "GET",
         "uri": "http://s1.cern.ch:8000/cvmfs/a.cern.ch/data/ab/cd", "version": "1.0", "status": 404,
-        "bytes": 200, "body_bytes": 0, "outcome": "document_miss", "ending": "client_gone",
+        "bytes": 200, "body_bytes": 0, "outcome": "document_miss", "reason": "expired", "ending": "client_gone",
         "parent": "cache.example:3128", "content_type": "text/html; charset=utf-8",
         "referer": "http://example.org/", "user_agent": "say \"hi\"", "frontier_id": "CMSSW 1 \\ 2",
         "cvmfs_info": "/usr/bin/x",
     });
     assert_eq!(read, expected);
+}
+
+#[test]
+fn every_field_is_described() {
+    let names = |record: &Record<'_>| -> BTreeSet<String> {
+        let read: serde_json::Map<String, Value> = serde_json::from_str(&line(Json, record)).unwrap();
+        read.into_iter().map(|(name, _)| name).collect()
+    };
+    let first_byte = Some(Duration::from_secs(1));
+    let by_role = [Role::Parent, Role::Mirror, Role::Named]
+        .map(|role| names(&Record { first_byte, upstream: Some((role, "s1")), ..full() }));
+    let described = FIELDS.iter().map(|field| field.name.to_owned()).collect();
+    assert_eq!(by_role.into_iter().flatten().collect::<BTreeSet<_>>(), described);
+    let bare = Record { first_byte: None, content_type: None, headers: LoggedHeaders::default(), ..record() };
+    let always = FIELDS.iter().filter(|field| !field.optional).map(|field| field.name.to_owned()).collect();
+    assert_eq!(names(&bare), always);
 }
 
 #[test]
@@ -145,6 +164,7 @@ fn words_for_outcomes_and_endings() {
         (Outcome::DocumentMiss, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::DocumentCollapsed, Ending::Complete, None, "TCP_CF_HIT:HIER_NONE"),
         (Outcome::DocumentStale, Ending::Complete, None, "TCP_REFRESH_FAIL_OLD:HIER_NONE"),
+        (Outcome::DocumentChange, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::Pass, Ending::Complete, Some((Role::Named, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::UpstreamError, Ending::Complete, None, "TCP_MISS:HIER_NONE"),
         (Outcome::Denied, Ending::Complete, None, "TCP_DENIED:HIER_NONE"),

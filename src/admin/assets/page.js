@@ -43,14 +43,16 @@
 
   const options = (graph, width) => {
     const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 } };
-    const series = [{ label: "time", value: (_, at) => (at === null ? "-" : clock(at)) }];
+    // Without a pointer in the graph, the newest values stand below it.
+    const newest = (plot, of) => plot.data?.[of]?.at(-1);
+    const series = [{ label: "at", value: (plot, at) => { const time = at ?? newest(plot, 0); return time ? clock(time) : "-"; } }];
     graph.lines.forEach((line, at) => series.push({
       label: line.label,
       stroke: () => colour(line.limit ? "--bad" : COLOURS[at % COLOURS.length]),
       dash: line.limit ? [] : DASHES[at % DASHES.length],
       width: 2,
       points: { show: graph.lines[at].values.length < 3 },
-      value: (_, value) => words(value, graph.unit),
+      value: (plot, value, of, cursor) => words(cursor === null ? newest(plot, of) : value, graph.unit),
     }));
     const y = graph.unit === "s"
       ? { distr: 3, range: (_, low, high) => [Math.max(1e-4, Math.min(low || 1e-3, 1e-3)), Math.max(high || 0, 10)] }
@@ -132,8 +134,10 @@
       const labels = graph.lines.map((line) => line.label).join("\n");
       // A new set of lines, or the first points that need no dots any more.
       const kind = `${labels}\n${history.times.length < 3}`;
-      if (made.plot && made.labels === kind) made.plot.setData(data);
-      else {
+      if (made.plot && made.labels === kind) {
+        made.plot.setData(data);
+        if (made.plot.cursor.idx === null) made.plot.setLegend({ idx: null });
+      } else {
         if (made.plot) made.plot.destroy();
         made.plot = new uPlot(options(graph, made.canvas.clientWidth || 300), data, made.canvas);
         made.labels = kind;
@@ -156,7 +160,7 @@
       draw(await answers[0].json());
       if (answers[1] && answers[1].ok) {
         const fresh = new DOMParser().parseFromString(await answers[1].text(), "text/html");
-        for (const id of ["state", "attention", "tables"]) replace(fresh, id);
+        for (const id of ["state", "attention", "glance", "tables"]) replace(fresh, id);
         document.title = fresh.title;
       }
     } catch (error) {

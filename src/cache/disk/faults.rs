@@ -26,6 +26,8 @@ pub enum Operation {
     Truncate,
     /// Removing a file.
     Remove,
+    /// Giving a file its name.
+    Rename,
 }
 
 /// How it goes.
@@ -61,7 +63,7 @@ impl Faults {
     }
 
     /// Whether an operation may go on.
-    pub(super) fn check(&self, operation: Operation) -> io::Result<()> {
+    pub(crate) fn check(&self, operation: Operation) -> io::Result<()> {
         match self.judge(operation) {
             Verdict::Go => Ok(()),
             Verdict::Fail(errno) | Verdict::Torn(_, errno) => Err(errno.into()),
@@ -69,7 +71,7 @@ impl Faults {
     }
 
     /// How an operation is to go.
-    pub(super) fn judge(&self, operation: Operation) -> Verdict {
+    pub(crate) fn judge(&self, operation: Operation) -> Verdict {
         self.0.as_ref().map_or(Verdict::Go, |disk| disk.judge(operation))
     }
 

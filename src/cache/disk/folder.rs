@@ -5,6 +5,7 @@
 //! <path>/lock        locked while a process uses the folder
 //! <path>/index       the index as of the last clean stop
 //! <path>/segments/   segment-<number in hexadecimal>
+//! <path>/documents/  not the business of this tier (document/disk.rs)
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -26,6 +27,8 @@ const FORMAT: &str = "format";
 const LOCK: &str = "lock";
 const INDEX: &str = "index";
 const SEGMENTS: &str = "segments";
+/// The folder in the configured one where documents are.
+pub const DOCUMENTS: &str = "documents";
 const MAGIC: &str = "substratum disk cache, format ";
 
 /// Why the disk tier cannot be used. Each text says what to do.
@@ -236,15 +239,15 @@ impl Folder {
     /// Makes the folder usable again when somebody has emptied it under us: format, lock and the folder of segments. What
     /// was stored can be read until the end of this run.
     pub fn mend(&self) -> Result<(), OpenError> {
-        if self.segments_path().is_dir() {
+        let mut held = self.lock.lock();
+        let is_ours = held.as_ref().is_some_and(|file| is_at(file, &self.path.join(LOCK)));
+        if is_ours && self.segments_path().is_dir() {
             return Ok(());
         }
         self.faults
             .check(Operation::Create)
             .map_err(|source| OpenError::Create { path: self.path.clone(), source })?;
         create(&self.path)?;
-        let mut held = self.lock.lock();
-        let is_ours = held.as_ref().is_some_and(|file| is_at(file, &self.path.join(LOCK)));
         if !is_ours {
             *held = Some(lock(&self.path)?);
         }
@@ -340,7 +343,7 @@ fn read_format(path: &Path) -> Result<Format, OpenError> {
 /// What a start that was interrupted may leave behind. A file system of our own brings lost+found along.
 const STARTED: [&str; 3] = [LOCK, "format.new", "lost+found"];
 /// All that there is in a folder of ours.
-const OURS: [&str; 6] = [LOCK, "format.new", "lost+found", FORMAT, INDEX, SEGMENTS];
+const OURS: [&str; 7] = [LOCK, "format.new", "lost+found", FORMAT, INDEX, SEGMENTS, DOCUMENTS];
 
 /// Refuses a folder with anything but `known` files.
 fn refuse_foreign(path: &Path, known: &[&str]) -> Result<(), OpenError> {

@@ -88,6 +88,12 @@ impl Health {
         Change::Paused(length)
     }
 
+    /// It failed in a way that needs no second try to be believed.
+    pub fn unusable(&mut self, now: Instant) -> Change {
+        self.failures = self.failures.max(TOLERATED - 1);
+        self.failed(now)
+    }
+
     /// It succeeded.
     pub fn succeeded(&mut self) -> Change {
         self.failures = 0;

@@ -1,8 +1,8 @@
 //! The books of the folder: how many bytes are on the disk and how many are promised.
 //!
 //! Invariant: `stored + reserved <= capacity` after every entry, however threads interleave. Only files that were
-//! already there at start may exceed it; then nothing is promised until enough of them are gone. The same holds for
-//! the limit, which is below the capacity while others fill the file system, and for the ceiling of each share.
+//! there already at start, or before the capacity was lowered, may exceed it; then nothing is promised until enough of them are
+//! gone. The same holds for the limit, which is below the capacity while others fill the file system, and for the ceiling of each share.
 //! Every byte is owned by a [`Charge`], which gives it back when dropped: a file's charge lives as long as the file
 //! is open, so that evicted files which readers still hold keep counting.
 
@@ -44,7 +44,6 @@ impl Books {
 
 /// See the module.
 pub struct Ledger {
-    capacity: u64,
     headroom: u64,
     // By share.
     ceilings: Box<[Ceiling]>,
@@ -69,6 +68,7 @@ struct State {
     books: Books,
     // The same by share.
     shares: Box<[Books]>,
+    capacity: u64,
     // At most the capacity.
     limit: u64,
 }
@@ -79,13 +79,13 @@ impl Ledger {
     pub fn new(capacity: u64, headroom: u64, ceilings: &[Ceiling]) -> Arc<Self> {
         debug_assert!(headroom <= capacity && !ceilings.is_empty());
         let shares = vec![Books::default(); ceilings.len()].into();
-        let state = State { books: Books::default(), shares, limit: capacity };
-        Arc::new(Self { capacity, headroom, ceilings: ceilings.into(), state: Mutex::new(state) })
+        let state = State { books: Books::default(), shares, capacity, limit: capacity };
+        Arc::new(Self { headroom, ceilings: ceilings.into(), state: Mutex::new(state) })
     }
 
     /// The hard limit in bytes.
     pub fn capacity(&self) -> u64 {
-        self.capacity
+        self.state.lock().capacity
     }
 
     /// The books as they are now.
@@ -106,7 +106,16 @@ impl Ledger {
     /// Lets at most `bytes` be used from now on, or the capacity if that is less. What is used already stays; as long
     /// as it is more, nothing is promised.
     pub fn set_limit(&self, bytes: u64) {
-        self.state.lock().limit = bytes.min(self.capacity);
+        let mut state = self.state.lock();
+        state.limit = bytes.min(state.capacity);
+    }
+
+    /// Changes the capacity. Used bytes beyond a smaller one stay until they are given back, and nothing is promised
+    /// meanwhile; a larger one counts once the limit is set anew.
+    pub fn set_capacity(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.capacity = bytes;
+        state.limit = state.limit.min(bytes);
     }
 
     /// Bytes used beyond the limit.

@@ -174,7 +174,7 @@ fn load_snapshot(shared: &Shared, segments: &[Arc<Segment>]) -> HashSet<u64> {
             None => load_segment(shared, segment),
         }
     }
-    shared.index.expect(snapshot.len());
+    shared.index.expect(snapshot.entries());
     let result = snapshot.read(|packed| {
         if let Some(Some(segment)) = slots.get(packed.place().slot as usize) {
             enter(shared, segment, packed.in_slot(segment.slot));

@@ -4,7 +4,9 @@
 //! everything at once and makes bad records unfindable. Damaged headers cannot tell whose they were.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::blocks::{Part, ReadError, Record};
@@ -65,20 +67,37 @@ enum State {
     Stopped,
 }
 
-/// Checks a folder that no process uses; tells each finding as it is made, and makes the record unfindable.
-pub fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
-    let failed = |source| OpenError::Io { path: config.path.clone(), source };
-    // Looking at a folder must not make it a cache.
-    std::fs::metadata(config.path.join("format")).map_err(failed)?;
-    let folder = Folder::open(&config.path, Faults::default())?;
+/// A folder that no process uses, and that none can use until this is dropped.
+pub struct Unused(Folder);
+
+impl Unused {
+    /// Takes the folder of a tier that does not run.
+    pub fn take(config: &config::Disk) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: config.path.clone(), source };
+        // Looking at a folder must not make it a cache.
+        std::fs::metadata(config.path.join("format")).map_err(failed)?;
+        Folder::open(&config.path, Faults::default()).map(Self)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Checks all objects of a folder; tells each finding as it is made, and makes the record unfindable.
+pub fn scrub(unused: &Unused, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
+    let Unused(folder) = unused;
+    let failed = |source| OpenError::Io { path: folder.path().to_owned(), source };
     let context = Context {
         folder: folder.segments_path(),
         frames: Arc::default(),
-        medium: Medium::of(&config.path).map_err(failed)?,
+        medium: Medium::of(folder.path()).map_err(failed)?,
         health: Arc::new(ReadHealth::uncounted()),
         faults: Faults::default(),
     };
-    let ledger = Ledger::new(config.capacity.bytes(), 0, &[Ceiling::NONE]);
+    // Nothing is written that would need room.
+    let ledger = Ledger::new(0, 0, &[Ceiling::NONE]);
     let mut files = folder.files(&ledger).map_err(failed)?;
     files.sort_by_key(|file| file.number);
     let mut sum = Scrubbed::default();
@@ -105,7 +124,7 @@ pub fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Sc
             }
         }
     }
-    if let Err(error) = check_index(&folder) {
+    if let Err(error) = check_index(folder) {
         sum.bad += 1;
         found(Finding { segment: "index".to_owned(), offset: 0, name: None, fault: error.to_string() });
     }
@@ -201,18 +220,24 @@ impl State {
     }
 }
 
-/// The thread of a running tier: reads `rate` bytes a second until the tier is closed.
-pub(super) fn run(shared: &Arc<Shared>, rate: u64) {
+/// The thread of a running tier: looks at everything again and again until the tier is closed.
+pub(super) fn run(shared: &Arc<Shared>) {
     while shared.segments.bell.pause(REST).is_ok() {
-        if shared.is_loaded() && pass(shared, rate).is_ok() {
+        if shared.is_loaded() && rate(shared).is_some() && pass(shared).is_ok() {
             shared.metrics.scrub_passes.inc();
             shared.metrics.scrub_last_pass.set(i64::from(unix_seconds()));
         }
     }
 }
 
-/// Looks at every object once; [`super::bell::Stopped`] when the tier was closed before.
-pub(super) fn pass(shared: &Arc<Shared>, rate: u64) -> Result<(), super::bell::Stopped> {
+/// Bytes a second; it may change at any time.
+fn rate(shared: &Shared) -> Option<f64> {
+    let rate = shared.scrub_rate.load(Ordering::Relaxed);
+    (rate > 0).then_some(rate as f64)
+}
+
+/// Looks at every object once; [`super::bell::Stopped`] when the tier was closed before, or nothing is to be read any more.
+pub(super) fn pass(shared: &Arc<Shared>) -> Result<(), super::bell::Stopped> {
     let mut segments = shared.segments.all();
     segments.sort_by_key(|segment| segment.number);
     let numbers: Vec<(u32, u64)> = segments.iter().map(|segment| (segment.slot, segment.number)).collect();
@@ -230,8 +255,8 @@ pub(super) fn pass(shared: &Arc<Shared>, rate: u64) -> Result<(), super::bell::S
             let Some(entry) = current else { continue };
             let mut pace = |bytes: u64| {
                 shared.metrics.scrubbed_bytes.inc_by(bytes);
-                let pause = Duration::from_secs_f64(bytes.max(4096) as f64 / rate as f64);
-                shared.segments.bell.pause(pause)
+                let rate = rate(shared).ok_or(super::bell::Stopped)?;
+                shared.segments.bell.pause(Duration::from_secs_f64(bytes.max(4096) as f64 / rate))
             };
             let reason = match inspect(&segment, entry, &mut pace) {
                 State::Good(_) | State::Gone => continue,

@@ -38,8 +38,6 @@ pub struct Segments {
     /// Who may have how much.
     pub shares: Shares,
     segment_size: u64,
-    // Admission stays ahead of demand by this many free bytes.
-    low_water: u64,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
 }
@@ -65,7 +63,7 @@ impl Segments {
         context: Context,
         space: Space,
         shares: Shares,
-        sizes: Sizes,
+        segment_size: u64,
     ) -> Arc<Self> {
         let queues = Queues::new(shares.count());
         Arc::new(Self {
@@ -74,8 +72,7 @@ impl Segments {
             bell: Bell::default(),
             context,
             space,
-            segment_size: sizes.segment,
-            low_water: sizes.low_water,
+            segment_size,
             queues: Mutex::new(queues),
             slots: RwLock::default(),
         })
@@ -156,7 +153,21 @@ impl Segments {
     pub fn is_short_of(&self, wanted: u64) -> Shortage {
         let capacity = self.ledger.limit();
         let wanted = wanted.min(capacity / 2);
-        if self.ledger.free() >= self.low_water + wanted { Shortage::None } else { self.held_back(capacity) }
+        if self.ledger.free() >= self.low_water() + wanted {
+            Shortage::None
+        } else {
+            self.held_back(capacity)
+        }
+    }
+
+    /// Admission stays ahead of demand by this many free bytes.
+    fn low_water(&self) -> u64 {
+        self.segment_size.max(self.ledger.capacity() / 256)
+    }
+
+    /// The size of a shared segment, in bytes.
+    pub fn segment_size(&self) -> u64 {
+        self.segment_size
     }
 
     /// Sealed segments without any findable object.
@@ -352,15 +363,6 @@ impl Segments {
         let theirs = queues.doomed.iter().filter(|segment| of(segment));
         theirs.map(|segment| segment.charge.books().total()).sum()
     }
-}
-
-/// Sizes that follow from the configuration, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Size of a shared segment.
-    pub segment: u64,
-    /// Space kept free ahead of demand.
-    pub low_water: u64,
 }
 
 /// Whether something has to go.

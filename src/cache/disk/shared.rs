@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -37,7 +37,9 @@ pub struct Shared {
     /// Of the quotas: of every share but the rest.
     pub quotas: Box<[QuotaMetrics]>,
     /// Longest object that is stored, in bytes.
-    pub max_object: u64,
+    pub max_object: AtomicU64,
+    /// Bytes a second that are read to find what went bad; 0 for none.
+    pub scrub_rate: AtomicU64,
     pub health: Mutex<Health>,
     /// The files of the last run are in the ledger.
     pub listed: Latch,
@@ -85,11 +87,12 @@ impl Shared {
 
     /// The same for what was admitted before the tier was closed.
     pub fn accept(&self, len: u64, share: Share) -> Result<(), NotAdmitted> {
+        let max_object = self.max_object.load(Ordering::Relaxed);
         let limits = self.segments.shares.limits(share);
         let most = match limits.keep {
-            Keep::Deserving => self.max_object.min(limits.ceiling / 4),
+            Keep::Deserving => max_object.min(limits.ceiling / 4),
             // What is too large to be pinned is kept like others.
-            Keep::Always => self.max_object,
+            Keep::Always => max_object,
         };
         if len > most {
             return Err(NotAdmitted::TooLarge);

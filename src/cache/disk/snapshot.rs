@@ -69,16 +69,16 @@ pub fn write(path: &Path, index: &Index, segments: &[Arc<Segment>]) -> io::Resul
     out.flush()
 }
 
-/// A snapshot file being read.
-pub struct Snapshot {
-    file: BufReader<File>,
+/// A snapshot being read.
+pub struct Snapshot<R = BufReader<File>> {
+    file: R,
     // Slots at that time, by what identifies a segment: number and mark.
     directory: HashMap<(u64, [u8; 8]), u32>,
     entries: u64,
 }
 
 impl Snapshot {
-    /// Opens a snapshot; `None` when there is none.
+    /// Opens a snapshot file; `None` when there is none.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -86,7 +86,13 @@ impl Snapshot {
             Err(error) => return Err(error),
         };
         let len = file.metadata()?.len();
-        let mut file = BufReader::with_capacity(1 << 20, file);
+        Self::begin(BufReader::with_capacity(1 << 20, file), len).map(Some)
+    }
+}
+
+impl<R: Read> Snapshot<R> {
+    /// Begins to read a snapshot of `len` bytes.
+    pub fn begin(mut file: R, len: u64) -> io::Result<Self> {
         let mut header = [0; HEADER];
         file.read_exact(&mut header)?;
         let is_ours = &header[0..8] == MAGIC && u16::from_le_bytes([header[8], header[9]]) == VERSION;
@@ -108,11 +114,11 @@ impl Snapshot {
             Some(((u64_at(bytes, 8), u64_at(bytes, 16).to_le_bytes()), slot))
         };
         let directory: Option<_> = directory.chunks_exact(SEGMENT).map(listed).collect();
-        Ok(Some(Self { file, directory: directory.ok_or_else(damaged)?, entries }))
+        Ok(Self { file, directory: directory.ok_or_else(damaged)?, entries })
     }
 
     /// About how many entries it has.
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.entries as usize
     }
 

@@ -4,6 +4,7 @@
 //! the ledger falls as well: first nothing is written, then the oldest segments go. It never takes the last bytes.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// See the module.
 pub struct Space {
     path: PathBuf,
-    reserve: u64,
+    reserve: AtomicU64,
     faults: Faults,
     state: Mutex<State>,
 }
@@ -32,7 +33,12 @@ struct State {
 impl Space {
     /// Of the file system of `path`, where `reserve` bytes stay free.
     pub fn new(path: &Path, reserve: u64, faults: Faults) -> Self {
-        Self { path: path.to_owned(), reserve, faults, state: Mutex::default() }
+        Self { path: path.to_owned(), reserve: AtomicU64::new(reserve), faults, state: Mutex::default() }
+    }
+
+    /// Lets another number of bytes stay free.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.reserve.store(bytes, Ordering::Relaxed);
     }
 
     /// Measures and adapts the limit. What cannot be measured is left as it was.
@@ -43,7 +49,8 @@ impl Space {
         }
         let Ok(stat) = rustix::fs::statvfs(&self.path) else { return };
         let available = self.faults.available(stat.f_bavail.saturating_mul(stat.f_frsize));
-        let limit = limit(ledger.books(), available, self.reserve).min(ledger.capacity());
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        let limit = limit(ledger.books(), available, reserve).min(ledger.capacity());
         ledger.set_limit(limit);
         let is_short = limit < ledger.capacity();
         if is_short != std::mem::replace(&mut state.told, is_short) {

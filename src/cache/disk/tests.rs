@@ -1,7 +1,7 @@
 //! The disk tier as its callers see it: stored, read, replaced, killed, damaged.
 
 mod crash;
-mod faulty;
+pub(crate) mod faulty;
 mod flips;
 mod model;
 mod quotas;
@@ -39,6 +39,7 @@ impl Place {
         let config = config::Disk {
             path: dir.path().join("cache"),
             capacity: ByteSize(capacity),
+            documents: ByteSize(0),
             free_reserve: ByteSize(0),
             segment: ByteSize(segment),
             max_object: ByteSize(capacity),

@@ -65,9 +65,10 @@ pub fn reason(name: &str) -> Option<&'static str> {
         }
         "icp_port" | "icp_access" | "htcp_port" | "htcp_access" | "digest_generation"
         | "icp_query_timeout" => "there are no siblings to talk to",
-        "snmp_port" | "snmp_access" | "snmp_incoming_address" | "cachemgr_passwd" => {
-            "metrics and status are on the admin port, for HTTP and Prometheus"
+        "snmp_port" | "snmp_access" | "snmp_incoming_address" => {
+            "`snmp` in [admin] answers such monitoring, with the figures of squid's MIB; who may reach it is for the firewall"
         }
+        "cachemgr_passwd" => "metrics and status are on the admin port, for HTTP and Prometheus",
         "cache_log" | "cache_store_log" | "debug_options" | "log_mime_hdrs" | "strip_query_terms"
         | "buffered_logs" | "logfile_daemon" => {
             "diagnostics go to standard error, for systemd to keep; RUST_LOG sets how much"
@@ -139,7 +140,7 @@ pub fn reason(name: &str) -> Option<&'static str> {
         | "pinger_enable"
         | "netdb_filename"
         | "error_default_language" => "of no use here",
-        "snmp_community" => "metrics and status are on the admin port",
+        "snmp_community" => "see `snmp_community` in [admin]",
         "miss_access"
         | "http_reply_access"
         | "reply_body_max_size"

@@ -6,6 +6,9 @@
 //! may match. So a cell that is allowed here was allowed by squid. The cells allowed rarely form one set: of those that
 //! do, a large one is taken, and the rest is reported.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use ipnet::IpNet;
 
 use super::acl::{Acls, Condition, Extent};
@@ -88,7 +91,7 @@ pub fn decide(directives: &[Directive], acls: &Acls) -> Option<Decision> {
     let ports = port_ranges(acls);
     let mut hosts = host_patterns(acls);
     hosts.push(Glob::new("*"));
-    let grid = Grid { rules: &rules, groups: &groups, ports: &ports };
+    let grid = Grid { rules: &rules, groups: &groups, ports: &ports, by_host: RefCell::default() };
     let sets = [
         vec![TargetShape::Any],
         vec![TargetShape::Cvmfs, TargetShape::Frontier],
@@ -188,6 +191,8 @@ struct Grid<'a> {
     rules: &'a [Rule<'a>],
     groups: &'a [Clients],
     ports: &'a [PortRange],
+    /// What was found out about a condition and a host: it is the same for all clients and ports, and costs the most.
+    by_host: RefCell<HashMap<*const Condition, HashMap<Box<str>, Answer>>>,
 }
 
 impl Grid<'_> {
@@ -237,16 +242,27 @@ impl Grid<'_> {
                 certain(ranges.iter().any(|range| range.contains(self.ports[port].first())))
             }
             Condition::Shapes(shapes) => perhaps(shapes.contains(&shape)),
-            Condition::Hosts(Hosts { inner, outer }) => {
-                // A `*` in the text is matched by nothing but a `*`: the whole pattern is covered.
-                if inner.iter().any(|glob| glob.matches(host.as_str())) {
-                    Answer::Yes
-                } else if outer.iter().any(|glob| meet(glob, host)) {
-                    Answer::Maybe
-                } else {
-                    Answer::No
+            Condition::Hosts(hosts) => {
+                let mut known = self.by_host.borrow_mut();
+                let known = known.entry(std::ptr::from_ref(condition)).or_default();
+                if let Some(answer) = known.get(host.as_str()) {
+                    return *answer;
                 }
+                let answer = Self::answer_for_host(hosts, host);
+                known.insert(host.as_str().into(), answer);
+                answer
             }
+        }
+    }
+
+    fn answer_for_host(Hosts { inner, outer }: &Hosts, host: &Glob) -> Answer {
+        // A `*` in the text is matched by nothing but a `*`: the whole pattern is covered.
+        if inner.iter().any(|glob| glob.matches(host.as_str())) {
+            Answer::Yes
+        } else if outer.iter().any(|glob| meet(glob, host)) {
+            Answer::Maybe
+        } else {
+            Answer::No
         }
     }
 

@@ -156,6 +156,14 @@ fn suspicious_settings_are_pointed_out() {
             "[listen] admin: 0.0.0.0:3129 can be reached from other machines; make sure that only operators can",
         ],
     );
+    check("[admin]\nsnmp = '127.0.0.1:3401'", &[]);
+    check(
+        "[admin]\nsnmp = '0.0.0.0:3401'",
+        &[
+            "[admin] snmp: 0.0.0.0:3401 can be reached from other machines, and the community is no secret; let only the \
+           monitoring through",
+        ],
+    );
     let open = "[listen]\nproxy = ['0.0.0.0:3128']\n[access]\n";
     check(
         &format!("{open}clients = ['0.0.0.0/0']"),

@@ -12,8 +12,9 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::{
-    Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login, Memory,
-    MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, TargetShape, Upstream,
+    self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Listen, Log, Login,
+    Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, TargetShape, Upstream,
+    WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -109,23 +110,33 @@ fn listen() -> impl Strategy<Value = Listen> {
             name,
             workers,
             max_connections,
+            max_client_connections: max_connections.div_ceil(3),
+            head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
             max_target: ByteSize::kib(1 + workers as u64 % 60),
+            max_content: ByteSize(max_connections as u64),
             drain_timeout,
         },
     )
 }
 
+fn admin() -> impl Strategy<Value = config::Admin> {
+    let snmp = option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
+    (snmp, "[ -~]{1,64}").prop_map(|(snmp, snmp_community)| config::Admin { snmp, snmp_community })
+}
+
 fn access() -> impl Strategy<Value = Access> {
     let targets = vec(select(&TargetShape::ALL[..]), 1..4);
-    (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4)).prop_map(
-        |(clients, targets, hosts, internal_hosts)| Access {
+    let methods = vec(select(&WriteMethod::ALL[..]), 0..3);
+    (vec(network(), 1..6), targets, vec(glob(), 1..4), vec(glob(), 0..4), methods).prop_map(
+        |(clients, targets, hosts, internal_hosts, methods)| Access {
             clients,
             targets,
             hosts,
             ports: vec![PortRange::new(80, 80), PortRange::new(1025, 65_535)],
             internal_hosts,
+            methods,
         },
     )
 }
@@ -153,6 +164,7 @@ fn objects() -> impl Strategy<Value = Objects> {
             window: ByteSize(window.bytes() + (1 << 20)),
             finish_abandoned,
             max_fills,
+            max_client_fills: max_fills.div_ceil(2),
         },
     )
 }
@@ -249,6 +261,7 @@ fn log() -> impl Strategy<Value = Log> {
 prop_compose! {
     fn config()(
         listen in listen(),
+        admin in admin(),
         access in access(),
         memory in (size(1 << 44), size(1 << 40))
             .prop_map(|(all, documents)| Memory::with_capacity(all).with_documents(documents)),
@@ -264,7 +277,7 @@ prop_compose! {
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();
-        Config { listen, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
+        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
     }
 }
 

@@ -55,8 +55,8 @@ fn unknown_keys_and_tables() {
     check(
         "[network]",
         &[
-            "site.toml:1:2: [network]: unknown table; known tables: [listen], [access], [memory], [disk], [[quotas]], [objects], \
-           [[documents]], [[mirrors]], [[parents]], [upstream], [log]",
+            "site.toml:1:2: [network]: unknown table; known tables: [listen], [admin], [access], [memory], [disk], \
+           [[quotas]], [objects], [[documents]], [[mirrors]], [[parents]], [upstream], [log]",
         ],
     );
 }

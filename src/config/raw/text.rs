@@ -64,6 +64,12 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, Why> {
     if text == "off" { Ok(None) } else { address(text).map(Some) }
 }
 
+/// The community of SNMP requests.
+pub(super) fn community(text: &str) -> Result<String, Why> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|c| matches!(c, b' '..=b'~'));
+    if fits { Ok(text.to_owned()) } else { Err("is too long, empty or has unprintable characters".into()) }
+}
+
 /// `address/bits`, or an address for itself alone.
 pub(super) fn network(text: &str) -> Result<IpNet, Why> {
     if let Ok(address) = text.parse::<IpAddr>() {

@@ -29,7 +29,7 @@ async fn an_older_one_is_replaced_by_the_newest_known() {
         (revision_in(&got), got.field("cache-control"), got.field("age")),
         ("2", Some("max-age=30"), Some("4"))
     );
-    assert_eq!(got.cache_status, "fwd=stale; fwd-status=200; stored; ttl=26; detail=older-manifest");
+    assert_eq!(got.cache_status, "fwd=stale; fwd-status=200; stored; ttl=26; detail=older_manifest");
     assert_eq!(play.metrics.document.manifest_rollbacks.get(), 1);
     // It is as fresh as the older one was.
     assert_eq!(revision_in(&play.get(PATH, &[], 86).await.unwrap()), "2");
@@ -73,7 +73,7 @@ async fn damaged_ones() {
     let got = play.get(PATH, &[], 0).await.unwrap();
     assert_eq!(
         (got.status, got.cache_status.as_str()),
-        (200, "fwd=uri-miss; fwd-status=200; ttl=61; detail=bad-manifest")
+        (200, "fwd=uri-miss; fwd-status=200; ttl=61; detail=bad_manifest")
     );
     // Never over a good one, which stands in.
     play.then(says(200, &[cc("max-age=61")], manifest(START - 10, 2)));

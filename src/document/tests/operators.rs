@@ -88,7 +88,7 @@ async fn the_old_one_is_sent_while_a_new_one_is_fetched() {
     let held = play.ask_held(Play::request("/x", &[]), 12);
     let got = held.client.await.unwrap().unwrap();
     assert_eq!((got.text(), got.outcome), ("one", Outcome::DocumentStale));
-    assert_eq!(got.cache_status, "hit; ttl=-2; detail=stale-while-revalidate");
+    assert_eq!(got.cache_status, "hit; ttl=-2; detail=stale_while_revalidate");
     held.arrival.await.unwrap();
     // One refresh at a time, and nobody waits for it.
     assert_eq!(play.get("/x", &[], 13).await.unwrap().text(), "one");

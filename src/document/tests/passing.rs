@@ -64,7 +64,7 @@ async fn too_large() {
         play.then(says(200, headers, &big));
         let got = play.get("/x", &[], 0).await.unwrap();
         assert_eq!(got.text().len(), big.len());
-        assert_eq!(got.cache_status, "fwd=uri-miss; fwd-status=200; detail=too-large");
+        assert_eq!(got.cache_status, "fwd=uri-miss; fwd-status=200; detail=too_large");
     }
     let exact = "x".repeat(MAX_SIZE as usize);
     play.then(says(200, &[cc("max-age=61")], &exact));

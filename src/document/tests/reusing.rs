@@ -160,7 +160,7 @@ async fn a_304_that_withdraws_the_answer() {
     let confirmed = play.get(X, &[], 10).await.unwrap();
     assert_eq!(
         (confirmed.text(), confirmed.cache_status.as_str()),
-        ("one", "fwd=stale; fwd-status=304; ttl=0; detail=no-store")
+        ("one", "fwd=stale; fwd-status=304; ttl=0; detail=no_store")
     );
     assert_eq!(play.get(X, &[], 10).await.unwrap().text(), "two");
     assert!(!play.last_request().headers.contains_key("if-none-match"));

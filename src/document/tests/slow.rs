@@ -41,7 +41,7 @@ async fn all_read_along_and_it_is_stored() {
     more.send("ef").unwrap();
     drop(more);
     let late = got(Ok(late)).await.unwrap();
-    assert_eq!(late.cache_status, "fwd=uri-miss; fwd-status=200; collapsed; ttl=61; detail=flowing");
+    assert_eq!(late.cache_status, "fwd=uri-miss; fwd-status=200; collapsed; ttl=61; detail=slow_body");
     for (got, outcome) in [
         (leader.client.await.unwrap().unwrap(), Outcome::DocumentMiss),
         (waiter.client.await.unwrap().unwrap(), Outcome::DocumentCollapsed),
@@ -106,7 +106,7 @@ async fn without_length_it_passes() {
     let got = got(answer).await.unwrap();
     assert_eq!(
         (got.text(), got.cache_status.as_str()),
-        ("abcdef", "fwd=uri-miss; fwd-status=200; detail=too-slow")
+        ("abcdef", "fwd=uri-miss; fwd-status=200; detail=slow_body")
     );
 }
 

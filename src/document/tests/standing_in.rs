@@ -64,7 +64,7 @@ async fn the_upstream_is_left_alone_for_a_while() {
     for second in [100, 101, 104] {
         let got = play.get(WHITELIST, &[], second).await.unwrap();
         assert_eq!((got.text(), got.outcome), ("one", Outcome::DocumentStale));
-        assert_eq!(got.cache_status, format!("hit; ttl=-{}; detail=stale-if-error", second - 61));
+        assert_eq!(got.cache_status, format!("hit; ttl=-{}; detail=stale_if_error", second - 61));
     }
     assert_eq!(play.requests(), 2);
     play.then(says(200, &[cc("max-age=61")], "two"));

@@ -9,6 +9,7 @@ use prometheus::proto::{Bucket, Histogram};
 
 use super::{CLASSES, DURATION_BOUNDS, FIRST_BYTE_BOUNDS, SOURCES};
 use crate::outcome::Outcome;
+use crate::reason::Reason;
 
 pub(super) type Cell = AtomicU64;
 
@@ -17,6 +18,7 @@ pub(super) type Cell = AtomicU64;
 #[repr(align(128))]
 pub(super) struct Cells {
     pub(super) requests: [Cell; Outcome::ALL.len()],
+    pub(super) reasons: Counts<{ Reason::ALL.len() }>,
     pub(super) body_bytes: [Cell; Outcome::ALL.len()],
     pub(super) classes: [Cell; CLASSES.len()],
     pub(super) first_byte: [HistogramCells<{ FIRST_BYTE_BOUNDS.len() }>; SOURCES.len()],
@@ -31,6 +33,7 @@ impl Cells {
         let sum = Self::default();
         for cells in all {
             add(&sum.requests, &cells.requests);
+            add(&sum.reasons.0, &cells.reasons.0);
             add(&sum.body_bytes, &cells.body_bytes);
             add(&sum.classes, &cells.classes);
             for (sum, cells) in sum.first_byte.iter().zip(&cells.first_byte) {
@@ -40,6 +43,15 @@ impl Cells {
             sum.in_flight.fetch_add(cells.in_flight.load(Relaxed), Relaxed);
         }
         sum
+    }
+}
+
+/// More cells than [`Default`] knows for arrays.
+pub(super) struct Counts<const N: usize>(pub(super) [Cell; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self([const { Cell::new(0) }; N])
     }
 }
 

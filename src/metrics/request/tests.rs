@@ -26,9 +26,12 @@ fn a_request_is_counted_everywhere() {
     metrics.request.finished(Outcome::Miss, 200, 500, ms(4_500), ms(400_000));
     metrics.request.finished(Outcome::UpstreamError, 504, 0, ms(11_000), ms(11_000));
     metrics.request.finished(Outcome::BadRequest, 0, 0, ms(0), ms(0));
+    metrics.request.explained(Reason::Evicted);
     check(
         &metrics,
         &[
+            "substratum_request_reasons_total{reason=\"evicted\"} 1",
+            "substratum_request_reasons_total{reason=\"absent\"} 0",
             "substratum_requests_total{outcome=\"memory_hit\"} 1",
             "substratum_requests_total{outcome=\"overload\"} 0",
             "substratum_response_body_bytes_total{outcome=\"miss\"} 500",

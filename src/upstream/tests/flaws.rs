@@ -43,6 +43,9 @@ async fn heads() {
         "HTTP/1.1 20 OK\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\nhello",
         "HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 9x\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: \r\n\r\n",
         "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello",
     ] {
         check(answer, "protocol").await;

@@ -18,6 +18,9 @@ use super::{LOOK_AGAIN, PATIENCE};
 /// What the program prints when its proxy port is open.
 const LISTENING: &str = "listening on ";
 
+/// The configuration file, in the folder of the process.
+const FILE: &str = "substratum.toml";
+
 /// What it prints when its admin port is open.
 const ADMIN: &str = "admin on http://";
 
@@ -27,7 +30,7 @@ pub struct Binary {
     proxy: watch::Receiver<Option<SocketAddr>>,
     admin: watch::Receiver<Option<SocketAddr>>,
     said: Arc<Mutex<String>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A command line of the program.
@@ -58,7 +61,7 @@ impl Binary {
     /// The same with other arguments.
     pub fn spawn_with(arguments: &[&str], config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("substratum.toml");
+        let file = folder.path().join(FILE);
         std::fs::write(&file, config).expect("a configuration file");
         let mut child = command(arguments)
             .arg("--config")
@@ -84,7 +87,7 @@ impl Binary {
                 }
             }
         });
-        Self { child, proxy: proxy_seen, admin: admin_seen, said, _folder: folder }
+        Self { child, proxy: proxy_seen, admin: admin_seen, said, folder }
     }
 
     /// Where it serves.
@@ -142,10 +145,24 @@ impl Binary {
         assert!(came.await.is_ok(), "{words} awaited, said:\n{}", self.said());
     }
 
+    /// Writes another configuration, which it does not read by itself.
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.folder.path().join(FILE), config).expect("a configuration file");
+    }
+
+    /// Asks it to read its configuration (SIGHUP).
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the process is there");
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
     }
 
     /// Sudden death (SIGKILL), and the wait for it.

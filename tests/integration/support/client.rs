@@ -4,7 +4,7 @@
 mod ask;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -24,6 +24,8 @@ const COMPARED: usize = 256 << 10;
 
 /// One client with one connection at a time.
 pub struct Client {
+    /// Where it speaks from, if that matters.
+    from: Option<Ipv4Addr>,
     server: SocketAddr,
     buffer: Option<u32>,
     connection: Option<Reader>,
@@ -32,7 +34,12 @@ pub struct Client {
 impl Client {
     /// A client of the proxy or server at `server`; connects when it asks.
     pub fn of(server: SocketAddr) -> Self {
-        Self { server, buffer: None, connection: None }
+        Self { from: None, server, buffer: None, connection: None }
+    }
+
+    /// The same on the machine with this address, of the loopback network.
+    pub fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
+        Self { from: Some(address), ..Self::of(server) }
     }
 
     /// A client with a small receive buffer: what it does not take stays with the sender.
@@ -110,6 +117,9 @@ impl Client {
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = self.buffer {
             socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(address) = self.from {
+            socket.bind((address, 0).into())?;
         }
         let stream = within(async { Ok(socket.connect(self.server).await?) }).await?;
         stream.set_nodelay(true)?;

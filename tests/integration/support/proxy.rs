@@ -216,6 +216,12 @@ impl Proxy {
         self.app().flush_disk();
     }
 
+    /// Takes on another configuration; the keys that wait for a restart, or why it cannot be.
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, String> {
+        let waiting = self.app().reload(Ok(config)).map_err(|error| error.to_string())?;
+        Ok(waiting.iter().map(|key| format!("[{}] {}", key.table, key.name)).collect())
+    }
+
     /// Stops it in good order.
     pub async fn stop(mut self) {
         let app = self.app.take();

@@ -25,6 +25,7 @@ enum Step {
     Close(usize, u64),
     Drop(usize),
     Limit(u64),
+    Capacity(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         (any::<usize>(), 0..900u64).prop_map(|(i, n)| Step::Close(i, n)),
         any::<usize>().prop_map(Step::Drop),
         (0..1500u64).prop_map(Step::Limit),
+        (200..1500u64).prop_map(Step::Capacity),
     ]
 }
 
@@ -50,7 +52,7 @@ proptest! {
     fn never_more_than_the_capacity_or_a_ceiling(steps in proptest::collection::vec(step(), 0..200)) {
         let (ledger, shares) = (ledger(), shares());
         let mut charges: Vec<(usize, Charge)> = Vec::new();
-        let mut most = 1000;
+        let (mut most, mut capacity) = (1000, 1000);
         for step in steps {
             let before = ledger.books().total();
             match step {
@@ -82,8 +84,13 @@ proptest! {
                 }
                 Step::Limit(bytes) => {
                     ledger.set_limit(bytes);
-                    most = bytes.min(1000);
+                    most = bytes.min(capacity);
                     prop_assert_eq!(ledger.excess(), before.saturating_sub(most));
+                }
+                Step::Capacity(bytes) => {
+                    ledger.set_capacity(bytes);
+                    (most, capacity) = (most.min(bytes), bytes);
+                    prop_assert_eq!((ledger.capacity(), ledger.limit()), (capacity, most));
                 }
                 Step::Drop(i) if !charges.is_empty() => {
                     let i = i % charges.len();
@@ -91,7 +98,7 @@ proptest! {
                 }
                 _ => {}
             }
-            prop_assert!(ledger.books().total() <= 1000);
+            prop_assert!(ledger.books().total() <= capacity.max(before));
             prop_assert!(ledger.share(shares[1]).total() <= 600);
             prop_assert_eq!(ledger.books(), sum(charges.iter().map(|(_, charge)| charge)));
             for (n, &share) in shares.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! A disk that fails as told.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -7,6 +8,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use super::super::faults::{Faults, Interference, Operation, Verdict};
+use super::folder_size;
 
 /// Which operations fail, and how.
 type Rule = Box<dyn Fn(Operation) -> Option<Errno> + Send + Sync>;
@@ -16,6 +18,8 @@ pub struct Faulty {
     rule: Mutex<Option<Rule>>,
     /// Bytes said to be available; `u64::MAX` for the truth.
     available: AtomicU64,
+    /// The folder whose files, removed, make more available, and their size at first.
+    shrinking: Mutex<Option<(PathBuf, u64)>>,
     /// Changes to files so far.
     changes: AtomicUsize,
     /// From this change on all of them fail, as if the process had died.
@@ -27,6 +31,7 @@ impl Faulty {
         Arc::new(Self {
             rule: Mutex::default(),
             available: AtomicU64::new(u64::MAX),
+            shrinking: Mutex::default(),
             changes: AtomicUsize::new(0),
             dies_at: AtomicUsize::new(usize::MAX),
         })
@@ -54,6 +59,12 @@ impl Faulty {
 
     pub fn make_available(&self, bytes: u64) {
         self.available.store(bytes, Ordering::Relaxed);
+    }
+
+    /// So much is available beside the files of `folder`, and more as they shrink.
+    pub fn make_available_beside(&self, folder: &Path, bytes: u64) {
+        *self.shrinking.lock() = Some((folder.to_owned(), folder_size(folder)));
+        self.make_available(bytes);
     }
 
     /// The process dies in the middle of this change to a file, counted from now.
@@ -88,6 +99,11 @@ impl Interference for Faulty {
     }
 
     fn available(&self, real: u64) -> u64 {
-        real.min(self.available.load(Ordering::Relaxed))
+        let shrunk = self
+            .shrinking
+            .lock()
+            .as_ref()
+            .map_or(0, |(folder, size)| size.saturating_sub(folder_size(folder)));
+        real.min(self.available.load(Ordering::Relaxed).saturating_add(shrunk))
     }
 }

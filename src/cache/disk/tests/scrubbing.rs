@@ -1,7 +1,10 @@
 //! Bytes that went bad are found without anybody asking for them.
 
-use super::super::scrub;
 use super::*;
+
+fn scrub(config: &config::Disk, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed, OpenError> {
+    super::super::scrub(&Unused::take(config)?, found)
+}
 
 /// Stores objects and lets the bytes of one go bad.
 fn spoiled() -> (Place, Vec<Object>) {
@@ -60,7 +63,8 @@ fn a_running_tier_drops_what_went_bad() {
     let (place, objects) = spoiled();
     let disk = place.open();
     assert!(disk.contains(&objects[3].name));
-    scrub::pass(disk.shared(), u64::MAX).unwrap();
+    disk.shared().scrub_rate.store(u64::MAX, Ordering::Relaxed);
+    scrub::pass(disk.shared()).unwrap();
     assert!(!disk.contains(&objects[3].name));
     assert_eq!(place.metrics.scrub_bad.get(), 1);
     assert_eq!(place.metrics.corrupt_records.get(), 1);

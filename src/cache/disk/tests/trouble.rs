@@ -158,7 +158,7 @@ fn a_file_system_that_others_fill_keeps_its_reserve() {
     let before = disk.usage().stored;
     assert!(before > 5 * MIB);
     // Others have taken all but a quarter of the reserve.
-    place.disk.make_available(MIB / 4);
+    place.disk.make_available_beside(&place.config.path, MIB / 4);
     disk.settle();
     disk.settle();
     let usage = disk.usage();

@@ -9,12 +9,19 @@ pub struct Ask {
     target: String,
     host: Option<String>,
     fields: Vec<(String, String)>,
+    content: String,
 }
 
 impl Ask {
     /// `GET target`
     pub fn get(target: impl Into<String>) -> Self {
-        Self { method: "GET".to_owned(), target: target.into(), host: None, fields: Vec::new() }
+        Self {
+            method: "GET".to_owned(),
+            target: target.into(),
+            host: None,
+            fields: Vec::new(),
+            content: String::new(),
+        }
     }
 
     /// `HEAD target`
@@ -38,6 +45,11 @@ impl Ask {
         self
     }
 
+    /// With content and its length.
+    pub fn content(self, content: &str) -> Self {
+        Self { content: content.to_owned(), ..self }.field("Content-Length", content.len().to_string())
+    }
+
     /// Bytes `first` to `last`, both included.
     pub fn range(self, first: u64, last: u64) -> Self {
         self.field("Range", format!("bytes={first}-{last}"))
@@ -52,7 +64,7 @@ impl Ask {
         self.method == "HEAD"
     }
 
-    /// The request head as libcurl would write it.
+    /// The request as libcurl would write it.
     pub(super) fn render(&self, server: SocketAddr) -> String {
         let authority =
             self.target.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or(rest));
@@ -70,7 +82,7 @@ impl Ask {
         for (name, value) in &self.fields {
             head += &format!("{name}: {value}\r\n");
         }
-        head + "\r\n"
+        head + "\r\n" + &self.content
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a stratum notes about each request.
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 /// The head of a request as it arrived.
@@ -12,6 +12,8 @@ pub struct Seen {
     pub target: String,
     /// Header fields in order, names as sent.
     pub fields: Vec<(String, String)>,
+    /// As many bytes of content as it announced.
+    pub content: Vec<u8>,
     /// Number of the connection, counted from 0.
     pub connection: usize,
 }
@@ -58,7 +60,11 @@ impl Seen {
         loop {
             let line = line(stream).await?;
             if line.is_empty() {
-                return Some(Self { method, target, fields, connection });
+                let mut seen = Self { method, target, fields, content: Vec::new(), connection };
+                let length = seen.get("Content-Length").map_or(Some(0), |length| length.parse().ok())?;
+                seen.content = vec![0; length];
+                stream.read_exact(&mut seen.content).await.ok()?;
+                return Some(seen);
             }
             let (name, value) = line.split_once(':')?;
             fields.push((name.to_owned(), value.trim().to_owned()));

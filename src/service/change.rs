@@ -1,0 +1,68 @@
+//! A request that may change a document: to the server that has it, and to nobody else.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Response};
+use hyper::body::Incoming;
+
+use super::{Place, Worker, note_first};
+use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
+use crate::outcome::Outcome;
+use crate::request::Verb;
+use crate::response::body::Body;
+use crate::response::whole;
+use crate::tally::Tally;
+use crate::upstream::{Content, Wanted};
+
+/// Such a request, detached from its connection but for its content.
+pub(super) struct Change {
+    pub verb: Verb,
+    pub headers: HeaderMap,
+    pub place: Place,
+    pub content: Incoming,
+}
+
+impl Worker {
+    /// Passes it on.
+    pub(super) async fn change(
+        self: Arc<Self>,
+        change: Change,
+        tally: &mut Tally,
+    ) -> (Response<Body>, Outcome) {
+        let Change { verb, headers, place, content } = change;
+        let fetch = self.fetch(&place, Wanted::Document(place.path.as_str()));
+        // Who is asked by path alone, or in place of a parent, is known by now.
+        let first = fetch.candidates.first();
+        let server = place.named.clone().or_else(|| first.map(|first| first.target().clone()));
+        note_first(first, tally);
+        let request = DocumentRequest {
+            method: verb.method(),
+            key: DocumentKey::at(server.as_ref(), place.path.as_str()),
+            scope: self.upstreams.scope(place.named.as_ref(), place.repository.as_deref()),
+            headers,
+        };
+        let target = server.clone();
+        let turns = Arc::clone(&self.turns);
+        let send = |request: UpstreamRequest| async move {
+            let (fetch, _turn) = turns.begin(place.client, fetch).await?;
+            fetch.change(request.method, request.headers, target, Content::from(content)).await
+        };
+        let changed = self.documents.change(request, server.as_ref(), send, SystemTime::now()).await;
+        match changed {
+            Ok(answer) => {
+                if let Some(reason) = answer.cache_status.reason() {
+                    tally.because(reason);
+                }
+                let mut response = answer.response.map(Body::document);
+                self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
+                (response, answer.outcome)
+            }
+            Err(failure) => {
+                tally.because(failure.reason().unwrap_or_else(|upstream| upstream.why.reason()));
+                let (response, outcome) = self.heads.document_failure(&failure);
+                (whole(response, Some(verb)), outcome)
+            }
+        }
+    }
+}
