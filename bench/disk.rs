@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use substratum::cache::Share;
 use substratum::cache::disk::{Disk, IndexState, NotAdmitted};
 use substratum::config::{self, ByteSize};
 use substratum::digest::{Algorithm, ObjectName};
@@ -66,7 +67,7 @@ fn fill(folder: &Path, objects: u64, bytes: u64) -> anyhow::Result<()> {
     let before = rss()?;
     let mut start = Instant::now();
     for n in 0..objects {
-        while disk.store(name(n)?, Arc::clone(&body)) == Err(NotAdmitted::QueueFull) {
+        while disk.store(name(n)?, Share::REST, Arc::clone(&body)) == Err(NotAdmitted::QueueFull) {
             disk.flush();
         }
         if (n + 1) % (objects / 4).max(1) == 0 {
@@ -74,11 +75,12 @@ fn fill(folder: &Path, objects: u64, bytes: u64) -> anyhow::Result<()> {
             let stored = start.elapsed();
             let looked_up = look_up(&disk, n + 1)?;
             println!(
-                "{:>9} objects: {:.2} us to store one, {:.2} us to look one up, {:.1} bytes of RSS each",
+                "{:>9} objects: {:.2} us to store one, {:.2} us to look one up, {:.1} bytes of RSS each, {:.1} of them index",
                 n + 1,
                 stored.as_secs_f64() * 1e6 / (objects / 4).max(1) as f64,
                 looked_up,
-                (rss()? - before) as f64 / (n + 1) as f64
+                (rss()? - before) as f64 / (n + 1) as f64,
+                disk.usage().index_memory as f64 / (n + 1) as f64,
             );
             start = Instant::now();
         }

@@ -20,7 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
-use disk::{Disk, NotAdmitted, ReadError, RemoveReason};
+pub use disk::Share;
+use disk::{Disk, DiskObject, NotAdmitted, ReadError, RemoveReason};
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
 use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
@@ -118,13 +119,28 @@ impl Cache {
         self.memory.load().get(name)
     }
 
+    /// The object on disk, if it is there. A use of it in the name of a repository.
+    pub fn on_disk(&self, name: &ObjectName, repository: &str) -> Option<DiskObject> {
+        let disk = self.disk.as_ref()?;
+        let object = disk.get(name)?;
+        disk.claim(&object, disk.share(repository));
+        Some(object)
+    }
+
     /// Looks in both tiers, then among the fills, and otherwise registers a new one.
-    /// `sources` says whom the caller would ask: only fills from the same sources are joined.
-    pub fn lookup(self: &Arc<Self>, name: &ObjectName, sources: &str) -> Lookup {
+    /// `sources` says whom the caller would ask: only fills from the same sources are joined. A new fill is stored for
+    /// `share`.
+    pub fn lookup(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
         match self.find(name) {
             Some(object) => Lookup::Hit(object),
-            None => self.lookup_past_disk(name, sources),
+            None => self.lookup_past_disk(name, share, sources),
         }
+    }
+
+    /// The share of the disk that objects of a repository belong to.
+    pub fn share(&self, repository: Option<&str>) -> Share {
+        let disk = self.disk.as_ref().zip(repository);
+        disk.map_or(Share::REST, |(disk, repository)| disk.share(repository))
     }
 
     /// The object in either tier, or between them.
@@ -144,7 +160,7 @@ impl Cache {
     }
 
     /// The same without looking on disk, for whoever found the record there unreadable.
-    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, sources: &str) -> Lookup {
+    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
         let key = FillKey { name: *name, sources: self.hasher.hash_one(sources) };
         let mut fills = self.fills(name).lock();
         if let Some(reader) = fills.get(&key).and_then(FillHandle::join) {
@@ -159,7 +175,7 @@ impl Cache {
             self.count_failure(Why::Overload);
             return Lookup::Full;
         }
-        let (writer, reader) = FillWriter::new(Arc::clone(self), key);
+        let (writer, reader) = FillWriter::new(Arc::clone(self), key, share);
         fills.insert(key, writer.shared());
         self.count_led();
         Lookup::Lead(writer, reader)
@@ -171,9 +187,9 @@ impl Cache {
     }
 
     /// Stores a verified object in every tier that takes it.
-    fn insert(&self, name: ObjectName, object: Arc<MemoryObject>) {
+    fn insert(&self, name: ObjectName, share: Share, object: Arc<MemoryObject>) {
         if let Some(disk) = &self.disk {
-            match disk.store(name, Arc::clone(object.chunks())) {
+            match disk.store(name, share, Arc::clone(object.chunks())) {
                 Ok(()) | Err(NotAdmitted::TooLarge) => {}
                 Err(reason) => tracing::debug!(%name, ?reason, "not stored on disk"),
             }

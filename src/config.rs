@@ -256,6 +256,24 @@ pub struct Disk {
     pub scrub_rate: ByteSize,
     /// `io_threads`: threads for reads that would block, and for writes, for each worker.
     pub io_threads: usize,
+    /// `[[quotas]]`, in the order written: the first that matches counts.
+    pub quotas: Vec<Quota>,
+}
+
+/// Most `[[quotas]]`: each has files of its own that are being written.
+pub const MAX_QUOTAS: usize = 31;
+
+/// `[[quotas]]`: how much of the disk the objects of some repositories have, together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quota {
+    /// `repository`: which.
+    pub repository: Glob,
+    /// `floor`: as long as they have less, nothing of them goes for others.
+    pub floor: ByteSize,
+    /// `ceiling`: they never have more; default: the capacity.
+    pub ceiling: Option<ByteSize>,
+    /// `pin`: nothing of them goes at all.
+    pub pin: bool,
 }
 
 impl Disk {

@@ -16,7 +16,7 @@ mod upstream;
 
 pub use cache::CacheMetrics;
 pub use config::ConfigMetrics;
-pub use disk::DiskMetrics;
+pub use disk::{DiskMetrics, QuotaMetrics};
 pub use document::DocumentMetrics;
 pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;

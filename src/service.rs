@@ -165,8 +165,7 @@ impl Service {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
-                if !wants_check
-                    && let Some(response) = worker.at_hand(asked.verb, request.headers(), &object.name)
+                if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
                 {
                     let (response, outcome) = response;
                     return Answering::ready(finish(response, outcome, tally));

@@ -1,6 +1,7 @@
 //! The product's disk tier as one of the policies: the real one, in a temporary folder.
 
 use bytes::Bytes;
+use substratum::cache::Share;
 use substratum::cache::disk::Disk;
 use substratum::config::{self, ByteSize};
 use substratum::digest::{Algorithm, ObjectName};
@@ -67,7 +68,7 @@ impl Policy for Tier {
             return Answer::Hit;
         }
         let body = [self.bytes.slice(..size as usize)].into();
-        if self.disk.store(name, body).is_err() {
+        if self.disk.store(name, Share::REST, body).is_err() {
             self.refused += 1;
         }
         // Else requests would come faster than any disk, and the queue would answer instead of the tier.

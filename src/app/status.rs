@@ -15,7 +15,7 @@ use super::reload::{LastReload, Reloads};
 use super::site::Site;
 use crate::admin::{Readiness, StatusSource};
 use crate::cache::Cache;
-use crate::cache::disk::IndexState;
+use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::config::ServerUrl;
 use crate::document::ManifestStatus;
 use crate::metrics::{ManifestFigures, Metrics};
@@ -70,6 +70,7 @@ impl StatusSource for Status {
                     condition: usage.condition.as_str(),
                     retry_in_seconds: usage.retry_in.map(|wait| wait.as_secs()),
                     index_complete: usage.index == IndexState::Loaded,
+                    quotas: disk.quotas().into_iter().map(Quota::from).collect(),
                     documents: site.documents.on_disk().map(|usage| DiskDocuments {
                         documents: usage.documents,
                         manifests: usage.manifests,
@@ -216,6 +217,30 @@ struct DiskTier<'a> {
     retry_in_seconds: Option<u64>,
     index_complete: bool,
     documents: Option<DiskDocuments>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quotas: Vec<Quota>,
+}
+
+/// How much of the disk some repositories have.
+#[derive(Serialize)]
+struct Quota {
+    repository: String,
+    stored_bytes: u64,
+    floor_bytes: u64,
+    ceiling_bytes: Option<u64>,
+    pinned: bool,
+}
+
+impl From<QuotaUsage> for Quota {
+    fn from(usage: QuotaUsage) -> Self {
+        Self {
+            repository: usage.repository,
+            stored_bytes: usage.stored,
+            floor_bytes: usage.floor,
+            ceiling_bytes: usage.ceiling,
+            pinned: usage.is_pinned,
+        }
+    }
 }
 
 /// Documents on disk.

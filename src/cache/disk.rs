@@ -36,6 +36,7 @@ mod scrub;
 mod segment;
 mod segments;
 mod shared;
+mod shares;
 pub mod snapshot;
 mod space;
 mod usage;
@@ -62,12 +63,13 @@ pub(crate) use latch::Latch;
 pub(crate) use ledger::blocks;
 pub use object::DiskObject;
 pub use scrub::{Finding, Scrubbed, Unused, scrub};
-pub use usage::{IndexState, NotAdmitted, RemoveReason, Usage};
+pub use shares::Share;
+pub use usage::{IndexState, NotAdmitted, QuotaUsage, RemoveReason, Usage};
 pub use writer::{DiskError, DiskWriter, DiskWriterReader};
 
 use crate::config::{self, ByteSize};
 use crate::digest::ObjectName;
-use crate::metrics::DiskMetrics;
+use crate::metrics::{DiskMetrics, QuotaMetrics};
 use crate::reason::Reason;
 use faults::Faults;
 use file::Medium;
@@ -75,12 +77,13 @@ use folder::Folder;
 use ghost::Ghost;
 use health::ReadHealth;
 use index::Index;
-use ledger::{Charge, Ledger, Purpose};
+use ledger::{Ceiling, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
 use segment::Context;
-use segments::{NoExtent, Segments};
+use segments::Segments;
 use shared::Shared;
+use shares::{Keep, Shares};
 use space::Space;
 
 /// Bytes that may wait for the writer thread.
@@ -110,9 +113,6 @@ struct Running {
     writer: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     scrub: JoinHandle<()>,
-    // Of the index file.
-    snapshot: Option<Charge>,
-    _format: Charge,
 }
 
 impl Disk {
@@ -129,31 +129,37 @@ impl Disk {
             let minimum = ByteSize(MIN_SEGMENTS * MIN_SEGMENT);
             return Err(OpenError::TooSmall { capacity: config.capacity, minimum });
         }
-        let segment =
-            config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(capacity / MIN_SEGMENTS);
-        // Whole blocks, so that what is reserved is also enough for them.
-        let segment = segment / 4096 * 4096;
-        let folder = Folder::open(&config.path, faults.clone())?;
-        let ledger = Ledger::new(capacity, segment);
+        let shares = Shares::new(&config.quotas);
+        let segment = segment_size(config, &shares);
+        let folder = Folder::at(&config.path, faults.clone());
+        match folder.prepare() {
+            // The maintenance thread tries again, and says so.
+            Err(error) if error.may_pass() => {}
+            other => other?,
+        }
+        // Reclaiming copies to one segment of each share.
+        let ledger = Ledger::new(capacity, segment * shares.count() as u64, &ceilings(&shares, segment));
         // Until it is known what is there.
         ledger.set_limit(0);
-        let snapshot = folder.snapshot_charge(&ledger);
-        let format = folder.format_charge(&ledger);
         let failed = |source| OpenError::Io { path: config.path.clone(), source };
-        let medium = Medium::of(&config.path).map_err(failed)?;
+        // Reads from a disk are right from memory, too.
+        let medium = Medium::of(&config.path).unwrap_or(Medium::Disk);
         let space = Space::new(&config.path, config.free_reserve.bytes(), faults.clone());
         let health = Arc::new(ReadHealth::new(metrics.read_errors.clone()));
         let context =
             Context { folder: folder.segments_path(), frames: Arc::default(), medium, health, faults };
+        let quotas =
+            shares.all().skip(1).map(|share| QuotaMetrics::new(&metrics, shares.label(share))).collect();
         metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
         metrics.index_loaded.set(0);
         let shared = Arc::new(Shared {
             folder,
-            segments: Segments::new(ledger, context, space, segment),
+            segments: Segments::new(ledger, context, space, shares, segment),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
             queue: WriteQueue::new(WRITE_QUEUE),
             metrics,
+            quotas,
             max_object: AtomicU64::new(max_object(config)),
             scrub_rate: AtomicU64::new(config.scrub_rate.bytes()),
             health: Mutex::new(Health::default()),
@@ -163,13 +169,13 @@ impl Disk {
         });
         let maintenance = spawn("disk-reclaim", &shared, reclaim::run).map_err(failed)?;
         let handle = Handle { shared: Arc::clone(&shared), running: Mutex::new(None) };
-        let writer = spawn("disk-write", &shared, |shared| flusher::run(shared)).inspect_err(|_| {
+        let writer = spawn("disk-write", &shared, flusher::run).inspect_err(|_| {
             shared.segments.bell.stop();
         });
         let writer = writer.map_err(failed)?;
         let scrub = spawn("disk-scrub", &shared, scrub::run).map_err(failed)?;
         shared.listed.wait(LISTING);
-        *handle.running.lock() = Some(Running { writer, maintenance, scrub, snapshot, _format: format });
+        *handle.running.lock() = Some(Running { writer, maintenance, scrub });
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -183,12 +189,13 @@ impl Disk {
         shared.max_object.store(max_object(config), Ordering::Relaxed);
         shared.scrub_rate.store(config.scrub_rate.bytes(), Ordering::Relaxed);
         shared.metrics.capacity_bytes.set(i64::try_from(capacity).unwrap_or(i64::MAX));
-        shared.segments.bell.ring(0);
+        shared.segments.bell.ring();
     }
 
     /// The smallest capacity that [`Self::adjust`] can go down to.
     pub fn least_capacity(&self) -> ByteSize {
-        ByteSize(self.shared().segments.segment_size() * MIN_SEGMENTS)
+        let segments = &self.shared().segments;
+        ByteSize(segments.segment_size() * MIN_SEGMENTS * segments.shares.count() as u64)
     }
 
     /// The object of a name, if it is known here; counts as a use. No I/O.
@@ -222,12 +229,12 @@ impl Disk {
 
     /// Stores a verified object behind the caller's back; `body` is its bytes in consecutive pieces.
     /// An object that is queued or stored already is left as it is.
-    pub fn store(&self, name: ObjectName, body: Arc<[Bytes]>) -> Result<(), NotAdmitted> {
+    pub fn store(&self, name: ObjectName, share: Share, body: Arc<[Bytes]>) -> Result<(), NotAdmitted> {
         let shared = self.shared();
         let len = body.iter().map(|bytes| bytes.len() as u64).sum();
-        shared.admit(len).map_err(|why| shared.refused(why))?;
+        shared.admit(len, share).map_err(|why| shared.refused(why))?;
         let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
-        match shared.queue.push(Job::Store(Store { header, body })) {
+        match shared.queue.push(Job::Store(Store { header, share, body })) {
             Queued::Accepted => Ok(()),
             Queued::Full => Err(shared.refused(NotAdmitted::QueueFull)),
         }
@@ -235,21 +242,10 @@ impl Disk {
 
     /// Space for an object of `len` bytes that is written while it arrives. Replaces an object that is stored already.
     /// May create a file.
-    pub fn reserve(&self, name: ObjectName, len: u64) -> Result<DiskWriter, NotAdmitted> {
+    pub fn reserve(&self, name: ObjectName, share: Share, len: u64) -> Result<DiskWriter, NotAdmitted> {
         let shared = self.shared();
         let header = RecordHeader { name, len, stored_at: clock::unix_seconds() };
-        let extent = shared.admit(len).and_then(|()| {
-            let queue = shared.queue_for(&name);
-            shared.segments.allocate(header.shape().extent(), queue, Purpose::Admit).map_err(
-                |why| match why {
-                    NoExtent::NoSpace => NotAdmitted::NoSpace,
-                    NoExtent::Io(error) => {
-                        let _ = shared.wrote(Err(error));
-                        NotAdmitted::Failed
-                    }
-                },
-            )
-        });
+        let extent = shared.admit(len, share).and_then(|()| shared.allocate(&header, share));
         Ok(DiskWriter::new(shared, extent.map_err(|why| shared.refused(why))?, header))
     }
 
@@ -259,6 +255,17 @@ impl Disk {
         let Some(entry) = shared.index.remove(name.hash64()) else { return false };
         shared.removed(entry, why);
         true
+    }
+
+    /// Whether an object of `len` bytes would be stored, as things are. No I/O.
+    pub fn admits(&self, len: u64, share: Share) -> Result<(), NotAdmitted> {
+        let shared = self.shared();
+        shared.admit(len, share).map_err(|why| shared.refused(why))
+    }
+
+    /// A write took longer than anybody waits. Counted like one that failed.
+    pub fn too_slow_to_write(&self) {
+        let _ = self.shared().wrote(Err(io::ErrorKind::TimedOut.into()));
     }
 
     /// A read took longer than anybody waits. Counted like one that failed; the object stays.
@@ -287,17 +294,50 @@ impl Disk {
             shared.segments.bell.stop();
         }
         shared.queue.flush();
-        let snapshot = running.stop(shared);
+        running.stop(shared);
         for segment in shared.segments.shut() {
             let _ = shared.wrote(segment.seal());
         }
         if shared.is_loaded()
-            && let Err(error) = save_index(shared, snapshot)
+            && let Err(error) = save_index(shared)
         {
             tracing::warn!(%error, "cannot save the index of the disk cache: the next start reads its segments");
         }
         shared.publish();
         shared.folder.unlock();
+    }
+
+    /// The share of a repository.
+    pub fn share(&self, repository: &str) -> Share {
+        self.shared().segments.shares.of(repository)
+    }
+
+    /// A stored object was asked for in the name of a share. When it counts for none yet, it is moved there behind the
+    /// caller's back: so what was stored before a quota was made comes to it as it is used.
+    pub fn claim(&self, object: &DiskObject, share: Share) {
+        let shared = self.shared();
+        if share != Share::REST
+            && object.segment().share == Share::REST
+            && shared.segments.ledger.free_below_ceiling(share) > object.len()
+        {
+            shared.queue.push_if_idle(Job::Claim(Box::new(object.clone()), share));
+        }
+    }
+
+    /// How the quotas are used, in the order of the configuration.
+    pub fn quotas(&self) -> Vec<QuotaUsage> {
+        let segments = &self.shared().segments;
+        let usage = |share| {
+            let limits = segments.shares.limits(share);
+            QuotaUsage {
+                repository: segments.shares.label(share).to_owned(),
+                stored: segments.ledger.share(share).stored,
+                floor: limits.floor,
+                ceiling: (limits.ceiling < u64::MAX).then_some(limits.ceiling),
+                is_pinned: limits.keep == Keep::Always,
+            }
+        };
+        segments.shares.all().skip(1).map(usage).collect()
     }
 
     /// The present state.
@@ -327,7 +367,7 @@ impl Disk {
 
 impl Running {
     /// Stops and joins the threads; what they are at is finished, what is queued is not.
-    fn stop(self, shared: &Shared) -> Option<Charge> {
+    fn stop(self, shared: &Shared) {
         shared.queue.stop();
         shared.segments.bell.stop();
         for thread in [self.writer, self.maintenance, self.scrub] {
@@ -335,7 +375,6 @@ impl Running {
                 tracing::error!("a thread of the disk cache has panicked");
             }
         }
-        self.snapshot
     }
 }
 
@@ -363,21 +402,41 @@ fn spawn(
 }
 
 /// Writes the index file, if there is room for it.
-fn save_index(shared: &Shared, old: Option<Charge>) -> io::Result<()> {
+fn save_index(shared: &Shared) -> io::Result<()> {
     let path = shared.folder.snapshot_path();
-    if old.is_some() {
+    if let Some(old) = shared.folder.take_snapshot_charge() {
         std::fs::remove_file(&path)?;
         drop(old);
     }
     let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| segment.is_sealed()).collect();
     let size = blocks(snapshot::size(segments.len(), shared.index.len()));
-    let Some(_charge) = shared.segments.ledger.reserve(size, Purpose::Reclaim) else {
+    let Ok(_charge) = shared.segments.ledger.reserve(size, Share::REST, Purpose::Reclaim) else {
         return Err(io::ErrorKind::StorageFull.into());
     };
     snapshot::write(&path, &shared.index, &segments).inspect_err(|_| {
         // Half an index would be refused; it only takes space.
         let _ = std::fs::remove_file(&path);
     })
+}
+
+/// Of shared segments: so that the capacity holds enough of them for every share, and each ceiling enough for its own.
+fn segment_size(config: &config::Disk, shares: &Shares) -> u64 {
+    let most = (config.objects().bytes() / shares.count() as u64).min(shares.lowest_ceiling()) / MIN_SEGMENTS;
+    let size = config.segment.bytes().clamp(MIN_SEGMENT, entry::MAX_SEGMENT).min(most.max(MIN_SEGMENT));
+    // Whole blocks, so that what is reserved is also enough for them.
+    size / 4096 * 4096
+}
+
+fn ceilings(shares: &Shares, segment: u64) -> Vec<Ceiling> {
+    let ceiling = |share| {
+        let limits = shares.limits(share);
+        match (limits.ceiling, limits.keep) {
+            (u64::MAX, _) => Ceiling::NONE,
+            (most, Keep::Deserving) => Ceiling { most, headroom: segment },
+            (most, Keep::Always) => Ceiling { most, headroom: 0 },
+        }
+    };
+    shares.all().map(ceiling).collect()
 }
 
 fn index_memory(shared: &Shared) -> usize {

@@ -74,6 +74,7 @@ impl Change {
                     keep(&CAPACITY, &capacity, &mut wanted.capacity),
                     keep(&SEGMENT, &running.segment, &mut wanted.segment),
                     keep(&IO_THREADS, &running.io_threads, &mut wanted.io_threads),
+                    keep(&keys::quotas::REPOSITORY, &running.quotas, &mut wanted.quotas),
                 ];
                 self.waiting.extend(waiting.into_iter().flatten());
             }

@@ -3,6 +3,8 @@
 //! Pure: the file system is not looked at and no name is resolved. The ranges of single keys are in `keys.rs`.
 //! A contradiction refuses the configuration; a warning is for the operator to read.
 
+mod quotas;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub fn contradictions(config: &Config) -> Vec<Finding> {
     listen_addresses(config, &mut found);
     sizes(config, &mut found);
     timeouts(config, &mut found);
+    quotas::contradictions(config, &mut found);
     upstreams(config, &mut found);
     loops(config, &mut found);
     files(config, &mut found);
@@ -38,6 +41,7 @@ pub fn warnings(config: &Config) -> Vec<Finding> {
     reachability(config, &mut found);
     openness(config, &mut found);
     storage(config, &mut found);
+    quotas::warnings(config, &mut found);
     patience(config, &mut found);
     unused(config, &mut found);
     found.0

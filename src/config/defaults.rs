@@ -116,6 +116,7 @@ impl Disk {
             max_object: quarter(capacity).min(ByteSize::gib(4)),
             scrub_rate: ByteSize::mib(2),
             io_threads: 8,
+            quotas: Vec::new(),
         }
     }
 }

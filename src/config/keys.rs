@@ -79,12 +79,13 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 11] = [
+pub static TABLES: [&Table; 12] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
     &memory::TABLE,
     &disk::TABLE,
+    &quotas::TABLE,
     &objects::TABLE,
     &documents::TABLE,
     &mirrors::TABLE,
@@ -231,6 +232,17 @@ table! { Once disk: "the disk tier; leave the whole table out for none"
         "threads that wait for the disk, for each worker";
 }
 
+table! { Many quotas: "how much of the disk some repositories have; the first entry that matches counts"
+    REPOSITORY "repository", Accepts::Text(REPOSITORY_WORDS), Absent::Required,
+        "the repository, or a pattern for several that share it";
+    FLOOR "floor", Accepts::Size(ByteSize(0), ByteSize::gib(1 << 20)), Absent::Value(r#""0 B""#),
+        "as long as they have less than this on disk, none of their objects goes to make room for others";
+    CEILING "ceiling", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1 << 20)), Absent::Words("the capacity"),
+        "they never have more than this on disk: beyond it their own objects make room";
+    PIN "pin", Accepts::Switch, Absent::Value("false"),
+        "their objects are kept until this is taken back; needs a ceiling, beyond which further ones are kept like others";
+}
+
 table! { Once objects: "how objects are fetched and passed on"
     VERIFY_FIRST "verify_first", Accepts::Size(ByteSize(0), ByteSize::mib(64)), Absent::Value(r#""256 KiB""#),
         "objects up to this size are checked before their first byte is sent, so that clients never notice a corrupt \
@@ -345,6 +357,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
 const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontier\" or a pattern for host and path, such as \"*.cern.ch/crl/*\"";
+const REPOSITORY_WORDS: &str = "a repository or pattern, such as \"*.cern.ch\"";
 const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
 
 static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
@@ -353,7 +366,7 @@ static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.
 static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
 static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
 static PORT: Accepts = Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
-static REPOSITORY: Accepts = Accepts::Text("a repository or pattern, such as \"*.cern.ch\"");
+static REPOSITORY: Accepts = Accepts::Text(REPOSITORY_WORDS);
 static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
 static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");
 

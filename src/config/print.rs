@@ -33,6 +33,7 @@ fn all(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     access(config, p)?;
     memory(config, p)?;
     disk(config, p)?;
+    quotas(config, p)?;
     objects(config, p)?;
     documents(config, p)?;
     mirrors(config, p)?;
@@ -112,6 +113,25 @@ fn disk(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MAX_OBJECT, quoted(exact_size(disk.max_object)))?;
     p.key(&key::SCRUB_RATE, quoted(exact_size(disk.scrub_rate)))?;
     p.key(&key::IO_THREADS, disk.io_threads)
+}
+
+fn quotas(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::quotas as key;
+    let quotas = config.disk.as_ref().map_or(&[][..], |disk| &disk.quotas);
+    if quotas.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for quota in quotas {
+        p.table(&key::TABLE)?;
+        p.key(&key::REPOSITORY, quoted(quota.repository.as_str()))?;
+        p.key(&key::FLOOR, quoted(exact_size(quota.floor)))?;
+        match quota.ceiling {
+            Some(ceiling) => p.key(&key::CEILING, quoted(exact_size(ceiling)))?,
+            None => p.no_key(&key::CEILING)?,
+        }
+        p.key(&key::PIN, quota.pin)?;
+    }
+    Ok(())
 }
 
 fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -13,11 +13,11 @@ use section::Section;
 use toml::de::DeTable;
 
 use super::environment::Environment;
-use super::error::{Fault, Site};
+use super::error::{Fault, Finding, Site};
 use super::{
-    Access, AccessLogFormat, Admin, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen, Loaded,
-    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, TargetShape, Upstream, WriteMethod,
-    check, keys,
+    Access, AccessLogFormat, Admin, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen,
+    Loaded, Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, TargetShape, Upstream,
+    WriteMethod, check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -69,7 +69,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         admin: admin(&mut reader.section(&keys::admin::TABLE)),
         access: access(&mut reader.section(&keys::access::TABLE)),
         memory: memory(&mut reader.section(&keys::memory::TABLE)),
-        disk: reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section)),
+        disk: disk_with_quotas(reader),
         objects: objects(&mut reader.section(&keys::objects::TABLE)),
         documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
@@ -165,6 +165,25 @@ fn disk(section: &mut Section<'_, '_>) -> Option<Disk> {
         io_threads: io_threads.unwrap_or(default.io_threads),
         ..default
     })
+}
+
+fn disk_with_quotas(reader: &mut Reader<'_>) -> Option<Disk> {
+    let disk = reader.section_if_present(&keys::disk::TABLE).and_then(|mut section| disk(&mut section));
+    let quotas = reader.sections(&keys::quotas::TABLE, quota);
+    if disk.is_none() && !quotas.is_empty() {
+        let message = "without a [disk] table there is nothing to divide".to_owned();
+        reader.refuse_finding(&Finding { place: (&keys::quotas::REPOSITORY).into(), other: None, message });
+    }
+    disk.map(|disk| Disk { quotas, ..disk })
+}
+
+fn quota(section: &mut Section<'_, '_>) -> Option<Quota> {
+    use keys::quotas as key;
+    let repository = section.text(&key::REPOSITORY, text::repository_pattern);
+    let floor = section.size(&key::FLOOR);
+    let ceiling = section.size(&key::CEILING);
+    let pin = section.switch(&key::PIN).unwrap_or(false);
+    Some(Quota { repository: repository?, floor: floor.unwrap_or(ByteSize(0)), ceiling, pin })
 }
 
 fn objects(section: &mut Section<'_, '_>) -> Objects {

@@ -1,6 +1,6 @@
 //! Metrics of one part: the disk tier for objects.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::{counter, counters, gauge, gauges};
 use crate::cache::disk::Condition;
@@ -54,6 +54,29 @@ pub struct DiskMetrics {
     pub evicted: Evicted,
     /// Objects not stored, by reason.
     pub not_admitted: Refused,
+    /// Bytes of files, by quota.
+    quota_bytes: IntGaugeVec,
+    /// Objects that could not be pinned, by quota.
+    not_pinned: IntCounterVec,
+}
+
+/// Handles of one quota's metrics.
+#[derive(Clone)]
+pub struct QuotaMetrics {
+    /// Bytes of files.
+    pub stored_bytes: IntGauge,
+    /// Objects that could not be pinned.
+    pub not_pinned: IntCounter,
+}
+
+impl QuotaMetrics {
+    /// Those of the quota with this pattern.
+    pub fn new(metrics: &DiskMetrics, pattern: &str) -> Self {
+        Self {
+            stored_bytes: metrics.quota_bytes.with_label_values(&[pattern]),
+            not_pinned: metrics.not_pinned.with_label_values(&[pattern]),
+        }
+    }
 }
 
 /// Bytes of objects dropped.
@@ -175,6 +198,18 @@ impl DiskMetrics {
             scrub_last_pass: gauge(
                 "substratum_disk_scrub_last_pass_timestamp_seconds",
                 "When the background check had last read everything; 0 before.",
+            )?,
+            quota_bytes: gauges(
+                registry,
+                "substratum_disk_quota_bytes",
+                "Bytes of the files of a quota's repositories, between its floor and its ceiling once there is enough.",
+                &["repository"],
+            )?,
+            not_pinned: counters(
+                registry,
+                "substratum_disk_not_pinned_total",
+                "Objects that are kept like others because all that may be pinned is. Raise the ceiling or unpin.",
+                &["repository"],
             )?,
             evicted: Evicted::new(&evicted),
             not_admitted: Refused::new(&refused),

@@ -12,6 +12,7 @@ use super::{Place, Worker, note_first};
 use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
 use crate::digest::ObjectName;
+use crate::layout::NamedObject;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::request::Verb;
@@ -40,12 +41,12 @@ impl Worker {
         self: &Arc<Self>,
         verb: Verb,
         headers: &HeaderMap,
-        name: &ObjectName,
+        NamedObject { name, repository }: &NamedObject<'_>,
     ) -> Option<(Response<Body>, Outcome)> {
         if let Some(object) = self.cache.in_memory(name) {
             return Some(self.answer_from_memory(verb, headers, name, object, Outcome::MemoryHit));
         }
-        let object = self.cache.disk()?.get(name)?;
+        let object = self.cache.on_disk(name, repository)?;
         match object.try_read(0, CHUNK) {
             Ok(Some(first)) => Some(self.answer_from_disk(verb, headers, name, object, first)),
             // Would block, or is bad: both are dealt with where waiting is allowed.
@@ -140,11 +141,12 @@ impl Worker {
         }
         let place = &request.place;
         let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
+        let share = self.cache.share(place.repository.as_deref());
         let mut last = None;
         for _ in 0..LOOKUPS {
             let lookup = match readable {
-                true => self.cache.lookup(&request.name, &sources),
-                false => self.cache.lookup_past_disk(&request.name, &sources),
+                true => self.cache.lookup(&request.name, share, &sources),
+                false => self.cache.lookup_past_disk(&request.name, share, &sources),
             };
             let (mut reader, outcome, leads) = match lookup {
                 Lookup::Hit(object) => match self.readable(&request.name, object).await {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 use substratum::cache::disk::faults::{Interference, Operation, Verdict};
 use substratum::config::{ByteSize, Memory};
@@ -18,18 +19,25 @@ use crate::support::proxy::{Proxy, site};
 struct Moody {
     mood: AtomicU8,
     slow_operations: AtomicUsize,
+    /// Held while the mood turns, which `turned` tells.
+    turning: Mutex<()>,
+    turned: Condvar,
 }
 
 const WELL: u8 = 0;
 const BROKEN: u8 = 1;
 const SLOW: u8 = 2;
+/// Writes do not come back until the mood turns.
+const HANGING: u8 = 3;
 
 /// What each operation of a slow disk takes.
 const SLOWNESS: Duration = Duration::from_millis(100);
 
 impl Moody {
     fn turn(&self, mood: u8) {
+        let _turning = self.turning.lock();
         self.mood.store(mood, Ordering::Relaxed);
+        self.turned.notify_all();
     }
 }
 
@@ -42,6 +50,13 @@ impl Interference for Moody {
             (SLOW, _) => {
                 self.slow_operations.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(SLOWNESS);
+                Verdict::Go
+            }
+            (HANGING, Operation::Write(_) | Operation::Create) => {
+                let mut turning = self.turning.lock();
+                while self.mood.load(Ordering::Relaxed) == HANGING {
+                    self.turned.wait(&mut turning);
+                }
                 Verdict::Go
             }
             _ => Verdict::Go,
@@ -117,4 +132,49 @@ async fn a_slow_disk_leaves_hits_in_memory_alone() {
     for (answers, object) in crowd.into_iter().zip(&cold) {
         assert!(answers.all().await.into_iter().all(|answer| answer.unwrap().body == object.bytes));
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_a_download_waiting() {
+    let large = Object::generate(1, 8_000_000);
+    let stratum = Origin::new().object(&large).run();
+    let disk = Arc::new(Moody::default());
+    let setup = site(&[&stratum]).no_memory().disk(ByteSize::mib(64)).on(disk.clone());
+    let proxy = Proxy::start(setup.with(|config| config.objects.window = ByteSize::mib(1))).await;
+    disk.turn(HANGING);
+    let answer = proxy.get(stratum.url(&large.path())).await;
+    assert!(answer.body == large.bytes);
+    proxy.until(metric("substratum_disk_write_errors_total").at_least(1)).await;
+    disk.turn(WELL);
+    // Nothing of it was kept; now it is.
+    for expected in [2, 2] {
+        assert!(proxy.get(stratum.url(&large.path())).await.body == large.bytes);
+        assert_eq!(stratum.requests(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_at_start_is_used_later() {
+    let objects = objects(10, 20_000);
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
+    let place = tempfile::tempdir().unwrap();
+    let mount = place.path().join("mount");
+    std::fs::write(&mount, "").unwrap();
+    let setup = site(&[&stratum]).no_memory().disk_at(&mount.join("cache"), ByteSize::mib(64));
+    let proxy = Proxy::start(setup).await;
+    proxy.until(metric("substratum_disk_condition").label("state", "memory_only").eq(1)).await;
+    let mut client = proxy.client();
+    for object in &objects {
+        assert!(client.ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+    }
+    std::fs::remove_file(&mount).unwrap();
+    std::fs::create_dir(&mount).unwrap();
+    proxy.until(metric("substratum_disk_condition").label("state", "working").eq(1)).await;
+    for _ in 0..2 {
+        for object in &objects {
+            assert!(client.ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+        }
+        proxy.flush();
+    }
+    assert_eq!(stratum.requests(), 20);
 }

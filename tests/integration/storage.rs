@@ -1,7 +1,5 @@
 //! A disk tier too small for what passes through: bounded at every moment, right at every byte.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +11,7 @@ use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, site};
+use crate::support::storage::bytes_in;
 
 const CAPACITY: ByteSize = ByteSize::mib(16);
 
@@ -20,19 +19,6 @@ const CAPACITY: ByteSize = ByteSize::mib(16);
 fn too_much(seed: u64) -> Vec<Object> {
     let sizes = [3_000, 20_000, 150_000, 700_000, 1_500_000];
     (0..100).map(|n| Object::generate(1_000 * seed + n, sizes[n as usize % sizes.len()])).collect()
-}
-
-/// Bytes that the files below `folder` take up.
-fn bytes_in(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = fs::read_dir(folder).unwrap().map_while(Result::ok);
-    let sizes = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
-        Ok(metadata) => metadata.len().max(metadata.blocks() * 512),
-        // Removed since the folder was read.
-        Err(_) => 0,
-    });
-    sizes.sum()
 }
 
 #[tokio::test]

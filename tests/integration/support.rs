@@ -9,6 +9,7 @@ pub mod origin;
 pub mod peer;
 pub mod proxy;
 pub mod repository;
+pub mod storage;
 
 use std::path::PathBuf;
 use std::time::Duration;

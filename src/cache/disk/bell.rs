@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::shares::{MAX_SHARES, Share};
+
 /// See the module.
 #[derive(Default)]
 pub struct Bell {
@@ -30,8 +32,19 @@ enum Phase {
 /// What the maintenance thread was called for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Call {
-    /// Bytes that somebody could not have.
-    pub wanted: u64,
+    wanted: [u64; MAX_SHARES],
+}
+
+impl Call {
+    /// Bytes that somebody could not have for a share.
+    pub fn wanted(&self, share: Share) -> u64 {
+        self.wanted[share.index()]
+    }
+
+    /// The most that anybody could not have.
+    pub fn most_wanted(&self) -> u64 {
+        self.wanted.into_iter().max().unwrap_or(0)
+    }
 }
 
 /// The tier is being closed.
@@ -39,15 +52,20 @@ pub struct Call {
 pub struct Stopped;
 
 impl Bell {
-    /// Asks for a pass, which makes room for `wanted` bytes besides the usual.
-    pub fn ring(&self, wanted: u64) {
-        self.call(&mut self.state.lock(), wanted);
+    /// Asks for a pass.
+    pub fn ring(&self) {
+        self.ring_for(Share::REST, 0);
     }
 
-    /// Asks for a pass and waits until one that began after the call has ended.
-    pub fn ring_and_wait(&self, wanted: u64) -> Result<(), Stopped> {
+    /// Asks for a pass, which makes room for `wanted` bytes of a share besides the usual.
+    pub fn ring_for(&self, share: Share, wanted: u64) {
+        self.call(&mut self.state.lock(), share, wanted);
+    }
+
+    /// The same, and waits until a pass that began after the call has ended.
+    pub fn ring_and_wait(&self, share: Share, wanted: u64) -> Result<(), Stopped> {
         let mut state = self.state.lock();
-        self.call(&mut state, wanted);
+        self.call(&mut state, share, wanted);
         let pass = state.started + 1;
         while state.finished < pass {
             if state.phase == Phase::Stopped {
@@ -105,9 +123,10 @@ impl Bell {
         self.done.notify_all();
     }
 
-    fn call(&self, state: &mut State, wanted: u64) {
+    fn call(&self, state: &mut State, share: Share, wanted: u64) {
         let call = state.call.get_or_insert_default();
-        call.wanted = call.wanted.max(wanted);
+        let most = &mut call.wanted[share.index()];
+        *most = wanted.max(*most);
         // Others wait for pauses to pass.
         self.rung.notify_all();
     }
@@ -122,18 +141,19 @@ mod tests {
         let bell = Bell::default();
         const LONG: Duration = Duration::from_secs(100);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| bell.ring_and_wait(7));
-            assert_eq!(bell.wait(LONG), Ok(Call { wanted: 7 }));
-            bell.ring(5);
+            let waiter = scope.spawn(|| bell.ring_and_wait(Share::REST, 7));
+            assert_eq!(bell.wait(LONG).map(|call| call.wanted(Share::REST)), Ok(7));
+            bell.ring_for(Share::REST, 5);
+            bell.ring();
             bell.pass_done();
             assert_eq!(waiter.join().unwrap(), Ok(()));
-            assert_eq!(bell.wait(LONG), Ok(Call { wanted: 5 }));
+            assert_eq!(bell.wait(LONG).map(|call| call.most_wanted()), Ok(5));
             bell.pass_done();
         });
         assert_eq!(bell.wait(Duration::ZERO), Ok(Call::default()));
         bell.stop();
         assert_eq!(bell.pause(LONG), Err(Stopped));
         assert_eq!(bell.wait(LONG), Err(Stopped));
-        assert_eq!(bell.ring_and_wait(0), Err(Stopped));
+        assert_eq!(bell.ring_and_wait(Share::REST, 0), Err(Stopped));
     }
 }

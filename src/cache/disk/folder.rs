@@ -105,12 +105,35 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it may be otherwise without anybody changing the configuration: a disk that is not mounted yet, or in
+    /// trouble.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::NotWritable { .. } | Self::Io { .. } => true,
+            Self::NotAFolder { .. }
+            | Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::NotOurs { .. }
+            | Self::TooSmall { .. } => false,
+        }
+    }
+}
+
 /// A folder of ours, locked.
 pub struct Folder {
     path: PathBuf,
     // Taken when the tier is closed.
     lock: Mutex<Option<File>>,
+    charges: Mutex<Charges>,
     faults: Faults,
+}
+
+/// Of the files beside the segments.
+#[derive(Default)]
+struct Charges {
+    _format: Option<Charge>,
+    snapshot: Option<Charge>,
 }
 
 /// A segment file that was there at start.
@@ -122,30 +145,49 @@ pub struct FoundFile {
 }
 
 impl Folder {
-    /// Opens or creates the folder. Contents in an older format are removed.
+    /// The folder at `path`, untouched.
+    pub fn at(path: &Path, faults: Faults) -> Self {
+        Self { path: path.to_owned(), lock: Mutex::default(), charges: Mutex::default(), faults }
+    }
+
+    /// The same, prepared.
     pub fn open(path: &Path, faults: Faults) -> Result<Self, OpenError> {
+        let folder = Self::at(path, faults);
+        folder.prepare()?;
+        Ok(folder)
+    }
+
+    /// Locks the folder, creating it where it is missing. Contents in an older format are removed. Does nothing when that
+    /// was done before.
+    pub fn prepare(&self) -> Result<(), OpenError> {
+        let mut held = self.lock.lock();
+        if held.is_some() {
+            return Ok(());
+        }
+        let path = &self.path;
         create(path)?;
         let format = read_format(path)?;
         if format == Format::Missing {
             refuse_foreign(path, &STARTED)?;
         }
-        let folder = Self { path: path.to_owned(), lock: Mutex::new(Some(lock(path)?)), faults };
+        let file = lock(path)?;
         match format {
             Format::Version(version) if version == VERSION => {}
             Format::Version(_) => {
                 tracing::warn!(path = %path.display(), "removing a disk cache in an older format");
-                folder.clear()?;
-                folder.write_format()?;
+                self.clear()?;
+                self.write_format()?;
             }
             // Segments and index say their own version.
             Format::Damaged => {
                 tracing::warn!(path = %path.display(), "the format file of the disk cache is damaged: written anew");
-                folder.write_format()?;
+                self.write_format()?;
             }
-            Format::Missing => folder.write_format()?,
+            Format::Missing => self.write_format()?,
         }
-        create(&folder.segments_path())?;
-        Ok(folder)
+        create(&self.segments_path())?;
+        *held = Some(file);
+        Ok(())
     }
 
     /// The configured path.
@@ -167,6 +209,10 @@ impl Folder {
     /// unless it is a folder.
     pub fn files(&self, ledger: &Arc<Ledger>) -> io::Result<Vec<FoundFile>> {
         self.faults.check(Operation::List)?;
+        *self.charges.lock() = Charges {
+            _format: Some(ledger.found(blocks(MAGIC.len() as u64))),
+            snapshot: fs::metadata(self.snapshot_path()).ok().map(|file| ledger.found(blocks(file.len()))),
+        };
         let mut files = Vec::new();
         for file in fs::read_dir(self.segments_path())? {
             let file = file?;
@@ -185,14 +231,9 @@ impl Folder {
         Ok(files)
     }
 
-    /// Enters the format file.
-    pub fn format_charge(&self, ledger: &Arc<Ledger>) -> Charge {
-        ledger.found(blocks(MAGIC.len() as u64))
-    }
-
-    /// Enters the index file, if there is one.
-    pub fn snapshot_charge(&self, ledger: &Arc<Ledger>) -> Option<Charge> {
-        Some(ledger.found(blocks(fs::metadata(self.snapshot_path()).ok()?.len())))
+    /// The bytes of the index file, if there is one; for whoever removes it.
+    pub fn take_snapshot_charge(&self) -> Option<Charge> {
+        self.charges.lock().snapshot.take()
     }
 
     /// Makes the folder usable again when somebody has emptied it under us: format, lock and the folder of segments. What
@@ -348,65 +389,4 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(prepare: impl FnOnce(&Path), expected: &str) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cache");
-        prepare(&path);
-        let message = match Folder::open(&path, Faults::default()) {
-            Ok(_) => "opened".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        assert!(message.contains(expected), "{message}");
-    }
-
-    fn with_files(files: &[(&str, &str)]) -> impl FnOnce(&Path) {
-        move |path| {
-            fs::create_dir(path).unwrap();
-            for (name, content) in files {
-                fs::write(path.join(name), content).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn only_a_folder_of_ours_is_opened() {
-        check(|_| {}, "opened");
-        check(with_files(&[]), "opened");
-        check(with_files(&[("lock", ""), ("format.new", "substratum")]), "opened");
-        check(with_files(&[("format", "substratum disk cache, format 1\n"), ("note", "")]), "opened");
-        check(with_files(&[("thesis.tex", "")]), "is not a disk cache (it contains `thesis.tex`)");
-        check(with_files(&[("format", "something\n")]), "is not a disk cache");
-        check(
-            with_files(&[("format", "substratum disk cache, format 2\n")]),
-            "format 2, this program knows up to 1",
-        );
-        check(
-            with_files(&[("format", "substratum disk cache, format 2\nchecksum 00000000\n")]),
-            "is not a disk cache",
-        );
-        check(|path| fs::write(path, "").unwrap(), "is not a folder");
-    }
-
-    #[test]
-    fn an_older_format_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FORMAT), "substratum disk cache, format 0\n").unwrap();
-        fs::create_dir(dir.path().join(SEGMENTS)).unwrap();
-        fs::write(dir.path().join(SEGMENTS).join("segment-0"), "old").unwrap();
-        let folder = Folder::open(dir.path(), Faults::default()).unwrap();
-        assert_eq!(fs::read_dir(folder.segments_path()).unwrap().count(), 0);
-        assert_eq!(read_format(dir.path()).unwrap(), Format::Version(VERSION));
-    }
-
-    #[test]
-    fn one_instance_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path(), Faults::default()).unwrap();
-        assert!(matches!(Folder::open(dir.path(), Faults::default()), Err(OpenError::Locked { .. })));
-        folder.unlock();
-        assert!(Folder::open(dir.path(), Faults::default()).is_ok());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The fixed parts of a segment file: header at its start, table and trailer at its end.
 //!
 //! ```text
-//! header    0 magic 8, version 2, kind 1, queue 1, created_at 4 | 16 number 8, seal 8, order 8 | 60 checksum 4
+//! header    0 magic 8, version 2, kind 1, queue 1, created_at 4 | 16 number 8, seal 8, order 8, share 8 | 60 checksum 4
 //! records   from 64
 //! table     24 bytes for each record, the slot left zero
 //! trailer   0 magic 8, seal 8, number of entries 4, checksum of the table 4 | 60 checksum 4
@@ -45,6 +45,8 @@ pub struct SegmentHeader {
     pub queue: Queue,
     /// Its place in the queue: lower goes first.
     pub order: u64,
+    /// The mark of its share; 0 for the rest, also where an older program left the place empty.
+    pub share: u64,
     /// When it was created, unix seconds.
     pub created_at: u32,
 }
@@ -75,6 +77,7 @@ impl SegmentHeader {
         out[16..24].copy_from_slice(&self.number.to_le_bytes());
         out[24..32].copy_from_slice(&self.seal.to_bytes());
         out[32..40].copy_from_slice(&self.order.to_le_bytes());
+        out[40..48].copy_from_slice(&self.share.to_le_bytes());
         finish(out)
     }
 
@@ -102,6 +105,7 @@ impl SegmentHeader {
             kind,
             queue: Queue::from_code(bytes[11]).ok_or(SegmentError::Damaged)?,
             order: u64_at(bytes, 32),
+            share: u64_at(bytes, 40),
             created_at: u32_at(bytes, 12),
         })
     }
@@ -112,19 +116,37 @@ pub const fn footer_len(entries: usize) -> u64 {
     (entries * ENTRY + TRAILER) as u64
 }
 
-/// Table and trailer.
-pub fn encode_footer(seal: Seal, entries: &[Packed]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(footer_len(entries.len()) as usize);
-    for entry in entries {
-        out.extend_from_slice(&entry.in_slot(0).to_bytes());
+/// Table and trailer, made piece by piece: the table of small objects has megabytes.
+pub struct Footer {
+    seal: Seal,
+    entries: usize,
+    checksum: crc32fast::Hasher,
+}
+
+impl Footer {
+    /// Nothing yet.
+    pub fn new(seal: Seal) -> Self {
+        Self { seal, entries: 0, checksum: crc32fast::Hasher::new() }
     }
-    let mut trailer = [0; TRAILER];
-    trailer[0..8].copy_from_slice(TRAILER_MAGIC);
-    trailer[8..16].copy_from_slice(&seal.to_bytes());
-    trailer[16..20].copy_from_slice(&(entries.len() as u32).to_le_bytes());
-    trailer[20..24].copy_from_slice(&crc32fast::hash(&out).to_le_bytes());
-    out.extend_from_slice(&finish(trailer));
-    out
+
+    /// The next piece of the table.
+    pub fn table(&mut self, entries: &[Packed]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(entries.len() * ENTRY + TRAILER);
+        entries.iter().for_each(|entry| out.extend_from_slice(&entry.in_slot(0).to_bytes()));
+        self.entries += entries.len();
+        self.checksum.update(&out);
+        out
+    }
+
+    /// What follows the table.
+    pub fn trailer(self) -> [u8; TRAILER] {
+        let mut trailer = [0; TRAILER];
+        trailer[0..8].copy_from_slice(TRAILER_MAGIC);
+        trailer[8..16].copy_from_slice(&self.seal.to_bytes());
+        trailer[16..20].copy_from_slice(&(self.entries as u32).to_le_bytes());
+        trailer[20..24].copy_from_slice(&self.checksum.finalize().to_le_bytes());
+        finish(trailer)
+    }
 }
 
 /// What a trailer says about the table before it.
@@ -177,6 +199,7 @@ mod tests {
             kind: Kind::Single,
             queue: Queue::Main,
             order: 99,
+            share: 7,
             created_at: 1_700_000_000,
         };
         let bytes = header.encode();
@@ -200,7 +223,10 @@ mod tests {
                 Packed::from(Entry { fingerprint: n, place, len: n, stored_at: 5, hits: 0 })
             })
             .collect();
-        let bytes = encode_footer(seal, &entries);
+        let mut footer = Footer::new(seal);
+        let mut bytes = footer.table(&entries[..1]);
+        bytes.extend(footer.table(&entries[1..]));
+        bytes.extend(footer.trailer());
         assert_eq!(bytes.len() as u64, footer_len(3));
         let decode = |bytes: &[u8]| {
             let (table, trailer) = bytes.split_at(bytes.len() - TRAILER);

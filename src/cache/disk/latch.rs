@@ -18,6 +18,12 @@ impl Latch {
         self.changed.notify_all();
     }
 
+    /// Whether it has happened.
+    #[cfg(test)]
+    pub fn is_set(&self) -> bool {
+        *self.is_set.lock()
+    }
+
     /// Waits for it, but no longer than `patience`.
     pub fn wait(&self, patience: Duration) {
         let until = Instant::now() + patience;

@@ -1,14 +1,16 @@
 //! The books of the folder: how many bytes are on the disk and how many are promised.
 //!
 //! Invariant: `stored + reserved <= capacity` after every entry, however threads interleave. Only files that were
-//! there already at start, or before the capacity was lowered, may exceed it; then nothing is promised until enough of them are gone. The same holds for
-//! the limit, which is below the capacity while others fill the file system.
+//! there already at start, or before the capacity was lowered, may exceed it; then nothing is promised until enough of them are
+//! gone. The same holds for the limit, which is below the capacity while others fill the file system, and for the ceiling of each share.
 //! Every byte is owned by a [`Charge`], which gives it back when dropped: a file's charge lives as long as the file
 //! is open, so that evicted files which readers still hold keep counting.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use super::shares::Share;
 
 /// What a file of `bytes` takes on the disk: file systems give out blocks of 4 KiB.
 pub const fn blocks(bytes: u64) -> u64 {
@@ -43,23 +45,42 @@ impl Books {
 /// See the module.
 pub struct Ledger {
     headroom: u64,
+    // By share.
+    ceilings: Box<[Ceiling]>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// The most that a share may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// In all.
+    pub most: u64,
+    /// The last part of it, which only [`Purpose::Reclaim`] may use.
+    pub headroom: u64,
+}
+
+impl Ceiling {
+    /// None.
+    pub const NONE: Self = Self { most: u64::MAX, headroom: 0 };
+}
+
 struct State {
     books: Books,
+    // The same by share.
+    shares: Box<[Books]>,
     capacity: u64,
     // At most the capacity.
     limit: u64,
 }
 
 impl Ledger {
-    /// A ledger of `capacity` bytes, the last `headroom` of which only [`Purpose::Reclaim`] may use.
-    pub fn new(capacity: u64, headroom: u64) -> Arc<Self> {
-        debug_assert!(headroom <= capacity);
-        let state = State { books: Books::default(), capacity, limit: capacity };
-        Arc::new(Self { headroom, state: Mutex::new(state) })
+    /// A ledger of `capacity` bytes, the last `headroom` of which only [`Purpose::Reclaim`] may use, for as many shares
+    /// as there are ceilings.
+    pub fn new(capacity: u64, headroom: u64, ceilings: &[Ceiling]) -> Arc<Self> {
+        debug_assert!(headroom <= capacity && !ceilings.is_empty());
+        let shares = vec![Books::default(); ceilings.len()].into();
+        let state = State { books: Books::default(), shares, capacity, limit: capacity };
+        Arc::new(Self { headroom, ceilings: ceilings.into(), state: Mutex::new(state) })
     }
 
     /// The hard limit in bytes.
@@ -70,6 +91,11 @@ impl Ledger {
     /// The books as they are now.
     pub fn books(&self) -> Books {
         self.state.lock().books
+    }
+
+    /// Those of a share.
+    pub fn share(&self, share: Share) -> Books {
+        self.state.lock().shares[share.index()]
     }
 
     /// What may be used now, at most the capacity.
@@ -98,26 +124,37 @@ impl Ledger {
         state.books.total().saturating_sub(state.limit)
     }
 
-    /// Bytes that new objects could be promised now.
+    /// Bytes that new objects could be promised now, whosoever they are.
     pub fn free(&self) -> u64 {
         self.room(&self.state.lock(), Purpose::Admit)
     }
 
-    /// Promises `bytes`, or `None` when they are not to be had now.
-    pub fn reserve(self: &Arc<Self>, bytes: u64, purpose: Purpose) -> Option<Charge> {
-        let mut state = self.state.lock();
-        if bytes > self.room(&state, purpose) {
-            return None;
-        }
-        state.books.reserved += bytes;
-        drop(state);
-        Some(Charge::new(self, Books { stored: 0, reserved: bytes }))
+    /// Bytes that new objects of a share could be promised below its ceiling.
+    pub fn free_below_ceiling(&self, share: Share) -> u64 {
+        self.room_below_ceiling(&self.state.lock(), share, Purpose::Admit)
     }
 
-    /// Enters a file of `bytes` that is there already; the only entry that may exceed the capacity.
+    /// Promises `bytes` to a share, or says which limit forbids it.
+    pub fn reserve(self: &Arc<Self>, bytes: u64, share: Share, purpose: Purpose) -> Result<Charge, Limit> {
+        let mut state = self.state.lock();
+        if bytes > self.room_below_ceiling(&state, share, purpose) {
+            return Err(Limit::Ceiling);
+        }
+        if bytes > self.room(&state, purpose) {
+            return Err(Limit::Capacity);
+        }
+        let part = Books { stored: 0, reserved: bytes };
+        state.add(share, part);
+        drop(state);
+        Ok(Charge::new(self, share, part))
+    }
+
+    /// Enters a file of `bytes` that is there already; the only entry that may exceed the capacity. It counts for the
+    /// rest until it is known better.
     pub fn found(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.state.lock().books.stored += bytes;
-        Charge::new(self, Books { stored: bytes, reserved: 0 })
+        let part = Books { stored: bytes, reserved: 0 };
+        self.state.lock().add(Share::REST, part);
+        Charge::new(self, Share::REST, part)
     }
 
     fn room(&self, state: &State, purpose: Purpose) -> u64 {
@@ -127,35 +164,81 @@ impl Ledger {
         };
         limit.saturating_sub(state.books.total())
     }
+
+    fn room_below_ceiling(&self, state: &State, share: Share, purpose: Purpose) -> u64 {
+        let ceiling = self.ceilings[share.index()];
+        let limit = match purpose {
+            Purpose::Admit => ceiling.most.saturating_sub(ceiling.headroom),
+            Purpose::Reclaim => ceiling.most,
+        };
+        limit.saturating_sub(state.shares[share.index()].total())
+    }
+}
+
+impl State {
+    fn add(&mut self, share: Share, part: Books) {
+        for books in [&mut self.books, &mut self.shares[share.index()]] {
+            books.stored += part.stored;
+            books.reserved += part.reserved;
+        }
+    }
+
+    fn take(&mut self, share: Share, part: Books) {
+        for books in [&mut self.books, &mut self.shares[share.index()]] {
+            books.stored -= part.stored;
+            books.reserved -= part.reserved;
+        }
+    }
+}
+
+/// What forbids a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All together have what they may have, at present.
+    Capacity,
+    /// The share has.
+    Ceiling,
 }
 
 /// Bytes of the ledger that belong to one file; given back on drop.
 pub struct Charge {
     ledger: Arc<Ledger>,
     // Locked before the ledger's books, never the other way round.
-    part: Mutex<Books>,
+    part: Mutex<Part>,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    share: Share,
+    books: Books,
 }
 
 impl Charge {
-    fn new(ledger: &Arc<Ledger>, part: Books) -> Self {
-        Self { ledger: Arc::clone(ledger), part: Mutex::new(part) }
+    fn new(ledger: &Arc<Ledger>, share: Share, books: Books) -> Self {
+        Self { ledger: Arc::clone(ledger), part: Mutex::new(Part { share, books }) }
     }
 
-    /// This file's share.
+    /// This file's bytes.
     pub fn books(&self) -> Books {
-        *self.part.lock()
+        self.part.lock().books
+    }
+
+    /// The file turned out to belong to this share; may exceed its ceiling.
+    pub fn assign(&self, share: Share) {
+        let mut part = self.part.lock();
+        let mut state = self.ledger.state.lock();
+        state.take(part.share, part.books);
+        state.add(share, part.books);
+        part.share = share;
     }
 
     /// `bytes` of the promised ones have been written; at most what is promised.
     pub fn settle(&self, bytes: u64) {
         let mut part = self.part.lock();
-        debug_assert!(bytes <= part.reserved, "settled more than was reserved");
-        let bytes = bytes.min(part.reserved);
-        part.reserved -= bytes;
-        part.stored += bytes;
-        let books = &mut self.ledger.state.lock().books;
-        books.reserved -= bytes;
-        books.stored += bytes;
+        debug_assert!(bytes <= part.books.reserved, "settled more than was reserved");
+        let bytes = bytes.min(part.books.reserved);
+        let Books { stored, reserved } = part.books;
+        self.replace(&mut part, Books { stored: stored + bytes, reserved: reserved - bytes });
     }
 
     /// Makes the charge `bytes` stored and nothing reserved. Shrinking always succeeds; growing needs room and leaves
@@ -163,22 +246,31 @@ impl Charge {
     pub fn close_at(&self, bytes: u64) -> Result<(), NoRoom> {
         let mut part = self.part.lock();
         let mut state = self.ledger.state.lock();
-        if bytes > part.total() && bytes - part.total() > self.ledger.room(&state, Purpose::Reclaim) {
+        if let Some(more) = bytes.checked_sub(part.books.total())
+            && more > 0
+            && (more > self.ledger.room(&state, Purpose::Reclaim)
+                || more > self.ledger.room_below_ceiling(&state, part.share, Purpose::Reclaim))
+        {
             return Err(NoRoom);
         }
-        state.books.stored = state.books.stored - part.stored + bytes;
-        state.books.reserved -= part.reserved;
-        *part = Books { stored: bytes, reserved: 0 };
+        state.take(part.share, part.books);
+        part.books = Books { stored: bytes, reserved: 0 };
+        state.add(part.share, part.books);
         Ok(())
+    }
+
+    fn replace(&self, part: &mut Part, books: Books) {
+        let mut state = self.ledger.state.lock();
+        state.take(part.share, part.books);
+        state.add(part.share, books);
+        part.books = books;
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let part = *self.part.get_mut();
-        let books = &mut self.ledger.state.lock().books;
-        books.stored -= part.stored;
-        books.reserved -= part.reserved;
+        let Part { share, books } = *self.part.get_mut();
+        self.ledger.state.lock().take(share, books);
     }
 }
 
@@ -187,89 +279,4 @@ impl Drop for Charge {
 pub struct NoRoom;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Reserve(u64, Purpose),
-        Settle(usize, u64),
-        Close(usize, u64),
-        Drop(usize),
-        Limit(u64),
-        Capacity(u64),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let purpose = prop_oneof![Just(Purpose::Admit), Just(Purpose::Reclaim)];
-        prop_oneof![
-            (1..600u64, purpose).prop_map(|(n, p)| Step::Reserve(n, p)),
-            (any::<usize>(), 0..600u64).prop_map(|(i, n)| Step::Settle(i, n)),
-            (any::<usize>(), 0..900u64).prop_map(|(i, n)| Step::Close(i, n)),
-            any::<usize>().prop_map(Step::Drop),
-            (0..1500u64).prop_map(Step::Limit),
-            (200..1500u64).prop_map(Step::Capacity),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_than_the_capacity(steps in proptest::collection::vec(step(), 0..200)) {
-            let ledger = Ledger::new(1000, 100);
-            let mut charges: Vec<Charge> = Vec::new();
-            let (mut most, mut capacity) = (1000, 1000);
-            for step in steps {
-                let before = ledger.books();
-                match step {
-                    Step::Reserve(bytes, purpose) => {
-                        let limit = if purpose == Purpose::Admit { most.max(100) - 100 } else { most };
-                        let charge = ledger.reserve(bytes, purpose);
-                        prop_assert_eq!(charge.is_some(), before.total() + bytes <= limit);
-                        charges.extend(charge);
-                    }
-                    Step::Settle(i, bytes) if !charges.is_empty() => {
-                        let charge = &charges[i % charges.len()];
-                        charge.settle(bytes.min(charge.books().reserved));
-                    }
-                    Step::Close(i, bytes) if !charges.is_empty() => {
-                        let charge = &charges[i % charges.len()];
-                        let grown = before.total() - charge.books().total() + bytes;
-                        prop_assert_eq!(charge.close_at(bytes).is_ok(), bytes <= charge.books().total() || grown <= most);
-                    }
-                    Step::Limit(bytes) => {
-                        ledger.set_limit(bytes);
-                        most = bytes.min(capacity);
-                        prop_assert_eq!(ledger.excess(), before.total().saturating_sub(most));
-                    }
-                    Step::Capacity(bytes) => {
-                        ledger.set_capacity(bytes);
-                        (most, capacity) = (most.min(bytes), bytes);
-                        prop_assert_eq!((ledger.capacity(), ledger.limit()), (capacity, most));
-                    }
-                    Step::Drop(i) if !charges.is_empty() => {
-                        let i = i % charges.len();
-                        charges.swap_remove(i);
-                    }
-                    _ => {}
-                }
-                let books = ledger.books();
-                prop_assert!(books.total() <= capacity.max(before.total()));
-                prop_assert_eq!(books.stored, charges.iter().map(|c| c.books().stored).sum::<u64>());
-                prop_assert_eq!(books.reserved, charges.iter().map(|c| c.books().reserved).sum::<u64>());
-            }
-            charges.clear();
-            prop_assert_eq!(ledger.books(), Books::default());
-        }
-    }
-
-    #[test]
-    fn files_found_at_start_may_exceed_the_capacity_but_stop_promises() {
-        let ledger = Ledger::new(1000, 100);
-        let found = ledger.found(1500);
-        assert_eq!(ledger.free(), 0);
-        assert!(ledger.reserve(1, Purpose::Reclaim).is_none());
-        drop(found);
-        assert_eq!(ledger.free(), 900);
-    }
-}
+mod tests;

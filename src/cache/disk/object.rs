@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::blocks::{Read, ReadError, Record};
-use super::entry::Entry;
+use super::entry::{Entry, Place};
 use super::file::Patience;
 use super::segment::Segment;
 use crate::digest::ObjectName;
@@ -23,6 +23,14 @@ pub struct DiskObject {
 impl DiskObject {
     pub(super) fn new(segment: Arc<Segment>, name: ObjectName, entry: Entry) -> Self {
         Self { segment, offset: entry.place.offset, name, len: entry.len, stored_at: entry.stored_at }
+    }
+
+    pub(super) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { slot: self.segment.slot, offset: self.offset }
     }
 
     /// The name it was asked for by.

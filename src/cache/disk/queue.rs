@@ -6,12 +6,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use super::object::DiskObject;
 use super::record::RecordHeader;
 use super::segment::Segment;
+use super::shares::Share;
 use crate::digest::ObjectName;
 
 // What a small job costs besides its bytes: names, chunks, the queue itself.
 const OVERHEAD: u64 = 256;
+
+// Places for so many jobs are kept while there are none; a burst of small objects may need many more.
+const KEPT: usize = 1024;
+
+// Jobs that may wait: at the size of most objects fewer bytes than the limit. More would only take memory, since the disk
+// would be a second behind.
+const MOST: usize = 32 << 10;
+
+// With fewer bytes than this waiting, the disk keeps up.
+const IDLE: u64 = 1 << 20;
 
 /// Something for the writer thread.
 pub enum Job {
@@ -19,6 +31,8 @@ pub enum Job {
     Store(Store),
     /// Make the record at this offset unfindable for a restart.
     Blot(Arc<Segment>, u64),
+    /// Move a stored object to another share.
+    Claim(Box<DiskObject>, Share),
 }
 
 /// An object to be stored.
@@ -26,6 +40,8 @@ pub enum Job {
 pub struct Store {
     /// What the record will say.
     pub header: RecordHeader,
+    /// Whose it is.
+    pub share: Share,
     /// Its bytes, in consecutive pieces.
     pub body: Arc<[Bytes]>,
 }
@@ -40,11 +56,17 @@ pub struct WriteQueue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    tasks: VecDeque<Task>,
     // These two of the jobs in the queue and of the one in the writer's hands.
     objects: HashMap<ObjectName, Store>,
     bytes: u64,
     phase: Phase,
+}
+
+/// A job as it waits; what is to be stored is in the map already.
+enum Task {
+    Store(ObjectName),
+    Other(Job),
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -80,16 +102,29 @@ impl WriteQueue {
             return Queued::Accepted;
         }
         // A job that is larger than the whole queue may go alone.
-        if state.phase == Phase::Stopped || (state.bytes > 0 && state.bytes + cost > self.limit) {
+        let is_full = state.bytes > 0 && state.bytes + cost > self.limit;
+        if state.phase == Phase::Stopped || is_full || state.tasks.len() >= MOST {
             return Queued::Full;
         }
-        if let Job::Store(store) = &job {
-            state.objects.insert(store.header.name, store.clone());
-        }
+        let task = match job {
+            Job::Store(store) => {
+                let name = store.header.name;
+                state.objects.insert(name, store);
+                Task::Store(name)
+            }
+            other => Task::Other(other),
+        };
         state.bytes += cost;
-        state.jobs.push_back(job);
+        state.tasks.push_back(task);
         self.work.notify_one();
         Queued::Accepted
+    }
+
+    /// The same for a job that can as well be done another time: only while there is next to nothing else to do.
+    pub fn push_if_idle(&self, job: Job) {
+        if self.bytes() < IDLE {
+            self.push(job);
+        }
     }
 
     /// An object that is not written yet.
@@ -104,9 +139,17 @@ impl WriteQueue {
             if state.phase == Phase::Stopped {
                 return None;
             }
-            if let Some(job) = state.jobs.pop_front() {
+            let job = match state.tasks.pop_front() {
+                Some(Task::Store(name)) => state.objects.get(&name).cloned().map(Job::Store),
+                Some(Task::Other(job)) => Some(job),
+                None => None,
+            };
+            if job.is_some() {
                 state.phase = Phase::Writing;
-                return Some(job);
+                return job;
+            }
+            if state.tasks.capacity() > KEPT {
+                (state.tasks, state.objects) = Default::default();
             }
             state.phase = Phase::Idle;
             self.idle.notify_all();
@@ -126,7 +169,7 @@ impl WriteQueue {
     /// Waits until everything that was queued before the call is done, or the thread has stopped.
     pub fn flush(&self) {
         let mut state = self.state.lock();
-        while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.jobs.is_empty()) {
+        while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.tasks.is_empty()) {
             self.idle.wait(&mut state);
         }
     }
@@ -148,7 +191,7 @@ impl Job {
     fn cost(&self) -> u64 {
         match self {
             Self::Store(store) => store.header.len + OVERHEAD,
-            Self::Blot(..) => OVERHEAD,
+            Self::Blot(..) | Self::Claim(..) => OVERHEAD,
         }
     }
 }
@@ -161,7 +204,7 @@ mod tests {
     fn job(content: &'static str) -> Job {
         let name = ObjectName::of(Algorithm::Sha1, content.as_bytes());
         let header = RecordHeader { name, len: content.len() as u64, stored_at: 0 };
-        Job::Store(Store { header, body: [Bytes::from(content)].into() })
+        Job::Store(Store { header, share: Share::REST, body: [Bytes::from(content)].into() })
     }
 
     #[test]
@@ -179,6 +222,26 @@ mod tests {
         queue.stop();
         assert!(queue.next().is_none());
         assert_eq!(queue.push(job("y")), Queued::Full);
+    }
+
+    #[test]
+    fn bounded_in_number() {
+        let queue = WriteQueue::new(u64::MAX);
+        for n in 0..MOST as u64 {
+            let name = ObjectName::of(Algorithm::Sha1, &n.to_le_bytes());
+            let header = RecordHeader { name, len: 1, stored_at: 0 };
+            let body = [Bytes::from_static(b"x")].into();
+            assert_eq!(queue.push(Job::Store(Store { header, share: Share::REST, body })), Queued::Accepted);
+        }
+        assert_eq!(queue.push(job("one more")), Queued::Full);
+        // What a burst took is given back.
+        for _ in 0..MOST {
+            let job = queue.next().unwrap();
+            queue.done(&job);
+        }
+        queue.stop();
+        assert!(queue.next().is_none());
+        assert_eq!(queue.bytes(), 0);
     }
 
     #[test]

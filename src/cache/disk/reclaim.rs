@@ -15,8 +15,8 @@ use super::record::RecordHeader;
 use super::recovery;
 use super::replacement::{Fate, Queue, Verdict, after_chance, fates, judge, small_below};
 use super::segment::Segment;
-use super::segments::Shortage;
 use super::shared::Shared;
+use super::shares::Share;
 use super::writer::{DiskWriter, write_whole};
 
 // Segments that are moved as a whole yield nothing: not more often in a row.
@@ -25,10 +25,18 @@ const PROMOTIONS: usize = 16;
 // Between two looks at what others leave of the file system.
 const TICK: Duration = Duration::from_millis(500);
 
+// Between two tries to open what could not be opened at start.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Runs until the bell is stopped.
 pub fn run(shared: &Arc<Shared>) {
     recovery::load(shared, recovery::list(shared));
+    let mut retry_at = Instant::now() + RETRY;
     while let Ok(call) = shared.segments.bell.wait(TICK) {
+        if Instant::now() >= retry_at {
+            recovery::retry(shared);
+            retry_at = Instant::now() + RETRY;
+        }
         pass(shared, call);
         shared.publish();
         shared.metrics.index_bytes.set(super::index_memory(shared) as i64);
@@ -48,8 +56,8 @@ fn pass(shared: &Arc<Shared>, call: Call) {
         shared.segments.remove(&segment);
     }
     let mut promotions = PROMOTIONS;
-    while shared.segments.is_short_of(call.wanted) == Shortage::Evict && !shared.segments.bell.is_stopped() {
-        let Some((queue, segment)) = shared.segments.victim() else { break };
+    while !shared.segments.bell.is_stopped() {
+        let Some((queue, segment)) = shared.segments.victim(&call) else { break };
         let objects = objects(shared, &segment);
         let size = segment.charge.books().total();
         let small = small_below(shared.segments.ledger.books().stored, shared.index.len());
@@ -94,7 +102,9 @@ fn reclaim<'a>(
 ) {
     for (entry, fate) in objects {
         match fate {
-            Fate::Keep { hits } => copy(shared, segment, *entry, hits),
+            Fate::Keep { hits } => {
+                copy(shared, segment, *entry, hits, ((segment.share, Queue::Main), Purpose::Reclaim));
+            }
             Fate::Drop if queue == Queue::Probation => shared.ghost.lock().insert(entry.fingerprint),
             Fate::Drop => {}
         }
@@ -128,8 +138,14 @@ fn objects(shared: &Shared, segment: &Segment) -> Vec<Entry> {
     table.into_iter().filter_map(current).collect()
 }
 
-/// Copies an object to the main queue. Where that fails it is dropped with the rest.
-fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
+/// Copies an object of `segment` to another line. Where that fails it stays where it is.
+pub fn copy(
+    shared: &Arc<Shared>,
+    segment: &Arc<Segment>,
+    entry: Entry,
+    hits: u8,
+    (line, purpose): ((Share, Queue), Purpose),
+) {
     let record = Record { segment, offset: entry.place.offset };
     let Ok(header) = record.header() else {
         shared.metrics.corrupt_records.inc();
@@ -138,7 +154,9 @@ fn copy(shared: &Arc<Shared>, segment: &Arc<Segment>, entry: Entry, hits: u8) {
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;
     }
-    let Ok(extent) = shared.segments.allocate(entry.extent(), Queue::Main, Purpose::Reclaim) else { return };
+    let Ok(extent) = shared.segments.allocate(entry.extent(), line, purpose) else {
+        return;
+    };
     if header.len <= MAX_FRAME as u64 {
         let Ok(Read::Bytes(bytes)) = record.read(&header.name, header.len, 0, MAX_FRAME, Patience::Wait)
         else {

@@ -5,6 +5,7 @@
 //! Whatever cannot be used (foreign, damaged, another version) is removed: it is a cache.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::scan::scan;
 use super::segment::{OpenFile, Segment, SegmentOpenError, file_name};
 use super::segments::Shortage;
 use super::shared::Shared;
+use super::shares::Keep;
 use super::snapshot::Snapshot;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -26,22 +28,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub fn list(shared: &Shared) -> Vec<FoundFile> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match shared.folder.files(&shared.segments.ledger) {
+        let listed = shared.folder.prepare().map_err(io::Error::other);
+        match listed.and_then(|()| shared.folder.files(&shared.segments.ledger)) {
             Ok(found) => {
-                shared
-                    .segments
-                    .start_from(found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1));
+                let next = found.iter().map(|file| file.number.saturating_add(1)).max().unwrap_or(1);
+                shared.segments.start_from(next);
                 shared.segments.ledger.set_limit(u64::MAX);
                 shared.segments.space.measure(&shared.segments.ledger, Instant::now());
+                shared.segments.context.health.note(&Ok(()));
                 shared.listed.set();
                 return found;
             }
             Err(error) => {
                 tracing::error!(
-                    path = %shared.folder.segments_path().display(), %error, ?pause,
-                    "the disk cache cannot be listed: going on without it for a while"
+                    path = %shared.folder.path().display(), %error, ?pause,
+                    "the disk cache cannot be used: going on without it for a while"
                 );
                 shared.segments.context.health.unusable(&error);
+                shared.publish();
             }
         }
         if shared.segments.bell.pause(pause).is_err() {
@@ -73,39 +77,75 @@ pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
     shared.loaded.store(true, Ordering::Release);
     shared.metrics.index_loaded.set(1);
     shared.publish();
-    shared.segments.bell.ring(0);
+    shared.segments.bell.ring();
 }
 
-/// When the capacity was lowered: drops the oldest files, before anything new is written.
+/// When the capacity was lowered: drops the oldest files, pinned ones last, before anything new is written.
 fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     let ledger = &shared.segments.ledger;
     if ledger.excess() == 0 {
         return;
     }
     let enough = || shared.segments.is_short_of(0) == Shortage::None || shared.segments.bell.is_stopped();
-    let mut files = std::mem::take(found).into_iter();
+    let is_pinned = |file: &FoundFile| {
+        let mark = OpenFile::open(&shared.segments.context, file.number).map(|file| file.header.share);
+        let shares = &shared.segments.shares;
+        mark.is_ok_and(|mark| shares.limits(shares.of_mark(mark)).keep == Keep::Always)
+    };
+    let (pinned, others): (Vec<_>, Vec<_>) = std::mem::take(found).into_iter().partition(is_pinned);
+    let mut files = others.into_iter().chain(pinned);
     while !enough() {
         let Some(file) = files.next() else { break };
         shared.metrics.evicted.shrunk.inc_by(file.charge.books().total());
         remove_file(shared, file);
     }
     found.extend(files);
+    found.sort_by_key(|file| file.number);
 }
 
 fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
-    let segment = file_name(file.number);
-    match OpenFile::open(&shared.segments.context, file.number) {
-        Ok(found) => shared.segments.adopt(found, file.charge),
-        Err(SegmentOpenError::Io(error)) => {
-            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: left alone");
-            shared.segments.set_aside(file.charge);
+    let number = file.number;
+    match open(shared, file) {
+        Ok(segment) => segment,
+        Err((file, error)) => {
+            let segment = file_name(number);
+            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: tried again later");
+            shared.segments.set_aside(file);
             None
         }
+    }
+}
+
+/// The segment of a file. One that is none of ours is removed; one that cannot be opened is given back.
+fn open(shared: &Shared, file: FoundFile) -> Result<Option<Arc<Segment>>, (FoundFile, io::Error)> {
+    match OpenFile::open(&shared.segments.context, file.number) {
+        Ok(found) => Ok(shared.segments.adopt(found, file)),
+        Err(SegmentOpenError::Io(error)) => Err((file, error)),
         Err(SegmentOpenError::Format(why)) => {
+            let segment = file_name(file.number);
             tracing::warn!(segment, %why, "removing a file of the disk cache that cannot be used");
             remove_file(shared, file);
-            None
+            Ok(None)
         }
+    }
+}
+
+/// Tries again what could not be opened or removed.
+pub fn retry(shared: &Shared) {
+    let mut again = 0;
+    for file in shared.segments.take_set_aside() {
+        match open(shared, file) {
+            Ok(Some(segment)) => {
+                load_segment(shared, &segment);
+                again += 1;
+            }
+            Ok(None) => {}
+            Err((file, _)) => shared.segments.set_aside(file),
+        }
+    }
+    if again > 0 {
+        shared.segments.sort();
+        tracing::info!(segments = again, "segments of the disk cache could be opened after all");
     }
 }
 
@@ -180,6 +220,6 @@ fn remove_file(shared: &Shared, file: FoundFile) {
     let path = shared.segments.context.folder.join(file_name(file.number));
     if let Err(error) = std::fs::remove_file(&path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove a file of the disk cache");
-        shared.segments.set_aside(file.charge);
+        shared.segments.set_aside(file);
     }
 }

@@ -17,11 +17,12 @@ use super::file::Medium;
 use super::folder::{Folder, OpenError};
 use super::frames::MAX_FRAME;
 use super::health::ReadHealth;
-use super::ledger::Ledger;
+use super::ledger::{Ceiling, Ledger};
 use super::object::DiskObject;
 use super::scan::scan;
 use super::segment::{Context, OpenFile, Segment, file_name};
 use super::shared::Shared;
+use super::shares::Share;
 use super::snapshot::Snapshot;
 use super::usage::RemoveReason;
 use super::writer::blot;
@@ -96,7 +97,7 @@ pub fn scrub(unused: &Unused, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed
         faults: Faults::default(),
     };
     // Nothing is written that would need room.
-    let ledger = Ledger::new(0, 0);
+    let ledger = Ledger::new(0, 0, &[Ceiling::NONE]);
     let mut files = folder.files(&ledger).map_err(failed)?;
     files.sort_by_key(|file| file.number);
     let mut sum = Scrubbed::default();
@@ -104,7 +105,7 @@ pub fn scrub(unused: &Unused, found: &mut dyn FnMut(Finding)) -> Result<Scrubbed
         let name = file_name(file.number);
         let whole = |fault: String| Finding { segment: name.clone(), offset: 0, name: None, fault };
         let segment = match OpenFile::open(&context, file.number) {
-            Ok(found) => Arc::new(Segment::found(&context, found, 0, file.charge)),
+            Ok(found) => Arc::new(Segment::found(&context, found, Share::REST, 0, file.charge)),
             Err(error) => {
                 sum.bad += 1;
                 found(whole(error.to_string()));

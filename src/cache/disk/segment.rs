@@ -16,13 +16,17 @@ use super::entry::{ENTRY, Entry, Packed};
 use super::faults::{Faults, Operation};
 use super::file::{Filled, Medium, Patience, SegmentFile};
 use super::format::{
-    Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, encode_footer, footer_len,
+    Footer, Kind, SEGMENT_HEADER, SegmentError, SegmentHeader, TRAILER, Trailer, footer_len,
 };
 use super::frames::Frames;
 use super::health::ReadHealth;
 use super::ledger::{Charge, NoRoom, blocks};
 use super::record::Seal;
 use super::replacement::Queue;
+use super::shares::Share;
+
+// Entries of a table that are written in one call.
+const TABLE_PIECE: usize = 16 << 10;
 
 /// See the module.
 pub struct Segment {
@@ -34,6 +38,8 @@ pub struct Segment {
     pub seal: Seal,
     /// How it is used.
     pub kind: Kind,
+    /// Whose objects it holds.
+    pub share: Share,
     /// When it was created, unix seconds.
     pub created_at: u32,
     /// Its bytes in the ledger.
@@ -42,6 +48,8 @@ pub struct Segment {
     pub file: SegmentFile,
     /// Where reads take their buffers from.
     pub frames: Arc<Frames>,
+    // Of its share; kept when nobody knows it, so that the quota may come back.
+    mark: u64,
     path: PathBuf,
     faults: Faults,
     // Place in the queue; changes only under the lock of the segment table.
@@ -117,14 +125,20 @@ pub struct Context {
 
 impl Segment {
     /// Creates the file of a new segment that may grow to what `charge` has reserved.
-    pub fn create(context: &Context, header: SegmentHeader, slot: u32, charge: Charge) -> io::Result<Self> {
+    pub fn create(
+        context: &Context,
+        header: SegmentHeader,
+        share: Share,
+        slot: u32,
+        charge: Charge,
+    ) -> io::Result<Self> {
         let path = context.folder.join(file_name(header.number));
         context.faults.check(Operation::Create)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         let limit = charge.books().reserved;
         let at = SEGMENT_HEADER as u64;
         let tail = Tail::Open(Append { at, limit, writers: 0, entries: Vec::new(), door: Door::Open });
-        let segment = Self::new(context, header, slot, charge, path, file, tail);
+        let segment = Self::new(context, header, share, slot, charge, file, tail);
         if let Err(error) = segment.file.write(&mut [IoSlice::new(&header.encode())], 0) {
             // An empty file is all that may stay behind.
             let _ = segment.unlink();
@@ -135,17 +149,17 @@ impl Segment {
     }
 
     /// The segment of a file that was there at start; it takes no more extents.
-    pub fn found(context: &Context, found: OpenFile, slot: u32, charge: Charge) -> Self {
-        let path = context.folder.join(file_name(found.header.number));
-        Self::new(context, found.header, slot, charge, path, found.file, Tail::Sealed)
+    pub fn found(context: &Context, found: OpenFile, share: Share, slot: u32, charge: Charge) -> Self {
+        charge.assign(share);
+        Self::new(context, found.header, share, slot, charge, found.file, Tail::Sealed)
     }
 
     fn new(
         context: &Context,
         header: SegmentHeader,
+        share: Share,
         slot: u32,
         charge: Charge,
-        path: PathBuf,
         file: File,
         tail: Tail,
     ) -> Self {
@@ -154,11 +168,13 @@ impl Segment {
             slot,
             seal: header.seal,
             kind: header.kind,
+            share,
+            mark: header.share,
             created_at: header.created_at,
             charge,
             file: SegmentFile::new(file, context.medium, context.faults.clone(), Arc::clone(&context.health)),
             frames: Arc::clone(&context.frames),
-            path,
+            path: context.folder.join(file_name(header.number)),
             faults: context.faults.clone(),
             order: AtomicU64::new(header.order),
             live: AtomicU32::new(0),
@@ -262,7 +278,7 @@ impl Segment {
     /// Puts the segment at another place of a queue, on the disk too.
     pub fn relabel(&self, queue: Queue, order: u64) -> io::Result<()> {
         let (number, seal, kind, created_at) = (self.number, self.seal, self.kind, self.created_at);
-        let header = SegmentHeader { number, seal, kind, queue, order, created_at };
+        let header = SegmentHeader { number, seal, kind, queue, order, share: self.mark, created_at };
         self.file.write(&mut [IoSlice::new(&header.encode())], 0)?;
         self.order.store(order, Ordering::Relaxed);
         Ok(())
@@ -299,7 +315,16 @@ impl Segment {
 
     fn write_footer(&self, end: u64, entries: &[Packed]) -> io::Result<()> {
         self.file.truncate(end)?;
-        self.file.write(&mut [IoSlice::new(&encode_footer(self.seal, entries))], end)
+        let (mut footer, mut at) = (Footer::new(self.seal), end);
+        let (pieces, last) = entries.split_at(entries.len() / TABLE_PIECE * TABLE_PIECE);
+        for piece in pieces.chunks(TABLE_PIECE) {
+            let bytes = footer.table(piece);
+            self.file.write(&mut [IoSlice::new(&bytes)], at)?;
+            at += bytes.len() as u64;
+        }
+        let mut bytes = footer.table(last);
+        bytes.extend(footer.trailer());
+        self.file.write(&mut [IoSlice::new(&bytes)], at)
     }
 }
 

@@ -1,7 +1,9 @@
-//! All segments of the folder: the table of slots, the two queues, and the append points.
+//! All segments of the folder: the table of slots, the queues, and the append points.
 //!
 //! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
+
+mod victims;
 
 use std::io;
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use super::bell::Bell;
 use super::clock;
 use super::entry::{MAX_SLOTS, Place};
 use super::extent::Extent;
+use super::folder::FoundFile;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
-use super::ledger::{Charge, Ledger, Purpose, blocks};
+use super::ledger::{Ledger, Limit, Purpose, blocks};
 use super::queues::Queues;
 use super::record::Seal;
-use super::replacement::{self, Queue};
+use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
+use super::shares::{Keep, Share, Shares};
 use super::space::Space;
 
 /// See the module.
@@ -31,6 +35,8 @@ pub struct Segments {
     pub context: Context,
     /// What others leave of the file system.
     pub space: Space,
+    /// Who may have how much.
+    pub shares: Shares,
     segment_size: u64,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
@@ -42,6 +48,9 @@ pub enum NoExtent {
     /// Not now: the maintenance thread has been called.
     #[error("no space can be had right now")]
     NoSpace,
+    /// The share is at its ceiling, and nothing of it ever goes.
+    #[error("all that may be pinned is pinned")]
+    Pinned,
     /// A segment file could not be created.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -49,9 +58,16 @@ pub enum NoExtent {
 
 impl Segments {
     /// No segments yet.
-    pub fn new(ledger: Arc<Ledger>, context: Context, space: Space, segment_size: u64) -> Arc<Self> {
-        let queues = Queues { next_number: 1, ..Queues::default() };
+    pub fn new(
+        ledger: Arc<Ledger>,
+        context: Context,
+        space: Space,
+        shares: Shares,
+        segment_size: u64,
+    ) -> Arc<Self> {
+        let queues = Queues::new(shares.count());
         Arc::new(Self {
+            shares,
             ledger,
             bell: Bell::default(),
             context,
@@ -62,20 +78,20 @@ impl Segments {
         })
     }
 
-    /// Space for a record of `extent` bytes at the end of `queue`.
+    /// Space for a record of `extent` bytes at the end of `queue` of `share`.
     pub fn allocate(
         self: &Arc<Self>,
         extent: u64,
-        queue: Queue,
+        (share, queue): (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
         let result = if extent > self.segment_size / 4 {
-            self.allocate_single(extent, queue, purpose)
+            self.allocate_single(extent, (share, queue), purpose)
         } else {
-            self.allocate_shared(extent, queue, purpose)
+            self.allocate_shared(extent, (share, queue), purpose)
         };
         if matches!(result, Err(NoExtent::NoSpace)) && purpose == Purpose::Admit {
-            self.bell.ring(extent);
+            self.bell.ring_for(share, extent);
         }
         result
     }
@@ -92,29 +108,34 @@ impl Segments {
         }
     }
 
-    /// Takes in a file that was there at start. When there are too many it is left alone, and keeps counting.
-    pub fn adopt(&self, found: OpenFile, charge: Charge) -> Option<Arc<Segment>> {
+    /// Takes in a file that was there at start. When there are too many it is set aside.
+    pub fn adopt(&self, found: OpenFile, file: FoundFile) -> Option<Arc<Segment>> {
         let mut queues = self.queues.lock();
         let Some(slot) = self.free_slot(&mut queues) else {
-            queues.set_aside.push(charge);
+            queues.set_aside.push(file);
             return None;
         };
         let (queue, order) = (found.header.queue, found.header.order);
-        let segment = Arc::new(Segment::found(&self.context, found, slot, charge));
+        let share = self.shares.of_mark(found.header.share);
+        let segment = Arc::new(Segment::found(&self.context, found, share, slot, file.charge));
         queues.next_number = queues.next_number.max(order.saturating_add(1));
         self.enter(&mut queues, &segment, queue);
         Some(segment)
     }
 
     /// Keeps counting a file that can neither be used nor removed.
-    pub fn set_aside(&self, charge: Charge) {
-        self.queues.lock().set_aside.push(charge);
+    pub fn set_aside(&self, file: FoundFile) {
+        self.queues.lock().set_aside.push(file);
+    }
+
+    /// Those files, for another try.
+    pub fn take_set_aside(&self) -> Vec<FoundFile> {
+        std::mem::take(&mut self.queues.lock().set_aside)
     }
 
     /// Puts the queues in order, once all files have been taken in.
     pub fn sort(&self) {
-        let queues = &mut *self.queues.lock();
-        for line in [&mut queues.probation, &mut queues.main] {
+        for line in self.queues.lock().lines_mut() {
             line.segments.make_contiguous().sort_by_key(|segment| segment.order());
         }
     }
@@ -149,20 +170,10 @@ impl Segments {
         self.segment_size
     }
 
-    /// The segment to reclaim next.
-    pub fn victim(&self) -> Option<(Queue, Arc<Segment>)> {
-        let queues = self.queues.lock();
-        let queue =
-            replacement::victim(queues.probation.holding(), queues.main.holding(), self.ledger.limit())?;
-        let segment = queues.line(queue).segments.iter().find(|segment| segment.is_sealed())?;
-        Some((queue, Arc::clone(segment)))
-    }
-
     /// Sealed segments without any findable object.
     pub fn dead(&self) -> Vec<Arc<Segment>> {
         let queues = self.queues.lock();
-        let all = queues.probation.segments.iter().chain(&queues.main.segments);
-        all.filter(|segment| segment.live() == 0 && segment.is_sealed()).cloned().collect()
+        queues.segments().filter(|segment| segment.live() == 0 && segment.is_sealed()).cloned().collect()
     }
 
     /// Removes a segment that no index entry points to.
@@ -204,7 +215,7 @@ impl Segments {
         let order = queues.take_number();
         segment.relabel(Queue::Main, order)?;
         queues.take(segment);
-        queues.main.segments.push_back(Arc::clone(segment));
+        queues.line_mut(segment.share, Queue::Main).segments.push_back(Arc::clone(segment));
         Ok(())
     }
 
@@ -212,7 +223,7 @@ impl Segments {
     pub fn released(&self, segment: &Arc<Segment>) {
         // Also an abandoned one, which is removed as soon as it is sealed: whoever drops a writer does not wait for that.
         self.queues.lock().sealable.push(Arc::clone(segment));
-        self.bell.ring(0);
+        self.bell.ring();
     }
 
     /// Segments that wait for [`Segment::seal`].
@@ -222,16 +233,10 @@ impl Segments {
 
     /// Closes the append points and answers with every segment that is not sealed.
     pub fn shut(&self) -> Vec<Arc<Segment>> {
-        let queues = &mut *self.queues.lock();
-        for line in [&mut queues.probation, &mut queues.main] {
-            if let Some(segment) = line.append.take()
-                && segment.shut() == Ready::Sealable
-            {
-                queues.sealable.push(segment);
-            }
-        }
-        let all = queues.probation.segments.iter().chain(&queues.main.segments);
-        all.filter(|segment| !segment.is_sealed()).cloned().collect()
+        let mut queues = self.queues.lock();
+        let open: Vec<_> = queues.lines_mut().filter_map(|line| line.append.take()).collect();
+        queues.sealable.extend(open.into_iter().filter(|segment| segment.shut() == Ready::Sealable));
+        queues.segments().filter(|segment| !segment.is_sealed()).cloned().collect()
     }
 
     /// Every segment, in no particular order.
@@ -239,49 +244,54 @@ impl Segments {
         self.slots.read().iter().flatten().cloned().collect()
     }
 
+    #[cfg(test)]
+    pub fn orders(&self, share: Share, queue: Queue) -> Vec<u64> {
+        self.queues.lock().line(share, queue).segments.iter().map(|segment| segment.order()).collect()
+    }
+
     /// Number of segments, and when the oldest of them was created (unix seconds).
     pub fn census(&self) -> (usize, Option<u32>) {
         let queues = self.queues.lock();
-        let lines = [&queues.probation.segments, &queues.main.segments];
-        let oldest = lines.iter().filter_map(|line| line.front()).map(|segment| segment.created_at).min();
-        (lines.iter().map(|line| line.len()).sum(), oldest)
+        let oldest =
+            queues.lines().filter_map(|line| line.segments.front()).map(|segment| segment.created_at);
+        (queues.lines().map(|line| line.segments.len()).sum(), oldest.min())
     }
 
     fn allocate_shared(
         self: &Arc<Self>,
         extent: u64,
-        queue: Queue,
+        line: (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
         let mut queues = self.queues.lock();
-        if let Some(append) = &queues.line(queue).append
+        if let Some(append) = &queues.line(line.0, line.1).append
             && let Some(offset) = append.extend(extent)
         {
             return Ok(Extent::new(self, Arc::clone(append), offset, extent));
         }
         // The full one stays the append point while no other can be had: smaller records may still fit.
-        let segment = self.create(&mut queues, Kind::Shared, queue, self.segment_size, purpose)?;
-        if let Some(full) = queues.line_mut(queue).append.replace(Arc::clone(&segment))
+        let segment = self.create(&mut queues, Kind::Shared, line, self.segment_size, purpose)?;
+        if let Some(full) = queues.line_mut(line.0, line.1).append.replace(Arc::clone(&segment))
             && full.shut() == Ready::Sealable
         {
             queues.sealable.push(full);
         }
         let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
-        self.bell.ring(0);
+        self.bell.ring();
         Ok(Extent::new(self, segment, offset, extent))
     }
 
     fn allocate_single(
         self: &Arc<Self>,
         extent: u64,
-        queue: Queue,
+        line: (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
         let size = blocks(SEGMENT_HEADER as u64 + extent + footer_len(1));
-        let segment = self.create(&mut self.queues.lock(), Kind::Single, queue, size, purpose)?;
+        let segment = self.create(&mut self.queues.lock(), Kind::Single, line, size, purpose)?;
         let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
         segment.shut();
-        self.bell.ring(0);
+        self.bell.ring();
         Ok(Extent::new(self, segment, offset, extent))
     }
 
@@ -289,12 +299,15 @@ impl Segments {
         &self,
         queues: &mut Queues,
         kind: Kind,
-        queue: Queue,
+        (share, queue): (Share, Queue),
         size: u64,
         purpose: Purpose,
     ) -> Result<Arc<Segment>, NoExtent> {
         self.space.measure(&self.ledger, Instant::now());
-        let charge = self.ledger.reserve(size, purpose).ok_or(NoExtent::NoSpace)?;
+        let charge = self.ledger.reserve(size, share, purpose).map_err(|limit| {
+            let pinned = self.shares.limits(share).keep == Keep::Always;
+            if pinned && limit == Limit::Ceiling { NoExtent::Pinned } else { NoExtent::NoSpace }
+        })?;
         let slot = self.free_slot(queues).ok_or(NoExtent::NoSpace)?;
         let number = queues.take_number();
         let header = SegmentHeader {
@@ -303,9 +316,10 @@ impl Segments {
             kind,
             queue,
             order: number,
+            share: self.shares.mark(share),
             created_at: clock::unix_seconds(),
         };
-        match Segment::create(&self.context, header, slot, charge) {
+        match Segment::create(&self.context, header, share, slot, charge) {
             Ok(segment) => {
                 let segment = Arc::new(segment);
                 self.enter(queues, &segment, queue);
@@ -319,7 +333,7 @@ impl Segments {
     }
 
     fn enter(&self, queues: &mut Queues, segment: &Arc<Segment>, queue: Queue) {
-        queues.line_mut(queue).segments.push_back(Arc::clone(segment));
+        queues.line_mut(segment.share, queue).segments.push_back(Arc::clone(segment));
         let mut slots = self.slots.write();
         let slot = segment.slot as usize;
         if slots.len() <= slot {
@@ -340,9 +354,14 @@ impl Segments {
 
     fn held_back(&self, capacity: u64) -> Shortage {
         self.sweep_up();
-        let doomed: u64 =
-            self.queues.lock().doomed.iter().map(|segment| segment.charge.books().total()).sum();
-        if doomed > capacity / 4 { Shortage::HeldByReaders } else { Shortage::Evict }
+        if self.doomed(|_| true) > capacity / 4 { Shortage::HeldByReaders } else { Shortage::Evict }
+    }
+
+    /// Bytes of evicted segments that readers hold open.
+    fn doomed(&self, of: impl Fn(&Segment) -> bool) -> u64 {
+        let queues = self.queues.lock();
+        let theirs = queues.doomed.iter().filter(|segment| of(segment));
+        theirs.map(|segment| segment.charge.books().total()).sum()
     }
 }
 

@@ -14,15 +14,17 @@ use super::ghost::Ghost;
 use super::health::{Change, Condition, Health};
 use super::index::{Index, Put};
 use super::latch::Latch;
+use super::ledger::Purpose;
 use super::object::DiskObject;
 use super::queue::{Job, WriteQueue};
 use super::record::RecordHeader;
 use super::replacement::Queue;
-use super::segments::Segments;
+use super::segments::{NoExtent, Segments};
+use super::shares::{Keep, Share};
 use super::usage::{NotAdmitted, RemoveReason};
 use super::writer::{blot, entry_of};
 use crate::digest::ObjectName;
-use crate::metrics::DiskMetrics;
+use crate::metrics::{DiskMetrics, QuotaMetrics};
 
 /// See the module.
 pub struct Shared {
@@ -32,6 +34,8 @@ pub struct Shared {
     pub ghost: Mutex<Ghost>,
     pub queue: WriteQueue,
     pub metrics: DiskMetrics,
+    /// Of the quotas: of every share but the rest.
+    pub quotas: Box<[QuotaMetrics]>,
     /// Longest object that is stored, in bytes.
     pub max_object: AtomicU64,
     /// Bytes a second that are read to find what went bad; 0 for none.
@@ -74,16 +78,23 @@ impl Shared {
     }
 
     /// Whether an object of `len` bytes may be written at all.
-    pub fn admit(&self, len: u64) -> Result<(), NotAdmitted> {
+    pub fn admit(&self, len: u64, share: Share) -> Result<(), NotAdmitted> {
         if self.is_closed() {
             return Err(NotAdmitted::Closed);
         }
-        self.accept(len)
+        self.accept(len, share)
     }
 
     /// The same for what was admitted before the tier was closed.
-    pub fn accept(&self, len: u64) -> Result<(), NotAdmitted> {
-        if len > self.max_object.load(Ordering::Relaxed) {
+    pub fn accept(&self, len: u64, share: Share) -> Result<(), NotAdmitted> {
+        let max_object = self.max_object.load(Ordering::Relaxed);
+        let limits = self.segments.shares.limits(share);
+        let most = match limits.keep {
+            Keep::Deserving => max_object.min(limits.ceiling / 4),
+            // What is too large to be pinned is kept like others.
+            Keep::Always => max_object,
+        };
+        if len > most {
             return Err(NotAdmitted::TooLarge);
         }
         if !self.health.lock().may_try(Instant::now()) || !self.segments.context.health.may_try() {
@@ -106,6 +117,42 @@ impl Shared {
     /// The queue a new object enters.
     pub fn queue_for(&self, name: &ObjectName) -> Queue {
         if self.ghost.lock().contains(name.hash64()) { Queue::Main } else { Queue::Probation }
+    }
+
+    /// Space for a new object; what cannot be pinned is kept like others.
+    pub fn allocate(&self, header: &RecordHeader, share: Share) -> Result<Extent, NotAdmitted> {
+        let queue = self.queue_for(&header.name);
+        let len = header.shape().extent();
+        let line = match self.segments.shares.limits(share).keep {
+            Keep::Deserving => (share, queue),
+            Keep::Always => (share, Queue::Main),
+        };
+        let extent = match self.segments.allocate(len, line, Purpose::Admit) {
+            Err(NoExtent::Pinned) => {
+                self.not_pinned(share);
+                self.segments.allocate(len, (Share::REST, queue), Purpose::Admit)
+            }
+            other => other,
+        };
+        extent.map_err(|why| match why {
+            NoExtent::NoSpace | NoExtent::Pinned => NotAdmitted::NoSpace,
+            NoExtent::Io(error) => {
+                let _ = self.wrote(Err(error));
+                NotAdmitted::Failed
+            }
+        })
+    }
+
+    fn not_pinned(&self, share: Share) {
+        let Some(quota) = share.index().checked_sub(1).and_then(|at| self.quotas.get(at)) else { return };
+        if quota.not_pinned.get() == 0 {
+            let repository = self.segments.shares.label(share);
+            tracing::warn!(
+                repository,
+                "pinned objects have reached the ceiling of their quota: further ones are kept like others"
+            );
+        }
+        quota.not_pinned.inc();
     }
 
     /// The record in `extent` is complete: makes it findable.
@@ -221,6 +268,9 @@ impl Shared {
         self.metrics.limit_bytes.set(gauge(self.segments.ledger.limit()));
         self.metrics.reserved_bytes.set(gauge(books.reserved));
         self.metrics.segments.set(gauge(segments as u64));
+        for (share, quota) in self.segments.shares.all().skip(1).zip(&self.quotas) {
+            quota.stored_bytes.set(gauge(self.segments.ledger.share(share).stored));
+        }
         self.metrics.oldest_segment.set(oldest.map_or(0, i64::from));
         self.metrics.write_queue_bytes.set(gauge(self.queue.bytes()));
     }

@@ -103,7 +103,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let space = Space::new(folder.path(), 100, Faults::of(std::sync::Arc::new(Full)));
-        let ledger = Ledger::new(1000, 0);
+        let ledger = Ledger::new(1000, 0, &[super::super::ledger::Ceiling::NONE]);
         let files = [ledger.found(500), ledger.found(100)];
         let start = Instant::now();
         space.measure(&ledger, start);

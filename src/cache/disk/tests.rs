@@ -5,6 +5,7 @@ mod crash;
 pub(crate) mod faulty;
 mod flips;
 mod model;
+mod quotas;
 mod scrubbing;
 mod trouble;
 
@@ -45,6 +46,7 @@ impl Place {
             max_object: ByteSize(capacity),
             scrub_rate: ByteSize(0),
             io_threads: 1,
+            quotas: Vec::new(),
         };
         Self { _dir: dir, config, metrics: Metrics::new().unwrap().disk, disk: Faulty::new() }
     }
@@ -70,11 +72,16 @@ impl Disk {
     fn settle(&self) {
         self.flush();
         let bell = &self.shared().segments.bell;
-        bell.ring_and_wait(0).unwrap();
+        bell.ring_and_wait(Share::REST, 0).unwrap();
+    }
+
+    /// Of the segments in a queue of the rest.
+    fn orders(&self, queue: super::replacement::Queue) -> Vec<u64> {
+        self.shared().segments.orders(Share::REST, queue)
     }
 
     fn put(&self, object: &Object) {
-        self.store(object.name, object.chunks()).unwrap();
+        self.store(object.name, Share::REST, object.chunks()).unwrap();
         self.flush();
     }
 
@@ -188,7 +195,7 @@ fn a_writer_can_be_read_while_it_writes_and_is_found_once_committed() {
     let disk = place.open();
     for len in [100, 200_000, 3 * MIB] {
         let object = Object::new(len, len);
-        let writer = disk.reserve(object.name, len).unwrap();
+        let writer = disk.reserve(object.name, Share::REST, len).unwrap();
         let reader = writer.reader();
         let mut at = 0;
         for piece in object.body.chunks(70_001) {
@@ -217,11 +224,11 @@ fn an_abandoned_writer_leaves_nothing_behind() {
     let before = disk.usage();
     for len in [1000, 10 * MIB] {
         let object = Object::new(len, len);
-        let writer = disk.reserve(object.name, len).unwrap();
+        let writer = disk.reserve(object.name, Share::REST, len).unwrap();
         writer.write_at(0, &object.body[..500]).unwrap();
         drop(writer);
         assert!(!disk.contains(&object.name));
-        let writer = disk.reserve(object.name, len).unwrap();
+        let writer = disk.reserve(object.name, Share::REST, len).unwrap();
         assert!(matches!(writer.commit(), Err(DiskError::Incomplete { written: 0, .. })));
     }
     disk.settle();
@@ -237,7 +244,7 @@ fn everything_is_found_after_a_clean_stop_and_after_a_kill() {
         let disk = place.open();
         objects.iter().for_each(|object| disk.put(object));
         // Holes: writers that never finish, amid others.
-        let unfinished = disk.reserve(Object::new(2000, 1).name, 100_000).unwrap();
+        let unfinished = disk.reserve(Object::new(2000, 1).name, Share::REST, 100_000).unwrap();
         unfinished.write_at(0, &[7; 50_000]).unwrap();
         let more = Object::many(20, 3_000);
         more.iter().for_each(|object| disk.put(object));
@@ -269,7 +276,7 @@ fn a_stop_before_everything_is_loaded_loses_nothing() {
     for round in 0..20 {
         let disk = Disk::open(&place.config, place.metrics.clone()).unwrap();
         let object = Object::new(5_000 + round, 100);
-        disk.store(object.name, object.chunks()).unwrap();
+        disk.store(object.name, Share::REST, object.chunks()).unwrap();
         if round % 2 == 0 {
             disk.close();
         }
@@ -383,7 +390,7 @@ fn a_record_inside_of_an_object_is_not_believed() {
     drop(disk);
     let disk = place.open();
     let carrier = Object::new(2, 100_000);
-    let writer = disk.reserve(carrier.name, carrier.body.len() as u64).unwrap();
+    let writer = disk.reserve(carrier.name, Share::REST, carrier.body.len() as u64).unwrap();
     writer.write_at(0, &copied).unwrap();
     disk.put(&Object::new(3, 100));
     drop(disk);
@@ -449,7 +456,7 @@ fn readers_that_hold_evicted_segments_neither_empty_the_cache_nor_break_the_limi
     let disk = place.open();
     let mut readers = Vec::new();
     for object in Object::many(1000, 8_000) {
-        if disk.store(object.name, object.chunks()).is_ok() {
+        if disk.store(object.name, Share::REST, object.chunks()).is_ok() {
             disk.flush();
         }
         readers.extend(disk.get(&object.name));
@@ -491,10 +498,10 @@ fn the_capacity_holds_at_every_instant_under_concurrent_use() {
                     for _ in 0..600 {
                         let object = Object::new(rng.u64(..300), rng.u64(1..30_000));
                         match rng.u8(..6) {
-                            0..3 => drop(disk.store(object.name, object.chunks())),
+                            0..3 => drop(disk.store(object.name, Share::REST, object.chunks())),
                             3 => {
                                 let len = object.body.len() as u64;
-                                if let Ok(writer) = disk.reserve(object.name, len) {
+                                if let Ok(writer) = disk.reserve(object.name, Share::REST, len) {
                                     writer.write_at(0, &object.body).unwrap();
                                     if rng.bool() {
                                         writer.commit().unwrap();
@@ -626,12 +633,12 @@ fn what_cannot_be_stored_is_refused() {
     place.config.max_object = ByteSize(MIB);
     let disk = place.open();
     let large = Object::new(1, MIB + 1);
-    assert_eq!(disk.store(large.name, large.chunks()), Err(NotAdmitted::TooLarge));
-    assert!(matches!(disk.reserve(large.name, MIB + 1), Err(NotAdmitted::TooLarge)));
-    let writer = disk.reserve(large.name, 10).unwrap();
+    assert_eq!(disk.store(large.name, Share::REST, large.chunks()), Err(NotAdmitted::TooLarge));
+    assert!(matches!(disk.reserve(large.name, Share::REST, MIB + 1), Err(NotAdmitted::TooLarge)));
+    let writer = disk.reserve(large.name, Share::REST, 10).unwrap();
     disk.close();
-    assert_eq!(disk.store(large.name, [].into()), Err(NotAdmitted::Closed));
-    assert!(matches!(disk.reserve(large.name, 10), Err(NotAdmitted::Closed)));
+    assert_eq!(disk.store(large.name, Share::REST, [].into()), Err(NotAdmitted::Closed));
+    assert!(matches!(disk.reserve(large.name, Share::REST, 10), Err(NotAdmitted::Closed)));
     assert!(writer.write_at(0, b"x").is_err());
     place.config.capacity = ByteSize(MIB - 1);
     let error = Disk::open(&place.config, place.metrics.clone()).map(|_| ()).unwrap_err().to_string();

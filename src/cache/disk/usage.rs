@@ -59,6 +59,21 @@ pub struct Usage {
     pub retry_in: Option<Duration>,
 }
 
+/// How a quota is used. Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaUsage {
+    /// The pattern of its repositories.
+    pub repository: String,
+    /// Of their files.
+    pub stored: u64,
+    /// As long as there is less, nothing of it goes for others.
+    pub floor: u64,
+    /// There is never more.
+    pub ceiling: Option<u64>,
+    /// Whether nothing of it goes at all.
+    pub is_pinned: bool,
+}
+
 /// How much of the last run's objects can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexState {

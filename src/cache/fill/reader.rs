@@ -7,28 +7,21 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
+use tokio::time::Timeout;
 
-use super::{Fill, FillError, Phase, Why};
+use super::state::{Fill, Next, Ready};
+use super::{DISK_PATIENCE, FillError, Why};
 use crate::cache::disk::ReadError;
-use crate::cache::object::{CHUNK, Object};
 
-/// What a reader can begin with.
-pub enum Ready {
-    /// The fill is over and its object is at rest in a tier.
-    Complete(Object),
-    /// Bytes flow; the length in bytes, if the source told it.
-    Streaming {
-        /// Bytes in all.
-        len: Option<u64>,
-    },
-}
+/// Bytes on their way back from the disk.
+type Reading = Timeout<JoinHandle<Result<Bytes, ReadError>>>;
 
 /// A reader of a fill. Dropping it leaves the fill.
 pub struct FillReader {
     fill: Arc<Fill>,
     slot: usize,
     position: u64,
-    reading: Option<JoinHandle<Result<Bytes, ReadError>>>,
+    reading: Option<Pin<Box<Reading>>>,
 }
 
 impl FillReader {
@@ -45,65 +38,38 @@ impl FillReader {
 
     /// Waits until there is something to answer with: the whole object, or the right to stream it.
     pub async fn ready(&mut self) -> Result<Ready, FillError> {
-        std::future::poll_fn(|cx| self.poll_ready(cx)).await
+        std::future::poll_fn(|cx| self.fill.poll_ready(self.slot, cx.waker())).await
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ready, FillError>> {
-        let mut state = self.fill.state.lock();
-        match &state.phase {
-            Phase::Hidden => {
-                state.readers.wait(self.slot, cx.waker());
-                Poll::Pending
-            }
-            Phase::Streaming => Poll::Ready(Ok(Ready::Streaming { len: state.len })),
-            Phase::Complete(Some(object)) => Poll::Ready(Ok(Ready::Complete(object.clone()))),
-            Phase::Complete(None) => Poll::Ready(Ok(Ready::Streaming { len: Some(state.received) })),
-            Phase::Failed(error) => Poll::Ready(Err(error.clone())),
-        }
-    }
-
-    /// The next bytes, at most [`CHUNK`] of them; `None` at the verified end.
+    /// The next bytes, at most 256 KiB of them; `None` at the verified end.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
         if let Some(reading) = &mut self.reading {
-            let read = ready!(Pin::new(reading).poll(cx));
+            let read = ready!(reading.as_mut().poll(cx));
             self.reading = None;
             return Poll::Ready(Some(match read {
-                Ok(Ok(bytes)) => Ok(self.took(bytes)),
-                Ok(Err(error)) => {
+                Ok(Ok(Ok(bytes))) => Ok(self.took(bytes)),
+                Ok(Ok(Err(error))) => {
                     Err(FillError::new(Why::Storage, format!("reading back from disk: {error}")))
                 }
-                Err(_) => Err(FillError::new(Why::Abandoned, "the process is stopping")),
+                Ok(Err(_)) => Err(FillError::new(Why::Abandoned, "the process is stopping")),
+                Err(_) => Err(FillError::new(Why::Storage, "reading back from disk takes too long")),
             }));
         }
-        let mut state = self.fill.state.lock();
-        if let Phase::Failed(error) = &state.phase {
-            return Poll::Ready(Some(Err(error.clone())));
-        }
-        let visible = state.visible();
-        if self.position < visible {
-            if self.position >= state.base() {
-                let mut bytes = state.at(self.position);
-                bytes.truncate((visible - self.position).min(CHUNK as u64) as usize);
-                drop(state);
-                return Poll::Ready(Some(Ok(self.took(bytes))));
+        let item = match ready!(self.fill.poll_next(self.slot, self.position, cx.waker())) {
+            Next::Bytes(bytes) => Ok(self.took(bytes)),
+            Next::OnDisk(extent, wanted) => {
+                let offset = self.position;
+                let reading = tokio::task::spawn_blocking(move || extent.read(offset, wanted));
+                self.reading = Some(Box::pin(tokio::time::timeout(DISK_PATIENCE, reading)));
+                return self.poll_next(cx);
             }
-            let Some(extent) = state.extent.clone() else {
-                return Poll::Ready(Some(Err(FillError::new(
-                    Why::Overrun,
-                    "the client was too slow for an object that is not stored",
-                ))));
-            };
-            let wanted = (state.base() - self.position).min(CHUNK as u64) as usize;
-            drop(state);
-            let offset = self.position;
-            self.reading = Some(tokio::task::spawn_blocking(move || extent.read(offset, wanted)));
-            return self.poll_next(cx);
-        }
-        if matches!(state.phase, Phase::Complete(_)) {
-            return Poll::Ready(None);
-        }
-        state.readers.wait(self.slot, cx.waker());
-        Poll::Pending
+            Next::Gone => {
+                Err(FillError::new(Why::Overrun, "the client was too slow for an object that is not stored"))
+            }
+            Next::Failed(error) => Err(error),
+            Next::End => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(item))
     }
 
     fn took(&mut self, bytes: Bytes) -> Bytes {
@@ -113,22 +79,12 @@ impl FillReader {
     }
 
     fn moved(&self) {
-        let mut state = self.fill.state.lock();
-        state.readers.moved(self.slot, self.position);
-        if let Some(writer) = state.writer.take() {
-            drop(state);
-            writer.wake();
-        }
+        self.fill.moved(self.slot, self.position);
     }
 }
 
 impl Drop for FillReader {
     fn drop(&mut self) {
-        let mut state = self.fill.state.lock();
-        state.readers.remove(self.slot);
-        if let Some(writer) = state.writer.take() {
-            drop(state);
-            writer.wake();
-        }
+        self.fill.leave(self.slot);
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::disk::Disk;
-use super::super::{CHUNK, Cache, Lookup, Object};
+use super::super::{CHUNK, Cache, Lookup, Object, Share};
 use super::*;
 use crate::config::{self, ByteSize};
 use crate::digest::Algorithm;
@@ -57,21 +57,21 @@ fn name(bytes: &[u8]) -> ObjectName {
 }
 
 fn lead(cache: &Arc<Cache>, name: &ObjectName) -> (FillWriter, FillReader) {
-    match cache.lookup(name, "") {
+    match cache.lookup(name, Share::REST, "") {
         Lookup::Lead(writer, reader) => (writer, reader),
         _ => panic!("somebody leads already"),
     }
 }
 
 fn join(cache: &Arc<Cache>, name: &ObjectName) -> FillReader {
-    match cache.lookup(name, "") {
+    match cache.lookup(name, Share::REST, "") {
         Lookup::Join(reader) => reader,
         _ => panic!("nothing to join"),
     }
 }
 
 fn found(cache: &Arc<Cache>, name: &ObjectName) -> bool {
-    matches!(cache.lookup(name, ""), Lookup::Hit(_))
+    matches!(cache.lookup(name, Share::REST, ""), Lookup::Hit(_))
 }
 
 /// What the reader can have now, without waiting.
@@ -259,7 +259,7 @@ async fn beyond_the_window_readers_read_back_from_disk() {
     writer.commit().await.map_err(|(_, error)| error).unwrap();
     assert_eq!(read_all(&mut slow).await.unwrap(), bytes);
     assert_eq!(read_all(&mut late).await.unwrap(), &bytes[10..]);
-    match cache.lookup(&name(&bytes), "") {
+    match cache.lookup(&name(&bytes), Share::REST, "") {
         Lookup::Hit(Object::Disk(object)) => assert_eq!(object.len(), bytes.len() as u64),
         _ => panic!("not on disk"),
     }
@@ -322,7 +322,7 @@ proptest! {
                 });
                 // A fill that is stored nowhere waits for its readers, who are busy writing here.
                 written = pushed.await.unwrap_or(Err(FillError::new(Why::Abandoned, "")));
-                if readers.len() < 4 && let Lookup::Join(reader) = cache.lookup(&name(&bytes), "") {
+                if readers.len() < 4 && let Lookup::Join(reader) = cache.lookup(&name(&bytes), Share::REST, "") {
                     readers.push((reader, Vec::new()));
                 }
                 for (reader, read) in readers.iter_mut().skip(*reads) {

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Chunk, Fill, FillError, FillKey, FillReader, Phase, Why, wake};
-use crate::cache::Cache;
+use super::{DISK_PATIENCE, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why};
 use crate::cache::disk::DiskWriter;
 use crate::cache::object::{CHUNK, MemoryObject, Object};
+use crate::cache::{Cache, Share};
 use crate::digest::{Mismatch, ObjectName, Verifier};
 
 /// How long a fill without readers may take to finish.
@@ -37,13 +36,15 @@ pub enum CommitError {
 pub struct FillWriter {
     cache: Arc<Cache>,
     fill: Arc<Fill>,
+    /// Of the disk.
+    share: Share,
     verifier: Verifier,
     buffer: BytesMut,
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
     taken: u64,
     spill: Spill,
     /// Objects of up to so many bytes are verified before readers see any.
-    verify_first: u64,
+    pub(super) verify_first: u64,
     /// Since when nobody reads.
     alone_since: Option<Instant>,
     ended: bool,
@@ -53,7 +54,9 @@ pub struct FillWriter {
 enum Spill {
     /// The whole object fits the window.
     Window,
-    /// Into an extent reserved on disk.
+    /// Into an extent on disk, for so many bytes in all, which is reserved when the first of them are written.
+    Due(u64),
+    /// Into that extent.
     Disk(DiskWriter),
     /// Nowhere: past the slowest reader they are forgotten, and the object is not stored.
     Nowhere,
@@ -61,14 +64,16 @@ enum Spill {
 
 impl FillWriter {
     /// A new fill, and the reader of whoever starts it.
-    pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey) -> (Self, FillReader) {
-        let (fill, reader) = Fill::new(key);
+    pub(in crate::cache) fn new(cache: Arc<Cache>, key: FillKey, share: Share) -> (Self, FillReader) {
+        let (fill, slot) = Fill::new(key);
+        let reader = FillReader::new(Arc::clone(&fill), slot);
         cache.filling.fetch_add(1, Ordering::Relaxed);
         let verify_first = cache.limits().verify_first.bytes();
         let writer = Self {
             verify_first,
             cache,
             fill,
+            share,
             verifier: key.name.verifier(),
             buffer: BytesMut::new(),
             taken: 0,
@@ -130,30 +135,22 @@ impl FillWriter {
     /// A source answered and announced `len` bytes in all (`None`: it did not say). Decides where the bytes will live,
     /// and lets readers start unless the object is small enough to be verified first.
     pub fn begin(&mut self, len: Option<u64>) {
-        let limits = self.cache.limits();
         if let (Some(len), Some(disk)) = (len, self.cache.disk())
-            && len > limits.window.bytes()
+            && len > self.cache.limits().window.bytes()
             && matches!(self.spill, Spill::Window)
-            && let Ok(writer) = disk.reserve(self.fill.key.name, len)
+            && disk.admits(len, self.share).is_ok()
         {
-            self.fill.state.lock().extent = Some(writer.reader());
-            self.spill = Spill::Disk(writer);
+            self.spill = Spill::Due(len);
         }
         self.fill.state.lock().len = len;
         if len.is_some_and(|len| len > self.verify_first) {
-            self.release();
+            self.fill.release();
         }
     }
 
     /// Lets readers start now.
     pub fn release(&mut self) {
-        let mut state = self.fill.state.lock();
-        if matches!(state.phase, Phase::Hidden) {
-            state.phase = Phase::Streaming;
-            let wakers = state.readers.take_wakers();
-            drop(state);
-            wake(wakers);
-        }
+        self.fill.release();
     }
 
     /// Takes the next bytes. Waits when the fill is kept nowhere and a reader lags.
@@ -173,7 +170,7 @@ impl FillWriter {
         }
         let unknown_length = self.fill.state.lock().len.is_none();
         if unknown_length && self.taken > self.verify_first {
-            self.release();
+            self.fill.release();
         }
         Ok(())
     }
@@ -184,7 +181,7 @@ impl FillWriter {
             return Ok(());
         }
         let bytes = self.buffer.split().freeze();
-        let start = self.publish(bytes.clone());
+        let start = self.fill.publish(bytes.clone());
         // Readers were woken first: hashing and storing overlap with their writing to the network.
         self.verifier.update(&bytes);
         self.store_beyond_window(start, bytes).await
@@ -207,27 +204,22 @@ impl FillWriter {
         }
         let name = self.fill.key.name;
         match std::mem::replace(&mut self.spill, Spill::Window) {
-            Spill::Window => {
+            Spill::Window | Spill::Due(_) => {
                 let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
                 let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
                 self.cache.count_verified();
-                self.cache.insert(name, Arc::clone(&object));
+                self.cache.insert(name, self.share, Arc::clone(&object));
                 self.end(Phase::Complete(Some(Object::Memory(object))));
             }
             Spill::Disk(writer) => {
-                let written = tokio::task::spawn_blocking(move || writer.commit()).await;
-                let found = self.cache.disk().and_then(|disk| disk.get(&name));
-                match (written, found) {
-                    (Ok(Ok(())), Some(object)) => {
-                        self.cache.count_verified();
-                        self.end(Phase::Complete(Some(Object::Disk(object))));
-                    }
-                    (Ok(Err(error)), _) => {
-                        let error = FillError::new(Why::Storage, format!("storing on disk: {error}"));
-                        self.end(Phase::Failed(error));
-                    }
-                    _ => self.end(Phase::Failed(FillError::new(Why::Abandoned, "the process is stopping"))),
+                let written = self.on_disk(move || writer.commit().map_err(std::io::Error::other)).await;
+                if let Err(error) = written {
+                    tracing::warn!(%name, %error, "an object could not be finished on disk and stays unstored");
                 }
+                // Also unfinished it can be read back by those who are attached.
+                self.cache.count_verified();
+                let found = self.cache.disk().and_then(|disk| disk.get(&name));
+                self.end(Phase::Complete(found.map(Object::Disk)));
             }
             // Readers that are attached read on from the window; nobody else can find the object.
             Spill::Nowhere => {
@@ -260,7 +252,7 @@ impl FillWriter {
     /// window reaches, the new fill is verified first.
     pub fn fail_and_restart(mut self, error: FillError) -> Option<Self> {
         // The new one first: between the two a request would lead a third, and meet the same bad source again.
-        let again = self.cache.replace(&self.fill);
+        let again = self.cache.replace(&self.fill, self.share);
         self.end(Phase::Failed(error));
         again
     }
@@ -284,49 +276,71 @@ impl FillWriter {
         to_boundary.min(announced) as usize
     }
 
-    /// Appends a chunk and wakes the readers; returns its offset.
-    fn publish(&self, bytes: Bytes) -> u64 {
-        let mut state = self.fill.state.lock();
-        let start = state.received;
-        state.received += bytes.len() as u64;
-        state.chunks.push_back(Chunk { start, bytes });
-        let wakers = match state.phase {
-            Phase::Hidden => Vec::new(),
-            _ => state.readers.take_wakers(),
-        };
-        drop(state);
-        wake(wakers);
-        start
-    }
-
     async fn store_beyond_window(&mut self, start: u64, bytes: Bytes) -> Result<(), FillError> {
         let window = self.cache.limits().window.bytes();
-        match std::mem::replace(&mut self.spill, Spill::Nowhere) {
-            Spill::Disk(writer) => {
-                let written = tokio::task::spawn_blocking(move || {
-                    let result = writer.write_at(start, &bytes);
-                    (writer, result)
-                });
-                match written.await {
-                    Ok((writer, Ok(()))) => self.spill = Spill::Disk(writer),
-                    // The disk failed under us: go on from memory, for those who read along.
-                    Ok((_, Err(error))) => {
-                        // The extent goes back to the disk tier with its writer: nothing may be read from it.
-                        self.fill.state.lock().extent = None;
-                        tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
-                        return self.let_window_move(window).await;
-                    }
-                    Err(_) => return Err(FillError::new(Why::Abandoned, "the process is stopping")),
-                }
+        let spill = match std::mem::replace(&mut self.spill, Spill::Nowhere) {
+            Spill::Window if self.taken <= window => {
+                self.spill = Spill::Window;
+                return Ok(());
+            }
+            Spill::Window | Spill::Nowhere => return self.let_window_move(window).await,
+            spill => spill,
+        };
+        let (cache, name, share) = (Arc::clone(&self.cache), self.name(), self.share);
+        let written = self.on_disk(move || {
+            let writer = match (spill, cache.disk()) {
+                (Spill::Disk(writer), _) => writer,
+                (Spill::Due(len), Some(disk)) => match disk.reserve(name, share, len) {
+                    Ok(writer) => writer,
+                    Err(_) => return Ok(None),
+                },
+                _ => return Ok(None),
+            };
+            writer.write_at(start, &bytes).map(|()| Some(writer))
+        });
+        match written.await {
+            Ok(Some(writer)) => {
                 let mut state = self.fill.state.lock();
+                state.extent.get_or_insert_with(|| writer.reader());
                 state.forget(window, u64::MAX);
+                drop(state);
+                self.spill = Spill::Disk(writer);
                 Ok(())
             }
-            Spill::Window if self.taken <= window => {
+            // Not admitted.
+            Ok(None) if self.taken <= window => {
                 self.spill = Spill::Window;
                 Ok(())
             }
-            Spill::Window | Spill::Nowhere => self.let_window_move(window).await,
+            Ok(None) => self.let_window_move(window).await,
+            // The disk failed under us: go on from memory, for those who read along.
+            Err(error) => {
+                // The extent goes back to the disk tier with its writer: nothing may be read from it.
+                self.fill.state.lock().extent = None;
+                tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
+                self.let_window_move(window).await
+            }
+        }
+    }
+
+    /// Lets a thread that may block work with the disk, for as long as readers can be kept waiting.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let working = tokio::task::spawn_blocking(work);
+        let waiting = working.abort_handle();
+        match tokio::time::timeout(DISK_PATIENCE, working).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(std::io::Error::other("the process is stopping")),
+            Err(_) => {
+                // One that has not begun yet need not begin.
+                waiting.abort();
+                if let Some(disk) = self.cache.disk() {
+                    disk.too_slow_to_write();
+                }
+                Err(std::io::ErrorKind::TimedOut.into())
+            }
         }
     }
 
@@ -354,14 +368,7 @@ impl FillWriter {
                 }
                 (slowest, patience, state.readers.moves)
             };
-            let moved = std::future::poll_fn(|cx| {
-                let mut state = self.fill.state.lock();
-                if state.readers.moves != seen {
-                    return Poll::Ready(());
-                }
-                state.writer = Some(cx.waker().clone());
-                Poll::Pending
-            });
+            let moved = std::future::poll_fn(|cx| self.fill.poll_moved(seen, cx.waker()));
             let Some(patience) = patience else {
                 moved.await;
                 continue;
@@ -384,57 +391,12 @@ impl FillWriter {
         self.cache.filling.fetch_sub(1, Ordering::Relaxed);
         // Out of the table first: who looks from now on finds the object, or leads anew.
         self.cache.forget(&self.fill);
-        let mut state = self.fill.state.lock();
-        state.phase = phase;
-        let wakers = state.readers.take_wakers();
-        drop(state);
-        wake(wakers);
+        self.fill.end(phase);
     }
 }
 
 impl Drop for FillWriter {
     fn drop(&mut self) {
         self.end(Phase::Failed(FillError::new(Why::Abandoned, "the transfer was given up")));
-    }
-}
-
-/// What the table of fills keeps.
-#[derive(Clone)]
-pub(in crate::cache) struct FillHandle(Arc<Fill>);
-
-impl FillHandle {
-    pub(in crate::cache) fn join(&self) -> Option<FillReader> {
-        self.0.join()
-    }
-
-    pub(in crate::cache) fn readers(&self) -> usize {
-        self.0.readers()
-    }
-
-    fn is(&self, fill: &Arc<Fill>) -> bool {
-        Arc::ptr_eq(&self.0, fill)
-    }
-}
-
-impl Cache {
-    /// Puts a new fill into the place of `fill`, unless another one has taken it.
-    fn replace(self: &Arc<Self>, fill: &Arc<Fill>) -> Option<FillWriter> {
-        let mut fills = self.fills(&fill.key.name).lock();
-        if !fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
-            return None;
-        }
-        let (mut writer, _nobody_yet) = FillWriter::new(Arc::clone(self), fill.key);
-        writer.verify_first = writer.verify_first.max(self.limits().window.bytes());
-        fills.insert(fill.key, writer.shared());
-        self.count_led();
-        Some(writer)
-    }
-
-    /// Removes `fill` from the table, unless a newer one took its place.
-    fn forget(&self, fill: &Arc<Fill>) {
-        let mut fills = self.fills(&fill.key.name).lock();
-        if fills.get(&fill.key).is_some_and(|handle| handle.is(fill)) {
-            fills.remove(&fill.key);
-        }
     }
 }

@@ -48,6 +48,38 @@ fn contradictions_are_refused() {
             "[disk] max_object: 1 GiB is more than a quarter of capacity (256 MiB); one object would displace all others",
         ],
     );
+    let disk = "[disk]\npath = '/c'\ncapacity = '1 GiB'\n";
+    let quota = "[[quotas]]\nrepository = 'a.cern.ch'\n";
+    check(
+        &format!("{disk}{quota}floor = '2 MiB'\nceiling = '1 MiB'"),
+        &["[[quotas]] #1 ceiling: 1 MiB is less than the floor (2 MiB)"],
+    );
+    check(
+        &format!("{disk}{quota}ceiling = '2 GiB'"),
+        &["[[quotas]] #1 ceiling: 2 GiB is more than the capacity (1 GiB)"],
+    );
+    check(
+        &format!("{disk}{quota}pin = true"),
+        &["[[quotas]] #1 pin: without a ceiling what is pinned would in time take the whole disk"],
+    );
+    check(
+        &format!("{disk}{quota}pin = true\nceiling = '2 MiB'\nfloor = '1 MiB'"),
+        &["[[quotas]] #1 floor: what is pinned is kept up to its ceiling; leave the floor out"],
+    );
+    check(
+        &format!("{disk}{quota}{quota}"),
+        &["[[quotas]] #2 repository: \"a.cern.ch\" has an earlier entry"],
+    );
+    check(
+        &format!(
+            "{disk}{quota}floor = '600 MiB'\n[[quotas]]\nrepository = 'b.cern.ch'\nceiling = '500 MiB'\npin = true"
+        ),
+        &[
+            "[[quotas]] #2 ceiling: all floors, and the ceilings of what is pinned, are 1100 MiB together, more than the \
+             capacity (1 GiB)",
+        ],
+    );
+    check(quota, &["[[quotas]] #1 repository: without a [disk] table there is nothing to divide"]);
     check(
         "[memory]\ndocuments = '1 MiB'\nmax_document = '2 MiB'",
         &["[memory] max_document: 2 MiB is more than documents (1 MiB)"],
@@ -166,6 +198,24 @@ fn suspicious_settings_are_pointed_out() {
         &[
             "[[mirrors]] #2 serves: requests that name no server never come to \"b\", because \"a\" above it serves everything",
         ],
+    );
+    let quota =
+        |name: &str| format!("[disk]\npath = '/c'\ncapacity = '10 GiB'\n[[quotas]]\nrepository = '{name}'\n");
+    check(
+        &format!("{}[[quotas]]\nrepository = 'a.cern.ch'", quota("*.cern.ch")),
+        &[
+            "[[quotas]] #2 repository: no object counts for \"a.cern.ch\", because \"*.cern.ch\" above it matches all of them",
+        ],
+    );
+    check(
+        &quota("atlas"),
+        &[
+            "[[quotas]] #1 repository: \"atlas\" is not the full name of a repository, such as \"atlas.cern.ch\"",
+        ],
+    );
+    check(
+        &format!("{}floor = '10000 MiB'", quota("atlas.cern.ch")),
+        &["[[quotas]] #1 floor: floors and pins leave 240 MiB to all other repositories"],
     );
     check("[log]\npath = '/var/log/a'", &["[log] path: nothing is written, because access is off"]);
 }

@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
-    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, TargetShape, Upstream,
+    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, TargetShape, Upstream,
     WriteMethod,
 };
 
@@ -49,8 +49,10 @@ fn every_key_is_printed() {
         urls: vec!["http://a".parse().unwrap()],
         serves: MirrorGroup::serves_all(),
     };
+    let repository = Glob::new("a.cern.ch");
+    let quota = Quota { repository, floor: ByteSize(0), ceiling: Some(ByteSize::mib(1)), pin: true };
     let config = Config {
-        disk: Some(Disk::new(PathBuf::from("/c"), ByteSize::gib(1))),
+        disk: Some(Disk { quotas: vec![quota], ..Disk::new(PathBuf::from("/c"), ByteSize::gib(1)) }),
         documents: vec![DocumentRule {
             pattern: DocumentPattern::Cvmfs,
             ttl: Some(Duration::ZERO),
@@ -146,8 +148,18 @@ fn access() -> impl Strategy<Value = Access> {
 }
 
 fn disk() -> impl Strategy<Value = Disk> {
-    (file(), (1u64 << 24)..=1 << 44, 1usize..=256)
-        .prop_map(|(path, capacity, io_threads)| Disk { io_threads, ..Disk::new(path, ByteSize(capacity)) })
+    (file(), (1u64 << 24)..=1 << 44, 1usize..=256, vec((any::<bool>(), any::<bool>()), 0..4)).prop_map(
+        |(path, capacity, io_threads, quotas)| {
+            let quota = |(n, &(limited, pin)): (usize, &(bool, bool))| Quota {
+                repository: Glob::new(&format!("{n}.example.org")),
+                floor: ByteSize(if pin { 0 } else { capacity >> 5 }),
+                ceiling: (limited || pin).then_some(ByteSize(capacity >> 4)),
+                pin,
+            };
+            let quotas = quotas.iter().enumerate().map(quota).collect();
+            Disk { io_threads, quotas, ..Disk::new(path, ByteSize(capacity)) }
+        },
+    )
 }
 
 fn objects() -> impl Strategy<Value = Objects> {

@@ -59,6 +59,12 @@ impl Origin {
         self
     }
 
+    /// With a generated object in another repository than usual.
+    pub fn object_in(mut self, repository: &str, object: &Object) -> Self {
+        self.content.object(object.path_in(repository), object.bytes.clone());
+        self
+    }
+
     /// With a page at `path` (query included).
     pub fn page(mut self, path: &str, page: Page) -> Self {
         self.content.overlay.insert(path.to_owned(), page);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use substratum::app::App;
 use substratum::cache::disk::faults::{Faults, Interference};
 use substratum::config::{
-    ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, PortRange, Scheme, ServerUrl, TargetShape,
+    ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, PortRange, Quota, Scheme, ServerUrl,
+    TargetShape,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -99,6 +100,14 @@ impl Setup {
         self.with(|config| config.disk = Some(Disk::new(folder.to_owned(), capacity)))
     }
 
+    /// With a quota on the disk for `repository`.
+    pub fn quota(self, repository: &str, change: impl FnOnce(&mut Quota)) -> Self {
+        let repository = Glob::new(repository);
+        let mut quota = Quota { repository, floor: ByteSize(0), ceiling: None, pin: false };
+        change(&mut quota);
+        self.with(|config| config.disk.as_mut().expect("a disk").quotas.push(quota))
+    }
+
     /// With a disk that behaves as `disk` says.
     pub fn on(self, disk: Arc<dyn Interference>) -> Self {
         Self { faults: Faults::of(disk), ..self }
@@ -156,6 +165,11 @@ impl Proxy {
     /// Where it serves over TLS.
     pub fn tls_address(&self) -> SocketAddr {
         *self.app().tls_addrs().first().expect("a listener")
+    }
+
+    /// A client of its admin port.
+    pub fn admin(&self) -> Client {
+        Client::of(self.app().admin_addr().expect("an admin port"))
     }
 
     /// A client that has yet to connect.

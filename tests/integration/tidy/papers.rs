@@ -125,7 +125,9 @@ struct Shown {
 /// when the answer is here, but is named already.
 async fn shown() -> BTreeMap<String, Shown> {
     let stratum = Origin::new().revision("images.test.local", 2).run();
-    let binary = Binary::serve(&config_text(&[&stratum], None)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = config_text(&[&stratum], Some(folder.path())) + "[[quotas]]\nrepository = 'a.test.local'\n";
+    let binary = Binary::serve(&text).await;
     binary.client().ask(stratum.url("/cvmfs/images.test.local/.cvmfspublished")).await.unwrap();
     let text = binary.admin().await.ask("/metrics").await.unwrap();
     let text = String::from_utf8(text.body.to_vec()).unwrap();

@@ -29,7 +29,7 @@ fn a_smaller_capacity_drops_segments_and_disturbs_no_reader() {
     let kept = found(&disk, &objects);
     assert!((4..=16).contains(&kept), "{kept} objects");
     let large = Object::new(99, MIB + 1);
-    assert!(matches!(disk.store(large.name, large.chunks()), Err(NotAdmitted::TooLarge)));
+    assert!(matches!(disk.store(large.name, Share::REST, large.chunks()), Err(NotAdmitted::TooLarge)));
     disk.close();
     assert!(folder_size(&place.config.path) <= 16 * MIB);
 }

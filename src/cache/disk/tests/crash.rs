@@ -11,7 +11,7 @@ fn live(disk: &Disk) -> Vec<Object> {
         let object = Object::new(seed, if seed % 9 == 8 { 90_000 } else { 1 + seed * 700 });
         match seed % 5 {
             4 => {
-                if let Ok(writer) = disk.reserve(object.name, object.body.len() as u64) {
+                if let Ok(writer) = disk.reserve(object.name, Share::REST, object.body.len() as u64) {
                     let (first, second) = object.body.split_at(object.body.len() / 2);
                     let written =
                         writer.write_at(0, first).and_then(|()| writer.write_at(first.len() as u64, second));
@@ -21,7 +21,7 @@ fn live(disk: &Disk) -> Vec<Object> {
                 }
             }
             _ => {
-                let _ = disk.store(object.name, object.chunks());
+                let _ = disk.store(object.name, Share::REST, object.chunks());
             }
         }
         disk.settle();

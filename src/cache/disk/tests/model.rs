@@ -58,7 +58,7 @@ fn live(capacity: u64, steps: &[Step]) {
         match *step {
             Step::Store(n) => {
                 let object = &objects[n as usize];
-                if disk.store(object.name, object.chunks()).is_ok() {
+                if disk.store(object.name, Share::REST, object.chunks()).is_ok() {
                     model.insert(n, Known::Stored);
                     on_their_way.push(n);
                 }
@@ -67,7 +67,7 @@ fn live(capacity: u64, steps: &[Step]) {
                 let object = &objects[n as usize];
                 // A store that is still on its way must not come later than this.
                 disk.flush();
-                if let Ok(writer) = disk.reserve(object.name, object.body.len() as u64) {
+                if let Ok(writer) = disk.reserve(object.name, Share::REST, object.body.len() as u64) {
                     writer.write_at(0, &object.body).unwrap();
                     if commit {
                         writer.commit().unwrap();

@@ -17,7 +17,7 @@ fn writing_fails(operations: &'static [Operation], errno: Errno) {
     // Of a size that makes each try need a new file now and then.
     for seed in 100..140 {
         let object = Object::new(seed, 100_000);
-        let _ = disk.store(object.name, object.chunks());
+        let _ = disk.store(object.name, Share::REST, object.chunks());
         disk.flush();
     }
     assert_eq!(disk.usage().condition, Condition::ReadOnly, "{errno}");
@@ -28,7 +28,7 @@ fn writing_fails(operations: &'static [Operation], errno: Errno) {
     place.disk.repair();
     let again = Object::new(999, 1000);
     while !disk.contains(&again.name) {
-        let _ = disk.store(again.name, again.chunks());
+        let _ = disk.store(again.name, Share::REST, again.chunks());
         disk.flush();
         std::thread::yield_now();
     }
@@ -74,7 +74,7 @@ fn a_disk_that_cannot_be_read_is_passed_over_and_tried_again() {
     assert_eq!(place.metrics.read_errors.get(), 3);
     assert_eq!(disk.usage().condition, Condition::MemoryOnly);
     let more = Object::new(77, 1000);
-    assert_eq!(disk.store(more.name, more.chunks()), Err(NotAdmitted::Paused));
+    assert_eq!(disk.store(more.name, Share::REST, more.chunks()), Err(NotAdmitted::Paused));
     place.disk.repair();
     while disk.get(&objects[0].name).is_none() {
         std::thread::yield_now();
@@ -96,7 +96,7 @@ fn an_unreadable_folder_of_segments_is_tried_again() {
     let disk = Disk::open_with(&place.config, place.metrics.clone(), place.disk.faults()).unwrap();
     assert_eq!(disk.usage().condition, Condition::MemoryOnly);
     assert!(disk.get(&objects[0].name).is_none());
-    assert_eq!(disk.store(objects[0].name, objects[0].chunks()), Err(NotAdmitted::Paused));
+    assert_eq!(disk.store(objects[0].name, Share::REST, objects[0].chunks()), Err(NotAdmitted::Paused));
     place.disk.repair();
     disk.settle();
     assert_eq!(found(&disk, &objects), 10);
@@ -113,7 +113,7 @@ fn a_folder_that_was_emptied_is_made_again() {
     assert_eq!(found(&disk, &objects), 10);
     let more = Object::many(60, 100_000);
     more.iter().for_each(|object| {
-        let _ = disk.store(object.name, object.chunks());
+        let _ = disk.store(object.name, Share::REST, object.chunks());
         disk.flush();
     });
     let kept = found(&disk, &more);
@@ -131,7 +131,7 @@ fn what_cannot_be_removed_counts_until_it_can() {
     let disk = place.open();
     place.disk.fail(&[Remove], Errno::ROFS);
     for object in Object::many(300, 20_000) {
-        let _ = disk.store(object.name, object.chunks());
+        let _ = disk.store(object.name, Share::REST, object.chunks());
         disk.flush();
         let size = folder_size(&place.config.path);
         assert!(size <= 2 * MIB, "{size}");
@@ -153,6 +153,8 @@ fn a_file_system_that_others_fill_keeps_its_reserve() {
     let disk = place.open();
     let objects = Object::many(500, 12_000);
     objects.iter().for_each(|object| disk.put(object));
+    // Sealing adds tables.
+    disk.settle();
     let before = disk.usage().stored;
     assert!(before > 5 * MIB);
     // Others have taken all but a quarter of the reserve.
@@ -175,7 +177,7 @@ fn a_full_file_system_is_not_written_to() {
     let disk = place.open();
     assert_eq!(disk.usage().limit, 4096);
     let object = Object::new(1, 1000);
-    let _ = disk.store(object.name, object.chunks());
+    let _ = disk.store(object.name, Share::REST, object.chunks());
     disk.flush();
     assert!(!disk.contains(&object.name));
     assert_eq!(place.metrics.not_admitted.no_space.get(), 1);
@@ -184,4 +186,49 @@ fn a_full_file_system_is_not_written_to() {
     disk.settle();
     disk.put(&object);
     assert!(disk.contains(&object.name));
+}
+
+#[test]
+fn segments_that_could_not_be_opened_are_found_later() {
+    let place = Place::new(16 * MIB, MIB);
+    let objects = Object::many(100, 50_000);
+    let disk = place.open();
+    objects.iter().for_each(|object| disk.put(object));
+    drop(disk);
+    place.disk.fail(&[Operation::Open], Errno::MFILE);
+    let disk = place.open();
+    assert_eq!(found(&disk, &objects), 0);
+    let stored = disk.usage().stored;
+    super::super::recovery::retry(disk.shared());
+    assert_eq!((found(&disk, &objects), disk.usage().stored), (0, stored));
+    place.disk.repair();
+    super::super::recovery::retry(disk.shared());
+    assert_eq!(found(&disk, &objects), objects.len());
+    // In the order of their age.
+    for line in [super::super::replacement::Queue::Probation, super::super::replacement::Queue::Main] {
+        assert!(disk.orders(line).is_sorted());
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_yet_is_used_once_it_is() {
+    let mut place = Place::new(16 * MIB, MIB);
+    let mount = place._dir.path().join("mount");
+    fs::write(&mount, "").unwrap();
+    place.config.path = mount.join("cache");
+    let disk = Disk::open_with(&place.config, place.metrics.clone(), place.disk.faults()).unwrap();
+    assert_eq!(disk.usage().condition, Condition::MemoryOnly);
+    let object = Object::new(1, 1000);
+    fs::remove_file(&mount).unwrap();
+    fs::create_dir(&mount).unwrap();
+    // Until the pause is over.
+    while !disk.shared().listed.is_set() {
+        disk.shared().listed.wait(Duration::from_secs(1));
+    }
+    disk.settle();
+    assert_eq!(disk.usage().condition, Condition::Working);
+    disk.put(&object);
+    disk.close();
+    drop(disk);
+    assert_eq!(found(&place.open(), &[object]), 1);
 }

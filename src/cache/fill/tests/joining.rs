@@ -6,7 +6,7 @@ use super::*;
 async fn only_fills_from_the_same_sources_are_joined() {
     let (cache, bytes) = (cache(), bytes(10_000));
     let (_first, _reader) = lead(&cache, &name(&bytes));
-    let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), "elsewhere") else {
+    let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), Share::REST, "elsewhere") else {
         panic!("joined a fill from other sources");
     };
     writer.begin(Some(10_000));
@@ -39,14 +39,14 @@ async fn fills_are_bounded_in_all_and_joined_beyond_that() {
     let names: Vec<_> = (1..=3).map(|len| name(&bytes(len))).collect();
     let (first, _reader) = lead(&cache, &names[0]);
     let _second = lead(&cache, &names[1]);
-    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Full));
-    assert!(matches!(cache.lookup(&names[1], ""), Lookup::Join(_)));
+    assert!(matches!(cache.lookup(&names[2], Share::REST, ""), Lookup::Full));
+    assert!(matches!(cache.lookup(&names[1], Share::REST, ""), Lookup::Join(_)));
     assert_eq!(metrics.fill_failures[Why::Overload as usize].get(), 1);
     // A fill that begins anew takes the place of the one it replaces.
     let again = first.fail_and_restart(FillError::new(Why::Corrupt, "bad")).unwrap();
-    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Full));
+    assert!(matches!(cache.lookup(&names[2], Share::REST, ""), Lookup::Full));
     drop(again);
-    assert!(matches!(cache.lookup(&names[2], ""), Lookup::Lead(..)));
+    assert!(matches!(cache.lookup(&names[2], Share::REST, ""), Lookup::Lead(..)));
 }
 
 #[tokio::test]
@@ -58,5 +58,5 @@ async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
         writer.push(part).await.unwrap();
         at_hand(&mut reader);
     }
-    assert!(matches!(cache.lookup(&name(&bytes), ""), Lookup::Lead(..)));
+    assert!(matches!(cache.lookup(&name(&bytes), Share::REST, ""), Lookup::Lead(..)));
 }
