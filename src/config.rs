@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod check;
+mod choices;
 mod credentials;
 pub mod defaults;
 pub mod environment;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use choices::{AccessLogFormat, ParentsChoice, TargetShape};
 pub use credentials::{Identity, Login};
 pub use environment::Environment;
 pub use error::{ConfigError, Fault, Finding};
@@ -199,31 +201,6 @@ pub struct Access {
     pub methods: Vec<WriteMethod>,
 }
 
-/// A class of URLs in `[access] targets`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetShape {
-    /// `"cvmfs"`: `/cvmfs/<fqrn>/{data/,.cvmfs*,api/}` and `/cvmfs/info/v1/*.json`.
-    Cvmfs,
-    /// `"frontier"`: conditions data queries, `/<servlet path>/Frontier/...`.
-    Frontier,
-    /// `"any"`: any http URL, for external data and general use.
-    Any,
-}
-
-impl TargetShape {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cvmfs, Self::Frontier, Self::Any];
-
-    /// As written in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cvmfs => "cvmfs",
-            Self::Frontier => "frontier",
-            Self::Any => "any",
-        }
-    }
-}
-
 /// `[memory]`: the memory tier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
@@ -373,28 +350,6 @@ pub struct Upstream {
     pub ca_files: Vec<PathBuf>,
 }
 
-/// Which parent is asked first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParentsChoice {
-    /// `"ordered"`: the first one written, the others in its absence.
-    Ordered,
-    /// `"rendezvous"`: the one whose share the name falls into, by a hash that is the same on all machines.
-    Rendezvous,
-}
-
-impl ParentsChoice {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ordered, Self::Rendezvous];
-
-    /// As written in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ordered => "ordered",
-            Self::Rendezvous => "rendezvous",
-        }
-    }
-}
-
 /// `[log]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -406,37 +361,6 @@ pub struct Log {
     pub max_size: ByteSize,
     /// `keep`: rotated files kept beside the current one.
     pub keep: usize,
-}
-
-/// Form of an access log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessLogFormat {
-    /// No access log.
-    Off,
-    /// Squid's native form.
-    Squid,
-    /// frontier-squid's form.
-    Frontier,
-    /// One JSON object a line.
-    Json,
-    /// The web servers' combined form.
-    Combined,
-}
-
-impl AccessLogFormat {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Off, Self::Squid, Self::Frontier, Self::Json, Self::Combined];
-
-    /// As written in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Squid => "squid",
-            Self::Frontier => "frontier",
-            Self::Json => "json",
-            Self::Combined => "combined",
-        }
-    }
 }
 
 #[cfg(test)]

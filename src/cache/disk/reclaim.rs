@@ -39,7 +39,7 @@ pub fn run(shared: &Arc<Shared>) {
         }
         pass(shared, call);
         shared.publish();
-        shared.metrics.index_bytes.set(super::index_memory(shared) as i64);
+        shared.metrics.index_bytes.set(super::account::index_memory(shared) as i64);
         shared.segments.bell.pass_done();
     }
 }
