@@ -41,6 +41,13 @@
 
   const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
+  // Ten minutes at least, and nothing after now: of a single point the library makes a whole day.
+  const timeRange = (_, low, high) => {
+    const now = Date.now() / 1000;
+    const last = Math.min(high || now, now);
+    return [Math.min(low || last, last - 600), last];
+  };
+
   const options = (graph, width) => {
     const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 } };
     // Without a pointer in the graph, the newest values stand below it.
@@ -62,7 +69,7 @@
       : graph.unit === "s" ? { splits: () => [1e-3, 1e-2, 0.1, 1, 5], filter: (_, splits) => splits } : {};
     return {
       width, height: HEIGHT, series,
-      scales: { x: { time: true, range: (_, low, high) => (high ? [Math.min(low, high - 600), high] : [Date.now() / 1000 - 600, Date.now() / 1000]) }, y },
+      scales: { x: { time: true, range: timeRange }, y },
       axes: [
         { ...axis, space: 60, values: (_, all) => all.map((at) => clock(at).slice(0, 5)) },
         { ...axis, ...steps, size: 80, values: (_, all) => all.map((value) => (value === null ? "" : words(value, graph.unit))) },
