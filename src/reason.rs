@@ -92,7 +92,7 @@ reasons! {
             "The method may change what it names, and is passed on (`[access] methods`).",
             "Nothing.";
         Invalidated "invalidated":
-            "The same, and stored copies of what it named were forgotten.",
+            "The method may have changed what it names: stored copies of that were forgotten.",
             "Nothing.";
         Conditional "conditional":
             "The request has conditions that only the origin can judge.",
