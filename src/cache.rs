@@ -22,6 +22,7 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 pub use disk::Share;
 use disk::{Disk, DiskObject, NotAdmitted, ReadError, RemoveReason};
+use fill::room::Room;
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
 use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
@@ -48,6 +49,8 @@ pub struct Cache {
     fills: [Fills; FILL_SHARDS],
     /// Fills that have not ended. Several workers may pass the limit together, by one each.
     filling: AtomicUsize,
+    /// Memory of all of them.
+    room: Arc<Room>,
     /// Keyed: clients choose host names, and may not choose collisions.
     hasher: RandomState,
     limits: ArcSwap<config::Objects>,
@@ -94,6 +97,7 @@ impl Cache {
             disk,
             fills: Default::default(),
             filling: AtomicUsize::new(0),
+            room: Room::new(metrics.fill_memory.clone()),
             hasher: RandomState::new(),
             limits: ArcSwap::from_pointee(objects.clone()),
             metrics,

@@ -269,6 +269,8 @@ pub struct Objects {
     pub verify_first_patience: Duration,
     /// `window`: bytes of one fill kept in memory beyond what the tiers hold.
     pub window: ByteSize,
+    /// `fill_memory`: the same of all fills together.
+    pub fill_memory: ByteSize,
     /// `finish_abandoned`: a fill that lost all its readers is finished when no more than this is missing.
     pub finish_abandoned: ByteSize,
     /// `max_fills`: downloads of objects at the same time, of all workers.

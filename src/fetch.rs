@@ -109,7 +109,10 @@ impl Fetch {
             let candidate = &self.candidates[turn.candidate];
             // Readers may have been told a length although no byte came: it stands.
             if !writer.is_released() {
-                writer.begin(len);
+                if let Err(error) = writer.begin(len) {
+                    candidate.upstream.record(Outcome::Cancelled);
+                    return writer.fail(error);
+                }
                 // A head without a byte is silence all the same: for readers, who leave, and while there is somebody else
                 // to ask.
                 let left = deadline.saturating_duration_since(Instant::now());

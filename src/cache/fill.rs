@@ -12,10 +12,12 @@
 //! Not here: where bytes come from, and any protocol.
 
 mod reader;
+pub(super) mod room;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod window;
 mod writer;
 
 use std::sync::Arc;

@@ -134,9 +134,10 @@ fn sizes(config: &Config, found: &mut Findings) {
         }
     }
     {
-        use keys::objects::{VERIFY_FIRST, WINDOW};
+        use keys::objects::{FILL_MEMORY, VERIFY_FIRST, WINDOW};
         let objects = &config.objects;
         found.at_most((&VERIFY_FIRST, objects.verify_first), (&WINDOW, objects.window));
+        found.at_most((&WINDOW, objects.window), (&FILL_MEMORY, objects.fill_memory));
     }
     {
         use keys::memory::{DOCUMENTS, MAX_DOCUMENT};

@@ -121,12 +121,18 @@ impl Disk {
     }
 }
 
+/// For downloads beside so much memory for objects.
+pub(super) fn fill_memory_for(capacity: ByteSize, window: ByteSize) -> ByteSize {
+    quarter(capacity).max(ByteSize(window.bytes().saturating_mul(4)))
+}
+
 impl Default for Objects {
     fn default() -> Self {
         Self {
             verify_first: ByteSize::kib(256),
             verify_first_patience: Duration::from_secs(2),
             window: ByteSize::mib(16),
+            fill_memory: fill_memory_for(ByteSize::mib(256), ByteSize::mib(16)),
             finish_abandoned: ByteSize::mib(16),
             max_fills: 4096,
             max_client_fills: 256,

@@ -252,6 +252,9 @@ table! { Once objects: "how objects are fetched and passed on"
         "how long a slow object may be held back for that check before it is passed on as it comes";
     WINDOW "window", Accepts::Size(ByteSize::mib(1), ByteSize::gib(4)), Absent::Value(r#""16 MiB""#),
         "memory that one download may take, beyond what the tiers keep of it, for readers of different speed";
+    FILL_MEMORY "fill_memory", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1024)),
+        Absent::Words("a quarter of the capacity of [memory], at least four times window"),
+        "the same for all downloads together; when it is used up, large ones take less and further ones are refused";
     FINISH_ABANDONED "finish_abandoned", Accepts::Size(ByteSize(0), ByteSize::gib(1024)),
         Absent::Value(r#""16 MiB""#),
         "a download nobody waits for any more is finished when no more than this is missing";

@@ -141,6 +141,7 @@ fn objects(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::VERIFY_FIRST, quoted(exact_size(objects.verify_first)))?;
     p.key(&key::VERIFY_FIRST_PATIENCE, quoted(exact_duration(objects.verify_first_patience)))?;
     p.key(&key::WINDOW, quoted(exact_size(objects.window)))?;
+    p.key(&key::FILL_MEMORY, quoted(exact_size(objects.fill_memory)))?;
     p.key(&key::FINISH_ABANDONED, quoted(exact_size(objects.finish_abandoned)))?;
     p.key(&key::MAX_FILLS, objects.max_fills)?;
     p.key(&key::MAX_CLIENT_FILLS, objects.max_client_fills)

@@ -64,13 +64,14 @@ fn syntax_faults(text: &str, errors: &[toml::de::Error]) -> Vec<Fault> {
 /// Every key by itself. A key with a fault gets its default; the fault is in the reader.
 fn read(reader: &mut Reader<'_>) -> Config {
     reader.refuse_unknown_tables();
+    let memory = memory(&mut reader.section(&keys::memory::TABLE));
     Config {
         listen: listen(&mut reader.section(&keys::listen::TABLE)),
         admin: admin(&mut reader.section(&keys::admin::TABLE)),
         access: access(&mut reader.section(&keys::access::TABLE)),
-        memory: memory(&mut reader.section(&keys::memory::TABLE)),
+        objects: objects(&mut reader.section(&keys::objects::TABLE), memory.capacity),
+        memory,
         disk: disk_with_quotas(reader),
-        objects: objects(&mut reader.section(&keys::objects::TABLE)),
         documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
         parents: reader.sections(&keys::parents::TABLE, parent),
@@ -186,15 +187,19 @@ fn quota(section: &mut Section<'_, '_>) -> Option<Quota> {
     Some(Quota { repository: repository?, floor: floor.unwrap_or(ByteSize(0)), ceiling, pin })
 }
 
-fn objects(section: &mut Section<'_, '_>) -> Objects {
+fn objects(section: &mut Section<'_, '_>, memory: ByteSize) -> Objects {
     use keys::objects as key;
     let default = Objects::default();
+    let window = section.size(&key::WINDOW).unwrap_or(default.window);
     Objects {
         verify_first: section.size(&key::VERIFY_FIRST).unwrap_or(default.verify_first),
         verify_first_patience: section
             .duration(&key::VERIFY_FIRST_PATIENCE)
             .unwrap_or(default.verify_first_patience),
-        window: section.size(&key::WINDOW).unwrap_or(default.window),
+        window,
+        fill_memory: section
+            .size(&key::FILL_MEMORY)
+            .unwrap_or_else(|| super::defaults::fill_memory_for(memory, window)),
         finish_abandoned: section.size(&key::FINISH_ABANDONED).unwrap_or(default.finish_abandoned),
         max_fills: section.count(&key::MAX_FILLS).unwrap_or(default.max_fills),
         max_client_fills: section.count(&key::MAX_CLIENT_FILLS).unwrap_or(default.max_client_fills),

@@ -20,6 +20,8 @@ pub struct CacheMetrics {
     pub verified: IntCounter,
     /// Fills in progress (sampled).
     pub fills: IntGauge,
+    /// Memory set aside for fills, in bytes.
+    pub fill_memory: IntGauge,
     /// Fills whose client has as many in progress as it may.
     pub fills_waiting: IntGauge,
     /// Readers of fills in progress (sampled).
@@ -63,6 +65,11 @@ impl CacheMetrics {
                 "Objects whose digest matched on arrival.",
             )?,
             fills: gauge(registry, "substratum_fills", "Transfers of objects in progress.")?,
+            fill_memory: gauge(
+                registry,
+                "substratum_fill_memory_bytes",
+                "Memory set aside for transfers in progress; at fill_memory, further ones are refused.",
+            )?,
             fills_waiting: gauge(
                 registry,
                 "substratum_fills_waiting",

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use substratum::config::ByteSize;
+
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Page};
@@ -53,4 +55,37 @@ async fn a_crowd_before_one_connection_is_sent_on_at_once_and_later_served() {
     }
     assert_eq!(proxy.get(stratum.url(DOCUMENT)).await.body, "text");
     assert_eq!(stratum.connections(), 1);
+}
+
+#[tokio::test]
+async fn downloads_take_no_more_memory_together_than_they_may() {
+    const SIZE: usize = 1 << 20;
+    let objects: Vec<_> = (0..4).map(|seed| Object::generate(90 + seed, SIZE)).collect();
+    // Heads come, bodies are held back.
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).fault(Fault::Hold(10_000)).run();
+    let setup = site(&[&stratum]).with(|config| {
+        config.objects.window = ByteSize::mib(1);
+        config.objects.fill_memory = ByteSize::mib(2);
+        config.objects.verify_first = ByteSize(0);
+        config.upstream = substratum::config::Upstream {
+            stall_timeout: Duration::from_secs(60),
+            ..config.upstream.clone()
+        };
+    });
+    let proxy = Proxy::start(setup).await;
+    let full: Vec<_> =
+        objects[..2].iter().map(|object| proxy.get_n(1, stratum.url(&object.path()))).collect();
+    proxy.until(metric("substratum_fill_memory_bytes").eq(2 * SIZE as u64)).await;
+    let refused = proxy.get(stratum.url(&objects[2].path())).await;
+    assert_eq!(refused.status(), 421);
+    let why = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(why.contains("fill_memory"), "{why}");
+    stratum.release();
+    for (answers, object) in full.into_iter().zip(&objects) {
+        assert!(answers.all().await.remove(0).unwrap().body == object.bytes);
+    }
+    proxy.until(metric("substratum_fill_memory_bytes").eq(0)).await;
+    for object in &objects[2..] {
+        assert!(proxy.get(stratum.url(&object.path())).await.body == object.bytes);
+    }
 }

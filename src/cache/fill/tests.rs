@@ -105,7 +105,7 @@ async fn a_small_object_shows_nothing_before_it_is_verified() {
     let (cache, bytes) = (cache(), bytes(10_000));
     let (mut writer, mut first) = lead(&cache, &name(&bytes));
     let mut second = join(&cache, &name(&bytes));
-    writer.begin(Some(10_000));
+    writer.begin(Some(10_000)).unwrap();
     writer.push(&bytes).await.unwrap();
     assert!(!writer.is_released());
     assert!(is_pending(first.ready()) && is_pending(second.ready()));
@@ -122,7 +122,7 @@ async fn a_small_object_shows_nothing_before_it_is_verified() {
 async fn a_large_object_streams_but_for_its_tail() {
     let (cache, bytes) = (cache(), bytes(3 * CHUNK + 17));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     assert!(matches!(reader.ready().await, Ok(Ready::Streaming { len: Some(_) })));
     writer.push(&bytes[..CHUNK]).await.unwrap();
     assert_eq!(at_hand(&mut reader), &bytes[..CHUNK]);
@@ -141,7 +141,7 @@ async fn wrong_bytes_are_never_found_and_never_complete() {
     let mut bad = good.clone();
     bad[5] ^= 1;
     let (mut writer, mut reader) = lead(&cache, &name(&good));
-    writer.begin(Some(bad.len() as u64));
+    writer.begin(Some(bad.len() as u64)).unwrap();
     writer.push(&bad).await.unwrap();
     let (writer, error) = writer.commit().await.unwrap_err();
     assert!(matches!(error, CommitError::Digest(_)));
@@ -156,7 +156,7 @@ async fn too_few_and_too_many_bytes_are_refused() {
     for announced in [9_999, 10_001] {
         let (cache, bytes) = (cache(), bytes(10_000));
         let (mut writer, _reader) = lead(&cache, &name(&bytes));
-        writer.begin(Some(announced));
+        writer.begin(Some(announced)).unwrap();
         writer.push(&bytes).await.unwrap();
         let (_, error) = writer.commit().await.unwrap_err();
         assert_eq!(error, CommitError::Length { announced, received: 10_000 });
@@ -167,11 +167,11 @@ async fn too_few_and_too_many_bytes_are_refused() {
 async fn a_hidden_fill_can_begin_anew() {
     let (cache, bytes) = (cache(), bytes(10_000));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(Some(20_000));
+    writer.begin(Some(20_000)).unwrap();
     writer.push(&[7; 12_345]).await.unwrap();
     writer.reset();
     assert_eq!((writer.received(), writer.len()), (0, None));
-    writer.begin(Some(10_000));
+    writer.begin(Some(10_000)).unwrap();
     writer.push(&bytes).await.unwrap();
     writer.commit().await.map_err(|(_, error)| error).unwrap();
     assert!(reader.ready().await.is_ok());
@@ -182,7 +182,7 @@ async fn a_hidden_fill_can_begin_anew() {
 async fn without_readers_only_what_is_nearly_done_is_wanted() {
     let (cache, bytes) = (cache(), bytes(3 * CHUNK));
     let (mut writer, reader) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     assert!(writer.is_wanted());
     drop(reader);
     assert!(!writer.is_wanted());
@@ -194,7 +194,7 @@ async fn without_readers_only_what_is_nearly_done_is_wanted() {
 async fn what_fits_nowhere_is_passed_on_within_the_window() {
     let (cache, bytes) = (cache(), bytes(3 * WINDOW));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     let pushed = bytes.clone();
     let writing = tokio::spawn(async move {
         writer.push(&pushed).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_reader_that_stalls_is_left_behind_by_a_fill_that_fits_nowhere() {
     let (cache, bytes) = (cache(), bytes(3 * WINDOW));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
     let mut stalled = join(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     let pushed = bytes.clone();
     let writing = tokio::spawn(async move {
         writer.push(&pushed).await.unwrap();
@@ -228,7 +228,7 @@ async fn a_reader_that_stalls_is_left_behind_by_a_fill_that_fits_nowhere() {
 async fn the_only_reader_may_be_as_slow_as_it_likes() {
     let (cache, bytes) = (cache(), bytes(3 * WINDOW));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     let pushed = bytes.clone();
     let writing = tokio::spawn(async move {
         writer.push(&pushed).await.unwrap();
@@ -249,7 +249,7 @@ async fn beyond_the_window_readers_read_back_from_disk() {
     let (cache, bytes) = (cache_with(Some(folder.path())), bytes(3 * WINDOW + 5));
     let (mut writer, mut quick) = lead(&cache, &name(&bytes));
     let mut slow = join(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     for part in bytes.chunks(100_000) {
         writer.push(part).await.unwrap();
         at_hand(&mut quick);
@@ -281,7 +281,7 @@ async fn readers_woken_on_another_thread_see_everything() {
             })
         })
         .collect();
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     for part in bytes.chunks(7_001) {
         writer.push(part).await.unwrap();
         writer.flush().await.unwrap();
@@ -307,7 +307,7 @@ proptest! {
             let (cache, bytes) = (cache(), bytes(len));
             let (mut writer, reader) = lead(&cache, &name(&bytes));
             let mut readers = vec![(reader, Vec::new())];
-            writer.begin(announced.then_some(len as u64));
+            writer.begin(announced.then_some(len as u64)).unwrap();
             let mut rest = &bytes[..];
             let mut written = Ok(());
             for (size, flush, reads) in steps.iter().cycle() {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::{DISK_PATIENCE, Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why};
-use crate::cache::disk::DiskWriter;
+use super::room::Claim;
+use super::window::Spill;
+use super::{Fill, FillError, FillHandle, FillKey, FillReader, Phase, Why};
 use crate::cache::object::{CHUNK, MemoryObject, Object};
 use crate::cache::{Cache, Share};
 use crate::digest::{Mismatch, ObjectName, Verifier};
@@ -34,32 +35,23 @@ pub enum CommitError {
 
 /// The duty to fill an object.
 pub struct FillWriter {
-    cache: Arc<Cache>,
-    fill: Arc<Fill>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) fill: Arc<Fill>,
     /// Of the disk.
-    share: Share,
+    pub(super) share: Share,
     verifier: Verifier,
     buffer: BytesMut,
     /// Bytes in `buffer` and before it; `State::received` lags behind by the buffer.
-    taken: u64,
-    spill: Spill,
+    pub(super) taken: u64,
+    pub(super) spill: Spill,
+    /// Bytes that are kept in memory: as configured, or less where all fills together have no more.
+    pub(super) window: u64,
+    pub(super) claim: Option<Claim>,
     /// Objects of up to so many bytes are verified before readers see any.
     pub(super) verify_first: u64,
     /// Since when nobody reads.
     alone_since: Option<Instant>,
     ended: bool,
-}
-
-/// Where bytes go that the window cannot hold.
-enum Spill {
-    /// The whole object fits the window.
-    Window,
-    /// Into an extent on disk, for so many bytes in all, which is reserved when the first of them are written.
-    Due(u64),
-    /// Into that extent.
-    Disk(DiskWriter),
-    /// Nowhere: past the slowest reader they are forgotten, and the object is not stored.
-    Nowhere,
 }
 
 impl FillWriter {
@@ -68,8 +60,12 @@ impl FillWriter {
         let (fill, slot) = Fill::new(key);
         let reader = FillReader::new(Arc::clone(&fill), slot);
         cache.filling.fetch_add(1, Ordering::Relaxed);
-        let verify_first = cache.limits().verify_first.bytes();
+        let limits = cache.limits();
+        let (verify_first, window) = (limits.verify_first.bytes(), limits.window.bytes());
+        drop(limits);
         let writer = Self {
+            window,
+            claim: None,
             verify_first,
             cache,
             fill,
@@ -133,10 +129,12 @@ impl FillWriter {
     }
 
     /// A source answered and announced `len` bytes in all (`None`: it did not say). Decides where the bytes will live,
-    /// and lets readers start unless the object is small enough to be verified first.
-    pub fn begin(&mut self, len: Option<u64>) {
+    /// and lets readers start unless the object is small enough to be verified first. Fails when all fills together have
+    /// no memory left, not even for the least that this one needs.
+    pub fn begin(&mut self, len: Option<u64>) -> Result<(), FillError> {
+        self.set_aside(len)?;
         if let (Some(len), Some(disk)) = (len, self.cache.disk())
-            && len > self.cache.limits().window.bytes()
+            && len > self.window
             && matches!(self.spill, Spill::Window)
             && disk.admits(len, self.share).is_ok()
         {
@@ -146,6 +144,7 @@ impl FillWriter {
         if len.is_some_and(|len| len > self.verify_first) {
             self.fill.release();
         }
+        Ok(())
     }
 
     /// Lets readers start now.
@@ -262,6 +261,7 @@ impl FillWriter {
         self.buffer = BytesMut::new();
         self.taken = 0;
         self.spill = Spill::Window;
+        self.claim = None;
     }
 
     /// Size of the next buffer: up to the next chunk boundary, and no more than is announced.
@@ -274,110 +274,6 @@ impl FillWriter {
             _ => CHUNK as u64,
         };
         to_boundary.min(announced) as usize
-    }
-
-    async fn store_beyond_window(&mut self, start: u64, bytes: Bytes) -> Result<(), FillError> {
-        let window = self.cache.limits().window.bytes();
-        let spill = match std::mem::replace(&mut self.spill, Spill::Nowhere) {
-            Spill::Window if self.taken <= window => {
-                self.spill = Spill::Window;
-                return Ok(());
-            }
-            Spill::Window | Spill::Nowhere => return self.let_window_move(window).await,
-            spill => spill,
-        };
-        let (cache, name, share) = (Arc::clone(&self.cache), self.name(), self.share);
-        let written = self.on_disk(move || {
-            let writer = match (spill, cache.disk()) {
-                (Spill::Disk(writer), _) => writer,
-                (Spill::Due(len), Some(disk)) => match disk.reserve(name, share, len) {
-                    Ok(writer) => writer,
-                    Err(_) => return Ok(None),
-                },
-                _ => return Ok(None),
-            };
-            writer.write_at(start, &bytes).map(|()| Some(writer))
-        });
-        match written.await {
-            Ok(Some(writer)) => {
-                let mut state = self.fill.state.lock();
-                state.extent.get_or_insert_with(|| writer.reader());
-                state.forget(window, u64::MAX);
-                drop(state);
-                self.spill = Spill::Disk(writer);
-                Ok(())
-            }
-            // Not admitted.
-            Ok(None) if self.taken <= window => {
-                self.spill = Spill::Window;
-                Ok(())
-            }
-            Ok(None) => self.let_window_move(window).await,
-            // The disk failed under us: go on from memory, for those who read along.
-            Err(error) => {
-                // The extent goes back to the disk tier with its writer: nothing may be read from it.
-                self.fill.state.lock().extent = None;
-                tracing::warn!(%error, "an object could not be written to disk and is passed on unstored");
-                self.let_window_move(window).await
-            }
-        }
-    }
-
-    /// Lets a thread that may block work with the disk, for as long as readers can be kept waiting.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-    ) -> std::io::Result<T> {
-        let working = tokio::task::spawn_blocking(work);
-        let waiting = working.abort_handle();
-        match tokio::time::timeout(DISK_PATIENCE, working).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(std::io::Error::other("the process is stopping")),
-            Err(_) => {
-                // One that has not begun yet need not begin.
-                waiting.abort();
-                if let Some(disk) = self.cache.disk() {
-                    disk.too_slow_to_write();
-                }
-                Err(std::io::ErrorKind::TimedOut.into())
-            }
-        }
-    }
-
-    /// Keeps at most `window` bytes: waits for the slowest reader. While another one starves for it, the slowest one's
-    /// patience runs out, and in the end it is left behind.
-    async fn let_window_move(&mut self, window: u64) -> Result<(), FillError> {
-        loop {
-            let (slowest, patience, seen) = {
-                let mut state = self.fill.state.lock();
-                let visible = state.visible();
-                let Some((slowest, position, patience)) = state.readers.slowest() else {
-                    return Err(FillError::new(
-                        Why::Abandoned,
-                        "no reader kept up, and the object is not stored",
-                    ));
-                };
-                state.forget(window, position);
-                if state.held() <= window {
-                    return Ok(());
-                }
-                let patience = state.readers.any_at(visible).then_some(patience);
-                if patience == Some(Duration::ZERO) {
-                    state.readers.leave_behind(slowest);
-                    continue;
-                }
-                (slowest, patience, state.readers.moves)
-            };
-            let moved = std::future::poll_fn(|cx| self.fill.poll_moved(seen, cx.waker()));
-            let Some(patience) = patience else {
-                moved.await;
-                continue;
-            };
-            let since = Instant::now();
-            // Over in any case: what is left of the patience decides in the next round.
-            let _ = tokio::time::timeout(patience, moved).await;
-            self.fill.state.lock().readers.charge(slowest, since.elapsed());
-        }
     }
 
     /// The one end of the fill.

@@ -168,6 +168,7 @@ fn objects() -> impl Strategy<Value = Objects> {
             verify_first,
             verify_first_patience,
             window: ByteSize(window.bytes() + (1 << 20)),
+            fill_memory: ByteSize(window.bytes() + (2 << 20)),
             finish_abandoned,
             max_fills,
             max_client_fills: max_fills.div_ceil(2),

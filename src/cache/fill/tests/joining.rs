@@ -9,7 +9,7 @@ async fn only_fills_from_the_same_sources_are_joined() {
     let Lookup::Lead(mut writer, _reader) = cache.lookup(&name(&bytes), Share::REST, "elsewhere") else {
         panic!("joined a fill from other sources");
     };
-    writer.begin(Some(10_000));
+    writer.begin(Some(10_000)).unwrap();
     writer.push(&bytes).await.unwrap();
     writer.commit().await.map_err(|(_, error)| error).unwrap();
     assert!(found(&cache, &name(&bytes)));
@@ -19,11 +19,11 @@ async fn only_fills_from_the_same_sources_are_joined() {
 async fn a_failed_fill_is_followed_by_one_that_is_joined() {
     let (cache, bytes) = (cache(), bytes(2 * CHUNK));
     let (mut writer, mut unlucky) = lead(&cache, &name(&bytes));
-    writer.begin(Some(bytes.len() as u64));
+    writer.begin(Some(bytes.len() as u64)).unwrap();
     let mut again = writer.fail_and_restart(FillError::new(Why::Corrupt, "bad")).unwrap();
     assert_eq!(next(&mut unlucky).await.unwrap().unwrap_err().why, Why::Corrupt);
     let mut lucky = join(&cache, &name(&bytes));
-    again.begin(Some(bytes.len() as u64));
+    again.begin(Some(bytes.len() as u64)).unwrap();
     again.push(&bytes).await.unwrap();
     again.commit().await.map_err(|(_, error)| error).unwrap();
     assert_eq!(read_all(&mut lucky).await.unwrap(), bytes);
@@ -53,7 +53,7 @@ async fn fills_are_bounded_in_all_and_joined_beyond_that() {
 async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
     let (cache, bytes) = (cache(), bytes(3 * WINDOW));
     let (mut writer, mut reader) = lead(&cache, &name(&bytes));
-    writer.begin(None);
+    writer.begin(None).unwrap();
     for part in bytes[..2 * WINDOW].chunks(CHUNK) {
         writer.push(part).await.unwrap();
         at_hand(&mut reader);
