@@ -161,6 +161,13 @@ impl Service {
                 return Answering::ready(finish(whole(response, None), outcome, tally));
             }
         };
+        // Made for those who are not answered at once.
+        let place = |repository: Option<&str>| Place {
+            client: self.client,
+            named: asked.named.clone(),
+            repository: repository.map(Box::from),
+            path: asked.path.clone(),
+        };
         match &asked.target {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
@@ -174,12 +181,7 @@ impl Service {
                     verb: asked.verb,
                     name: object.name,
                     headers: request.headers().clone(),
-                    place: Place {
-                        client: self.client,
-                        repository: Some(object.repository.into()),
-                        path: asked.path.clone(),
-                        named: asked.named.clone(),
-                    },
+                    place: place(Some(object.repository)),
                 };
                 let worker = Arc::clone(worker);
                 Answering::Working(Box::pin(async move {
@@ -194,13 +196,7 @@ impl Service {
                     tally.of_repository(repository);
                 }
                 if let Verb::Write(_) = asked.verb {
-                    let place = Place {
-                        client: self.client,
-                        repository: repository.map(Box::from),
-                        path: asked.path.clone(),
-                        named: asked.named.clone(),
-                    };
-                    let (worker, verb) = (Arc::clone(worker), asked.verb);
+                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
                     let headers = self.with_client_address(request.headers());
                     let change = Change { verb, headers, place, content: request.into_body() };
                     return Answering::Working(Box::pin(async move {
@@ -215,9 +211,7 @@ impl Service {
                     scope: worker.upstreams.scope(asked.named.as_ref(), repository),
                     headers: self.with_client_address(request.headers()),
                 };
-                let (named, path) = (asked.named.clone(), asked.path.clone());
-                let place = Place { client: self.client, named, repository: repository.map(Box::from), path };
-                let (worker, verb) = (Arc::clone(worker), asked.verb);
+                let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
                     let (response, outcome) = worker.document(verb, document, place, &mut tally).await;

@@ -11,9 +11,8 @@ use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
 use crate::outcome::Outcome;
 use crate::request::Verb;
 use crate::response::body::Body;
-use crate::response::whole;
 use crate::tally::Tally;
-use crate::upstream::{Content, Wanted};
+use crate::upstream::Content;
 
 /// Such a request, detached from its connection but for its content.
 pub(super) struct Change {
@@ -31,7 +30,7 @@ impl Worker {
         tally: &mut Tally,
     ) -> (Response<Body>, Outcome) {
         let Change { verb, headers, place, content } = change;
-        let fetch = self.fetch(&place, Wanted::Document(place.path.as_str()));
+        let fetch = self.fetch(&place, place.wanted());
         // Who is asked by path alone, or in place of a parent, is known by now.
         let first = fetch.candidates.first();
         let server = place.named.clone().or_else(|| first.map(|first| first.target().clone()));
@@ -49,20 +48,6 @@ impl Worker {
             fetch.change(request.method, request.headers, target, Content::from(content)).await
         };
         let changed = self.documents.change(request, server.as_ref(), send, SystemTime::now()).await;
-        match changed {
-            Ok(answer) => {
-                if let Some(reason) = answer.cache_status.reason() {
-                    tally.because(reason);
-                }
-                let mut response = answer.response.map(Body::document);
-                self.heads.sign_document(response.headers_mut(), &answer.cache_status, answer.outcome);
-                (response, answer.outcome)
-            }
-            Err(failure) => {
-                tally.because(failure.reason().unwrap_or_else(|upstream| upstream.why.reason()));
-                let (response, outcome) = self.heads.document_failure(&failure);
-                (whole(response, Some(verb)), outcome)
-            }
-        }
+        self.tell_document(changed, verb, tally)
     }
 }

@@ -6,17 +6,18 @@ use std::time::SystemTime;
 use http::Response;
 
 use super::{Place, Worker, note_first};
-use crate::document::{DocumentRequest, UpstreamRequest};
+use crate::cache::FillError;
+use crate::document::{Answer, DocumentRequest, Failure, UpstreamRequest};
 use crate::fetch::Refusals;
 use crate::outcome::Outcome;
 use crate::request::Verb;
 use crate::response::body::Body;
 use crate::response::whole;
 use crate::tally::Tally;
-use crate::upstream::Wanted;
+use crate::upstream::{UpstreamBody, Wanted};
 
 impl Place {
-    fn wanted(&self) -> Wanted<'_> {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
         Wanted::Document(self.path.as_str())
     }
 }
@@ -45,11 +46,25 @@ impl Worker {
             let (fetch, _turn) = worker.turns.begin(place.client, fetch).await?;
             fetch.document(request.method, request.headers, refusals).await
         };
-        match self.documents.answer(request, fetch, SystemTime::now()).await {
+        let answer = self.documents.answer(request, fetch, SystemTime::now()).await;
+        if let Ok(answer) = &answer
+            && !answer.outcome.is_hit()
+            && answer.outcome != Outcome::DocumentCollapsed
+        {
+            note_first(first.get(), tally);
+        }
+        self.tell_document(answer, verb, tally)
+    }
+
+    /// The answer about a document, or why there is none.
+    pub(super) fn tell_document(
+        &self,
+        answer: Result<Answer<UpstreamBody, FillError>, Failure<FillError>>,
+        verb: Verb,
+        tally: &mut Tally,
+    ) -> (Response<Body>, Outcome) {
+        match answer {
             Ok(answer) => {
-                if !answer.outcome.is_hit() && answer.outcome != Outcome::DocumentCollapsed {
-                    note_first(first.get(), tally);
-                }
                 if let Some(reason) = answer.cache_status.reason() {
                     tally.because(reason);
                 }
