@@ -44,9 +44,7 @@ def main():
         for name in arguments.server or PEERS:
             with folder_for_all() as folder:
                 results.append(play(name, seed, Path(folder) / name, arguments))
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-            print(row(results[-1]), file=sys.stderr, flush=True)
+            note(results, arguments.out, row)
     print(table(results))
 
 
@@ -60,6 +58,13 @@ def parse():
     parser.add_argument("--rate", type=float, default=30, help="requests a second (default %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "out/faults.json")
     return parser.parse_args()
+
+
+def note(results, file, row):
+    """Keeps what came so far, and shows the newest: a run takes long."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    print(row(results[-1]), file=sys.stderr, flush=True)
 
 
 def folder_for_all():

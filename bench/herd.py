@@ -2,7 +2,6 @@
 """Many clients at once want one cold object, and its stratum dies half-way; another one has it, too. See README.md."""
 
 import argparse
-import json
 import selectors
 import socket
 import statistics
@@ -10,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from faults import folder_for_all
+from faults import folder_for_all, note
 from peers import PEERS, Nginx, Peer, Substratum
 from servers import HERE
 from strata import Objects, Strata
@@ -153,9 +152,7 @@ def main():
             for name in arguments.server or SERVERS:
                 with folder_for_all() as folder:
                     results.append(play(name, Path(folder) / name, rate * 1e6, round, arguments))
-                arguments.out.parent.mkdir(parents=True, exist_ok=True)
-                arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-                print(row(results[-1]), file=sys.stderr, flush=True)
+                note(results, arguments.out, row)
     print(table(results))
 
 

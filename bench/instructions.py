@@ -31,7 +31,6 @@ class Kind:
     memory: str = "256 MiB"
     disk: bool = False
     log: bool = False
-    nginx_file_cache: bool = False
 
 
 KINDS = {

@@ -62,19 +62,24 @@ async fn in_time(proxy: &Proxy, url: String, what: &str) -> (u16, bytes::Bytes) 
     (head.status, body)
 }
 
+/// Of two mirrors filled alike, the one that is asked first fails.
+async fn the_other_s_answer_comes_in_time(fault: &Fault, object: &Object, fill: impl Fn(Origin) -> Origin) {
+    let bad = fill(Origin::new().fault(fault.clone())).run();
+    let good = fill(Origin::new()).run();
+    let proxy = usual(&[bad.address(), good.address()]).await;
+    let what = format!("{fault:?}");
+    let (status, body) = in_time(&proxy, bad.url(&object.path()), &what).await;
+    assert!(status == 200 && body == object.bytes, "{what}: {status}");
+    assert!(good.requests() > 0, "{what}");
+}
+
 #[tokio::test]
 async fn whatever_one_mirror_does_the_other_s_answer_comes_in_time() {
     join_all(faults().into_iter().map(|fault| async move {
         let object = Object::generate(1, SMALL);
         let page = Page::new("text").field("Cache-Control", "no-store");
         let fill = |origin: Origin| origin.object(&object).page(DOCUMENT, page.clone());
-        let bad = fill(Origin::new().fault(fault.clone())).run();
-        let good = fill(Origin::new()).run();
-        let proxy = usual(&[bad.address(), good.address()]).await;
-        let what = format!("{fault:?}");
-        let (status, body) = in_time(&proxy, bad.url(&object.path()), &what).await;
-        assert!(status == 200 && body == object.bytes, "{what}: {status}");
-        assert!(good.requests() > 0, "{what}");
+        the_other_s_answer_comes_in_time(&fault, &object, fill).await;
     }))
     .await;
 }
@@ -93,13 +98,7 @@ async fn a_large_object_that_is_on_its_way_is_brought_to_its_end_by_the_other_mi
     let faults = faults().into_iter().filter(|fault| !matches!(fault, Fault::WrongLength(_)));
     join_all(faults.chain(under_way).map(|fault| async move {
         let object = Object::generate(4, LARGE);
-        let bad = Origin::new().object(&object).fault(fault.clone()).run();
-        let good = Origin::new().object(&object).run();
-        let proxy = usual(&[bad.address(), good.address()]).await;
-        let what = format!("{fault:?}");
-        let (status, body) = in_time(&proxy, bad.url(&object.path()), &what).await;
-        assert!(status == 200 && body == object.bytes, "{what}: {status}");
-        assert!(good.requests() > 0, "{what}");
+        the_other_s_answer_comes_in_time(&fault, &object, |origin| origin.object(&object)).await;
     }))
     .await;
 }

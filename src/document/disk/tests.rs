@@ -139,6 +139,14 @@ impl Run {
         self.keeper.flush();
     }
 
+    fn put_two_variants(&self, target: &str) {
+        let vary: Fields<'_> = &[("cache-control", "max-age=3600"), ("vary", "f")];
+        for value in ["1", "2"] {
+            let asked: Fields<'_> = &[("f", value)];
+            self.put(target, asked, &came(Duration::ZERO, asked, vary, value));
+        }
+    }
+
     fn remove(&self, target: &str, asked: Fields<'_>) {
         self.shelf.store.remove(&key(target), &map(asked));
         self.keeper.flush();
@@ -240,11 +248,7 @@ fn a_clock_that_was_set_back_makes_nothing_fresh() {
 fn what_changes_in_memory_changes_on_disk() {
     let house = House::new(MIB);
     let run = house.open();
-    let vary: Fields<'_> = &[("cache-control", "max-age=3600"), ("vary", "f")];
-    for value in ["1", "2"] {
-        let asked: Fields<'_> = &[("f", value)];
-        run.put("/x", asked, &came(Duration::ZERO, asked, vary, value));
-    }
+    run.put_two_variants("/x");
     run.put("/y", &[], &fresh("old"));
     run.put("/y", &[], &fresh("new"));
     run.put("/z", &[], &fresh("z"));
@@ -271,11 +275,7 @@ fn what_changes_in_memory_changes_on_disk() {
 fn what_was_forgotten_altogether_does_not_come_back() {
     let house = House::new(MIB);
     let run = house.open();
-    let vary: Fields<'_> = &[("cache-control", "max-age=3600"), ("vary", "f")];
-    for value in ["1", "2"] {
-        let asked: Fields<'_> = &[("f", value)];
-        run.put("/x", asked, &came(Duration::ZERO, asked, vary, value));
-    }
+    run.put_two_variants("/x");
     run.put("/y", &[], &fresh("y"));
     assert!(run.shelf.store.forget(&key("/x")) && !run.shelf.store.forget(&key("/x")));
     run.keeper.flush();
