@@ -258,7 +258,7 @@ mod tests {
     fn columns_are_bounded() {
         let (history, metrics) = (History::default(), Metrics::new().unwrap());
         for n in 0..COLUMNS + 10 {
-            metrics.upstream.requests.with_label_values(&[&format!("http://{n}"), "ok"]);
+            metrics.upstream.requests.with_label_values(&[format!("http://{n}").as_str(), "ok"]);
         }
         history.note(0.0, &metrics.registry.gather());
         assert_eq!(history.view().columns.len(), COLUMNS);

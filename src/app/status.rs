@@ -137,7 +137,7 @@ impl Status {
 
     fn server(&self, status: UpstreamStatus) -> Server {
         let count = |outcome: UpstreamOutcome| {
-            self.metrics.upstream.requests.with_label_values(&[&status.url, outcome.as_str()]).get()
+            self.metrics.upstream.requests.with_label_values(&[status.url.as_str(), outcome.as_str()]).get()
         };
         let counted = UpstreamOutcome::ALL.map(|outcome| (outcome.as_str(), count(outcome)));
         let outcomes = counted.into_iter().filter(|(_, count)| *count > 0).collect();
