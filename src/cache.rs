@@ -131,14 +131,46 @@ impl Cache {
         Some(object)
     }
 
-    /// Looks in both tiers, then among the fills, and otherwise registers a new one.
+    /// Looks in both tiers, then among the fills, and otherwise registers a new fill.
     /// `sources` says whom the caller would ask: only fills from the same sources are joined. A new fill is stored for
     /// `share`.
     pub fn lookup(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
-        match self.find(name) {
-            Some(object) => Lookup::Hit(object),
-            None => self.lookup_past_disk(name, share, sources),
+        self.lookup_where(name, share, sources, |cache| cache.find(name))
+    }
+
+    /// The same without looking on disk, for whoever found the record there unreadable.
+    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
+        self.lookup_where(name, share, sources, |cache| {
+            let object = cache.memory.load().get(name).or_else(|| cache.waiting_for_disk(name));
+            object.map(Object::Memory)
+        })
+    }
+
+    fn lookup_where(
+        self: &Arc<Self>,
+        name: &ObjectName,
+        share: Share,
+        sources: &str,
+        find: impl FnOnce(&Self) -> Option<Object>,
+    ) -> Lookup {
+        let key = FillKey { name: *name, sources: self.hasher.hash_one(sources) };
+        let mut fills = self.fills(name).lock();
+        // With the table held: a fill is stored before it leaves the table.
+        if let Some(object) = find(self) {
+            return Lookup::Hit(object);
         }
+        if let Some(reader) = fills.get(&key).and_then(FillHandle::join) {
+            self.metrics.joined.inc();
+            return Lookup::Join(reader);
+        }
+        if self.filling.load(Ordering::Relaxed) >= self.limits().max_fills {
+            self.count_failure(Why::Overload);
+            return Lookup::Full;
+        }
+        let (writer, reader) = FillWriter::new(Arc::clone(self), key, share);
+        fills.insert(key, writer.shared());
+        self.count_led();
+        Lookup::Lead(writer, reader)
     }
 
     /// The share of the disk that objects of a repository belong to.
@@ -153,7 +185,9 @@ impl Cache {
             return Some(Object::Memory(object));
         }
         let disk = self.disk.as_ref()?;
-        disk.get(name).map(Object::Disk).or_else(|| self.waiting_for_disk(name).map(Object::Memory))
+        let on_disk = || disk.get(name).map(Object::Disk);
+        // Once more at the end: it may have been written between the first two looks.
+        on_disk().or_else(|| self.waiting_for_disk(name).map(Object::Memory)).or_else(on_disk)
     }
 
     /// What the memory tier did not take or keep can be found before it is written, too: a large object that many
@@ -161,28 +195,6 @@ impl Cache {
     fn waiting_for_disk(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
         let (chunks, stored_at) = self.disk.as_ref()?.queued(name)?;
         Some(Arc::new(MemoryObject::new(chunks.to_vec(), stored_at)))
-    }
-
-    /// The same without looking on disk, for whoever found the record there unreadable.
-    pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
-        let key = FillKey { name: *name, sources: self.hasher.hash_one(sources) };
-        let mut fills = self.fills(name).lock();
-        if let Some(reader) = fills.get(&key).and_then(FillHandle::join) {
-            self.metrics.joined.inc();
-            return Lookup::Join(reader);
-        }
-        // Another fill may have been committed since the first look.
-        if let Some(object) = self.memory.load().get(name).or_else(|| self.waiting_for_disk(name)) {
-            return Lookup::Hit(Object::Memory(object));
-        }
-        if self.filling.load(Ordering::Relaxed) >= self.limits().max_fills {
-            self.count_failure(Why::Overload);
-            return Lookup::Full;
-        }
-        let (writer, reader) = FillWriter::new(Arc::clone(self), key, share);
-        fills.insert(key, writer.shared());
-        self.count_led();
-        Lookup::Lead(writer, reader)
     }
 
     /// Why an object that was looked for is not here, as far as that is known.

@@ -60,3 +60,38 @@ async fn a_late_request_does_not_join_what_has_lost_its_beginning() {
     }
     assert!(matches!(cache.lookup(&name(&bytes), Share::REST, ""), Lookup::Lead(..)));
 }
+
+#[tokio::test]
+async fn what_was_filled_is_found_at_every_moment_until_it_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new().unwrap();
+    let disk = config::Disk::new(folder.path().to_owned(), ByteSize::mib(64));
+    let disk = Disk::open(&disk, metrics.disk.clone()).unwrap();
+    let memory = config::Memory::with_capacity(ByteSize(0));
+    let cache = Cache::new(&memory, &objects(), Some(disk), metrics.cache.clone());
+    for len in 1..=300 {
+        let bytes = bytes(len);
+        let (mut writer, _reader) = lead(&cache, &name(&bytes));
+        writer.begin(Some(len as u64)).unwrap();
+        writer.push(&bytes).await.unwrap();
+        // Others look all the time: before it ends, while it waits for the disk, while it is written.
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let mut looks = 0;
+                while !cache.disk().unwrap().contains(&name(&bytes)) {
+                    let lookup = cache.lookup(&name(&bytes), Share::REST, "");
+                    assert!(
+                        !matches!(lookup, Lookup::Lead(..)),
+                        "lost from sight: {len} bytes, look {looks}"
+                    );
+                    looks += 1;
+                }
+            });
+            // Kept nowhere but in its window until now: it ends without waiting for anything.
+            let end = pin!(writer.commit()).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(end, Poll::Ready(Ok(()))));
+            others.join().unwrap();
+        });
+    }
+    assert_eq!(metrics.cache.led.get(), 300);
+}
