@@ -120,13 +120,14 @@ pub async fn race<T>(
                     if hedge {
                         fetch.client.metrics().hedges_won.inc();
                     }
-                    for loser in running {
+                    for loser in running.into_iter().rev() {
                         let late = loser.since.elapsed() >= fetch.first_byte_budget;
                         fetch.candidates[loser.turn.candidate].upstream.record(match late {
                             true => UpstreamOutcome::FirstByteTimeout,
                             false => UpstreamOutcome::Cancelled,
                         });
-                        // It has said nothing yet: should the winner's body fail, it is asked again.
+                        // It has said nothing yet: should the winner's body fail, it is asked again, behind those that
+                        // were waited for less long.
                         let behind_firsts = queue.iter().position(|turn| turn.chance == Chance::Second);
                         queue.insert(behind_firsts.unwrap_or(queue.len()), loser.turn);
                     }
@@ -160,11 +161,15 @@ async fn hedge_wait(fetch: &Fetch, queue: &VecDeque<Turn>, running: &[Runner], n
     let Some(latest) = running.last() else {
         return;
     };
-    if queue.is_empty() {
+    let Some(next) = queue.front() else {
         return std::future::pending().await;
+    };
+    let budget_over = latest.since + fetch.first_byte_budget;
+    if next.chance == Chance::Second {
+        // It has failed already; quickly, perhaps, and would again before the others have said a word.
+        return tokio::time::sleep_until(budget_over).await;
     }
     tokio::time::sleep_until(next_at).await;
-    let budget_over = latest.since + fetch.first_byte_budget;
     if Instant::now() < budget_over && !fetch.hedges.spend() {
         fetch.client.metrics().hedges_denied.inc();
         tokio::time::sleep_until(budget_over).await;

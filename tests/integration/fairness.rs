@@ -47,7 +47,7 @@ async fn whoever_asks_for_everything_at_once_waits_for_itself_alone() {
         })
         .collect();
     proxy.until(metric("substratum_fills_waiting").eq(5)).await;
-    assert_eq!(stratum.requests(), 2);
+    stratum.until_requests(2).await;
 
     let mut modest = Client::from(MODEST, proxy.address());
     assert_eq!(modest.ask(stratum.url(&wanted.path())).await.unwrap().body, wanted.bytes);

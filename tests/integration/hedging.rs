@@ -94,3 +94,33 @@ async fn a_mirror_that_was_overtaken_is_asked_again_when_the_quicker_one_breaks_
         assert_eq!(proxy.get(slow.url(&object.path())).await.body, object.bytes);
     }
 }
+
+#[tokio::test]
+async fn whoever_sent_wrong_bytes_is_not_asked_again_while_another_is_only_a_little_late() {
+    let (quick, known) = QUICK;
+    let objects = objects(known as u64 + 1);
+    let wanted = objects.last().unwrap();
+    let corrupt = Origin::new().object(wanted).fault(Fault::Flip(7)).run();
+    let faults = with_all(&objects).fault(Fault::LateHead(quick).times(known));
+    let late = faults.fault(Fault::LateHead(Duration::from_millis(400)).times(1)).run();
+    let proxy = Proxy::start(site(&[&corrupt, &late])).await;
+    for object in &objects {
+        assert_eq!(proxy.get(corrupt.url(&object.path())).await.body, object.bytes);
+    }
+    assert_eq!((corrupt.requests(), late.requests()), (objects.len(), objects.len()));
+}
+
+#[tokio::test]
+async fn among_those_that_were_overtaken_the_one_that_was_waited_for_the_shortest_comes_first() {
+    let object = Object::generate(1, 3_000);
+    let corrupt = Origin::new().object(&object).fault(Fault::Flip(7)).run();
+    let silent = Origin::new().object(&object).fault(Fault::NeverAnswer).run();
+    let late = Origin::new().object(&object).fault(Fault::HoldHead.times(1)).run();
+    let setup = site(&[&corrupt, &silent, &late]).with(|config| {
+        config.upstream.first_byte_timeout = Duration::from_millis(300);
+        config.upstream.head_deadline = Duration::from_secs(60);
+    });
+    let proxy = Proxy::start(setup).await;
+    assert_eq!(proxy.get(corrupt.url(&object.path())).await.body, object.bytes);
+    assert_eq!((corrupt.requests(), silent.requests(), late.requests()), (2, 1, 2));
+}
