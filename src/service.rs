@@ -9,6 +9,7 @@ mod change;
 mod document;
 mod object;
 mod recheck;
+mod tunnel;
 mod turns;
 
 use std::future::Future;
@@ -22,11 +23,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use change::Change;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
 use tokio_rustls::TlsAcceptor;
+pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
@@ -77,6 +80,8 @@ pub struct Worker {
     pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Tunnels, of all workers.
+    pub tunnels: Arc<Tunnels>,
 }
 
 /// The worker in force, for one worker thread.
@@ -89,6 +94,8 @@ pub struct Service {
     activity: Arc<Activity>,
     /// The generation of rules that admits the client: they look at the address only. 0: none has yet.
     admitted_by: AtomicU64,
+    /// What the connection is to be after its last answer.
+    bequest: Bequest,
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
@@ -134,8 +141,8 @@ struct Place {
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>) -> Self {
-        Self { current, client, activity, admitted_by: AtomicU64::new(0) }
+    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>, bequest: Bequest) -> Self {
+        Self { current, client, activity, admitted_by: AtomicU64::new(0), bequest }
     }
 
     fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
@@ -146,20 +153,23 @@ impl Service {
         Ok(())
     }
 
-    fn answer(&self, request: Request<Incoming>) -> Answering {
+    fn answer(&self, mut request: Request<Incoming>) -> Answering {
         let worker = &*self.current.load();
         let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            let connection = hyper::upgrade::on(&mut request);
+            if *request.method() == Method::CONNECT {
+                return self.tunnel(worker, &request, connection, tally);
+            }
+            *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+        }
         let asked = match self.admitted(worker) {
             Ok(()) => request::parse(&request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
             Ok(asked) => asked,
-            Err(refusal) => {
-                tally.because(refusal.reason());
-                let (response, outcome) = worker.heads.refusal(&refusal);
-                return Answering::ready(finish(whole(response, None), outcome, tally));
-            }
+            Err(refusal) => return worker.refused(&refusal, tally),
         };
         // Made for those who are not answered at once.
         let place = |repository: Option<&str>| Place {
@@ -221,6 +231,31 @@ impl Service {
         }
     }
 
+    fn tunnel(
+        &self,
+        worker: &Arc<Worker>,
+        request: &Request<Incoming>,
+        connection: OnUpgrade,
+        tally: Tally,
+    ) -> Answering {
+        let target = match self.admitted(worker) {
+            Ok(()) => request::tunnel(request, &worker.access, worker.heads.mark()),
+            Err(denial) => Err(Refusal::Denied(denial)),
+        };
+        match target {
+            Ok(target) => {
+                let (worker, bequest) = (Arc::clone(worker), Arc::clone(&self.bequest));
+                Answering::Working(Box::pin(async move {
+                    worker.tunnel(&target, connection, &bequest, tally).await
+                }))
+            }
+            Err(refusal) => {
+                *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+                worker.refused(&refusal, tally)
+            }
+        }
+    }
+
     /// The geo service looks at the last address when it does not know the cache's name.
     fn with_client_address(&self, headers: &HeaderMap) -> HeaderMap {
         let mut headers = headers.clone();
@@ -238,6 +273,12 @@ impl Answering {
 }
 
 impl Worker {
+    fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
+        tally.because(refusal.reason());
+        let (response, outcome) = self.heads.refusal(refusal);
+        Answering::ready(finish(whole(response, None), outcome, tally))
+    }
+
     /// What it takes to fetch what stands at `place`.
     fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
         let query =

@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::purge::Wanted;
 use super::reload::{LastReload, Reloads};
 use super::site::Site;
-use crate::admin::{Readiness, StatusSource};
+use crate::admin::{PurgeError, Purged, Readiness, StatusSource};
 use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::config::ServerUrl;
@@ -100,6 +101,17 @@ impl StatusSource for Status {
             Ok(Value::Object(map)) => map,
             other => Map::from_iter([("error".to_owned(), Value::from(format!("{other:?}")))]),
         }
+    }
+
+    fn purge(&self, what: &str) -> Result<Purged, PurgeError> {
+        let purged = Wanted::parse(what)?.drop_from(&self.cache, &self.site.load().documents);
+        let metrics = &self.metrics.admin;
+        if purged.places.is_empty() {
+            metrics.absent.inc()
+        } else {
+            metrics.dropped.inc()
+        }
+        Ok(purged)
     }
 
     fn sample(&self) {

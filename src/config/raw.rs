@@ -103,6 +103,7 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+        max_tunnels: section.count(&key::MAX_TUNNELS).unwrap_or(default.max_tunnels),
     }
 }
 
@@ -110,6 +111,8 @@ fn admin(section: &mut Section<'_, '_>) -> Admin {
     use keys::admin as key;
     let default = Admin::default();
     Admin {
+        tls: section.switch(&key::TLS).unwrap_or(default.tls),
+        token_file: section.text(&key::TOKEN_FILE, text::absolute_path),
         snmp: section.text(&key::SNMP, text::address_or_off).unwrap_or(default.snmp),
         snmp_community: section.text(&key::SNMP_COMMUNITY, text::community).unwrap_or(default.snmp_community),
     }
@@ -129,6 +132,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),
         methods: section.list(&key::METHODS, method).unwrap_or(default.methods),
+        connect: section.list(&key::CONNECT, text::authority).unwrap_or(default.connect),
     }
 }
 

@@ -79,7 +79,7 @@ impl Connector {
 
     /// Happy Eyeballs (RFC 8305 §5): tries the addresses one after the other without waiting for the end of an attempt
     /// longer than [`NEXT_ATTEMPT`]. The first connection wins, the other attempts are given up.
-    async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
+    pub(super) async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
         let addresses = self.permitted_addresses(server, by).await?;
         let opened = self.open_any(server, addresses, by).await;
         if opened.as_ref().is_err_and(|failure| failure.side() == Side::Upstream) {

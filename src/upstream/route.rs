@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::condition::UpstreamStatus;
@@ -219,6 +220,11 @@ impl Upstreams {
             Form::Absolute(_) => (Arc::clone(&from.upstream), Form::Absolute(Arc::new(server))),
         };
         Ok(Candidate { upstream, form })
+    }
+
+    /// A connection to `server` for whatever a client wants to say to it, opened within `connect_timeout`.
+    pub async fn tunnel(&self, server: &ServerUrl) -> Result<TcpStream, Failure> {
+        self.connector.open_tcp(server, Instant::now() + self.limits.connect_timeout).await
     }
 
     pub(super) fn limits(&self) -> &config::Upstream {

@@ -142,7 +142,7 @@ impl Upstreams {
                 .collect(),
             rendezvous: match config.parents_choice {
                 ParentsChoice::Ordered => None,
-                ParentsChoice::Rendezvous => {
+                ParentsChoice::Rendezvous | ParentsChoice::Addresses => {
                     Some(Rendezvous::new(parents.iter().map(|parent| parent.url.to_string())))
                 }
             },

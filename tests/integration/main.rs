@@ -6,6 +6,7 @@
 
 mod absence;
 mod access;
+mod admin;
 mod browser;
 mod changes;
 mod clients;
@@ -46,5 +47,6 @@ mod storage;
 mod support;
 mod tidy;
 mod tls;
+mod tunnels;
 mod units;
 mod verification;
