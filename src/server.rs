@@ -224,7 +224,7 @@ impl Server {
             }
             closed.is_none() && !connection.task.is_finished()
         });
-        worker.recorder.flush();
+        worker.tick();
     }
 }
 

@@ -273,6 +273,12 @@ impl Answering {
 }
 
 impl Worker {
+    /// What is to be done about once a second.
+    pub fn tick(&self) {
+        self.recorder.flush();
+        self.upstreams.follow();
+    }
+
     fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
         tally.because(refusal.reason());
         let (response, outcome) = self.heads.refusal(refusal);

@@ -149,10 +149,12 @@ impl Status {
 
     fn server(&self, status: UpstreamStatus) -> Server {
         let count = |outcome: UpstreamOutcome| {
-            self.metrics.upstream.requests.with_label_values(&[status.url.as_str(), outcome.as_str()]).get()
+            let label = status.label.as_deref()?;
+            Some(self.metrics.upstream.requests.with_label_values(&[label, outcome.as_str()]).get())
         };
-        let counted = UpstreamOutcome::ALL.map(|outcome| (outcome.as_str(), count(outcome)));
-        let outcomes = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+        let counted =
+            UpstreamOutcome::ALL.into_iter().filter_map(|outcome| Some((outcome.as_str(), count(outcome)?)));
+        let outcomes = counted.filter(|(_, count)| *count > 0).collect();
         Server { outcomes, ..Server::from(status) }
     }
 }

@@ -110,6 +110,16 @@ impl Resolver {
         }
     }
 
+    /// All addresses of `host` as of now, whatever is remembered; in no order.
+    pub(super) async fn look_up_now(&self, host: &str) -> Result<Vec<IpAddr>, Arc<str>> {
+        if let Ok(literal) = host.parse::<IpAddr>() {
+            return Ok(vec![literal]);
+        }
+        let _permit = self.0.lookups.acquire().await.map_err(|error| error.to_string())?;
+        let found = self.0.source.look_up(host).await.map_err(|error| error.to_string())?;
+        if found.is_empty() { Err("it has no addresses".into()) } else { Ok(found) }
+    }
+
     /// Nobody could be connected to at the addresses that were given out for `host`.
     pub(super) fn doubt(&self, host: &str) {
         let now = Instant::now();
@@ -270,6 +280,10 @@ pub(super) mod tests {
         pub(in crate::upstream) fn set(&self, name: &str, addresses: &[&str]) {
             let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
             self.0.names.lock().insert(name.to_owned(), addresses);
+        }
+
+        pub(in crate::upstream) fn forget(&self, name: &str) {
+            self.0.names.lock().remove(name);
         }
 
         fn lookups(&self) -> usize {

@@ -40,6 +40,7 @@ mod reload;
 mod repositories;
 mod restart;
 mod rules;
+mod scaling;
 mod schedule;
 mod service_manager;
 mod snmp;
