@@ -224,7 +224,7 @@ async fn play() {
     let moved: Vec<_> = before.iter().zip(&grown).filter(|(before, after)| before != after).collect();
     assert!(moved.iter().all(|(_, after)| **after > 3), "only to those that are new");
     let share = moved.len() as f64 / OBJECTS as f64;
-    assert!((0.3..0.5).contains(&share), "{share} moved, two fifths should");
+    assert!((0.28..0.52).contains(&share), "{share} moved, two fifths should");
     assert_eq!(homes(&nodes[1], &five, &stratum, &objects).await, grown);
 
     // They go as pods do: no longer named, and told to stop, at the same moment; the nodes hear of it later.
