@@ -30,6 +30,7 @@ mod kills;
 mod malformed;
 mod mirrors;
 mod monitoring;
+mod newcomer;
 mod one_copy;
 mod operators;
 mod patience;
