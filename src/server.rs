@@ -179,8 +179,13 @@ impl Server {
         let contents =
             Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
         let bequest = Bequest::default();
-        let service =
-            Service::new(Arc::clone(&self.current), client, Arc::clone(&activity), Arc::clone(&bequest));
+        let service = Service::new(
+            Arc::clone(&self.current),
+            client,
+            Arc::clone(&activity),
+            Arc::clone(&bequest),
+            self.metrics.closed(Closed::Requests),
+        );
         let acceptor = match cover {
             Cover::Plain => None,
             Cover::Tls => worker.tls.clone(),

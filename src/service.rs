@@ -23,10 +23,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use change::Change;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
+use prometheus::IntCounter;
 pub use recheck::Rechecks;
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
@@ -96,6 +97,14 @@ pub struct Service {
     admitted_by: AtomicU64,
     /// What the connection is to be after its last answer.
     bequest: Bequest,
+    lifetime: Lifetime,
+}
+
+/// How many requests are answered on a connection.
+struct Lifetime {
+    asked: AtomicU64,
+    /// Connections that have come to their end.
+    ended: IntCounter,
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
@@ -127,7 +136,13 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.answer(request)
+        // A tunnel ends when it ends.
+        let worker = &*self.current.load();
+        if *request.method() == Method::CONNECT || !self.is_last(worker) {
+            return self.answer(worker, request);
+        }
+        self.lifetime.ended.inc();
+        self.answer(worker, request).closing()
     }
 }
 
@@ -141,8 +156,21 @@ struct Place {
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>, bequest: Bequest) -> Self {
-        Self { current, client, activity, admitted_by: AtomicU64::new(0), bequest }
+    pub fn new(
+        current: Arc<Current>,
+        client: IpAddr,
+        activity: Arc<Activity>,
+        bequest: Bequest,
+        ended: IntCounter,
+    ) -> Self {
+        let lifetime = Lifetime { asked: AtomicU64::new(0), ended };
+        Self { current, client, activity, admitted_by: AtomicU64::new(0), bequest, lifetime }
+    }
+
+    /// Whether this request is the last one that is answered on its connection.
+    fn is_last(&self, worker: &Worker) -> bool {
+        let max = worker.listen.max_requests as u64;
+        max > 0 && self.lifetime.asked.fetch_add(1, Ordering::Relaxed) + 1 >= max
     }
 
     fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
@@ -153,8 +181,7 @@ impl Service {
         Ok(())
     }
 
-    fn answer(&self, mut request: Request<Incoming>) -> Answering {
-        let worker = &*self.current.load();
+    fn answer(&self, worker: &Arc<Worker>, mut request: Request<Incoming>) -> Answering {
         let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
         if request.extensions().get::<OnUpgrade>().is_some() {
             let connection = hyper::upgrade::on(&mut request);
@@ -267,6 +294,18 @@ impl Service {
 }
 
 impl Answering {
+    /// The same, and the end of the connection.
+    fn closing(self) -> Self {
+        let close = |mut response: Response<Body>| {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        };
+        match self {
+            Self::Ready(response) => Self::Ready(response.map(close)),
+            Self::Working(working) => Self::Working(Box::pin(async move { close(working.await) })),
+        }
+    }
+
     fn ready(response: Response<Body>) -> Self {
         Self::Ready(Some(response))
     }

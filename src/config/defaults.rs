@@ -49,6 +49,7 @@ impl Default for Listen {
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,
             max_client_connections: 5_000,
+            max_requests: 0,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             max_head: ByteSize::kib(64),

@@ -158,6 +158,9 @@ table! { Once listen: "where and how requests are taken"
     MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
         Absent::Words("half of max_connections"),
         "of them, of one client: one IPv4 address or one IPv6 /64";
+    MAX_REQUESTS "max_requests", Accepts::Count(0, 1_000_000_000), Absent::Value("0"),
+        "requests answered on one connection, which is then closed in good order, so that its client connects anew; 0 for \
+         any number";
     HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
         "a client that takes longer to send the head of a request is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),

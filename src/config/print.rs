@@ -63,6 +63,7 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
     p.key(&key::MAX_CLIENT_CONNECTIONS, listen.max_client_connections)?;
+    p.key(&key::MAX_REQUESTS, listen.max_requests)?;
     p.key(&key::HEAD_TIMEOUT, quoted(exact_duration(listen.head_timeout)))?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;

@@ -97,6 +97,7 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: max_connections.unwrap_or(default.max_connections),
         max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        max_requests: section.count(&key::MAX_REQUESTS).unwrap_or(default.max_requests),
         head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),

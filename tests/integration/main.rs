@@ -14,6 +14,7 @@ mod collapsing;
 mod commands;
 mod crowding;
 mod demo;
+mod descriptors;
 mod documents;
 mod documents_on_disk;
 mod ephemeral;

@@ -118,6 +118,7 @@ fn listen() -> impl Strategy<Value = Listen> {
             workers,
             max_connections,
             max_client_connections: max_connections.div_ceil(3),
+            max_requests: max_connections,
             head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
