@@ -14,6 +14,9 @@ const LIMITS: Limits = Limits { head: 2048, first_line: 1024, fields: 100, empty
 
 const MAX_CONTENT: u64 = 1000;
 
+/// Where tunnels may lead.
+const LISTED: &str = "a.example.org:443";
+
 /// The first request, if it passes the strict reader.
 fn strict(bytes: &[u8]) -> Option<&[u8]> {
     let end = Lines::new(LIMITS).feed(bytes).ok()??;
@@ -52,6 +55,10 @@ fn follow(mut rest: &[u8], bytes: &[u8]) {
             return;
         }
         assert_eq!(Some(&rest[..end]), strict(&bytes[from..]), "a head that was not checked");
+        if found.method == Some("CONNECT") {
+            // What follows is for somebody else, or lost with the connection.
+            return;
+        }
         // As hyper: the length, if it can be told, else no content. It refuses all that the next line does not understand.
         let length = found.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
         let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok()).unwrap_or(0usize);
@@ -111,6 +118,7 @@ fn access() -> Access {
         targets: vec![TargetShape::Any],
         hosts: vec![Glob::new("*")],
         methods: WriteMethod::ALL.to_vec(),
+        connect: vec![LISTED.parse().expect("an authority")],
         ..Default::default()
     };
     Access::new(&rules, &[], &[], &[])
@@ -125,6 +133,11 @@ fuzz_target!(|input: (u8, &[u8])| {
     let Some(request) = parsed(head) else { return };
     compare(head, &request);
     let access = access();
+    if *request.method() == Method::CONNECT
+        && let Ok(target) = request::tunnel(&request, &access, "(me)")
+    {
+        assert_eq!(target.to_string(), LISTED);
+    }
     let Ok(asked) = request::parse(&request, &access, "(me)") else { return };
     let path = asked.path.as_str();
     assert!(path.starts_with('/') && path.bytes().all(|c| c.is_ascii_graphic()));
