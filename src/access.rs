@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape, WriteMethod};
+use crate::config::{
+    self, Authority, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape, WriteMethod,
+};
 use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
@@ -29,6 +31,7 @@ pub struct Access {
     ports: Vec<PortRange>,
     internal_hosts: Vec<Glob>,
     methods: Vec<WriteMethod>,
+    connect: Vec<Authority>,
     mirrors: HashSet<ServerUrl>,
     parents: HashSet<ServerUrl>,
     own: Vec<SocketAddr>,
@@ -54,6 +57,9 @@ pub enum Denial {
         /// The port.
         port: u16,
     },
+    /// No tunnel may be opened to this server.
+    #[error("this proxy opens no tunnel to {0}: `connect` in [access] does not list it")]
+    Tunnel(Arc<str>),
     /// The host is, or resolves to, an address that is not part of the public internet.
     #[error(
         "this proxy may not ask {host}: its address {address} is internal; \
@@ -83,6 +89,7 @@ impl Denial {
             Self::Target => Reason::KindNotServed,
             Self::Host(_) => Reason::HostNotAllowed,
             Self::Port { .. } => Reason::PortNotAllowed,
+            Self::Tunnel(_) => Reason::TunnelNotAllowed,
             Self::InternalAddress { .. } => Reason::InternalAddress,
             Self::Ourselves { .. } => Reason::OwnAddress,
         }
@@ -105,6 +112,7 @@ impl Access {
             ports: config.ports.clone(),
             internal_hosts: config.internal_hosts.clone(),
             methods: config.methods.clone(),
+            connect: config.connect.clone(),
             mirrors: mirrors.iter().flat_map(|group| &group.urls).cloned().collect(),
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             own: own.to_vec(),
@@ -159,6 +167,12 @@ impl Access {
             }
         }
         address::literal(&named.host).map_or(Ok(()), |ip| self.may_connect(named, ip))
+    }
+
+    /// Whether a tunnel may lead to this server. Its addresses are judged like those of any other
+    /// ([`Access::may_connect`]).
+    pub fn tunnel(&self, target: &Authority) -> Result<(), Denial> {
+        if self.connect.contains(target) { Ok(()) } else { Err(Denial::Tunnel(target.to_string().into())) }
     }
 
     /// Whether a connection to `address`, which `server` resolved to, may be opened. Mirrors and parents may

@@ -3,6 +3,7 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod purge;
 mod reload;
 mod site;
 mod status;
@@ -23,7 +24,7 @@ use status::Status;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLog};
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Guard, TokenError};
 use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
@@ -35,7 +36,7 @@ use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
 use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::{Current, Rechecks};
+use crate::service::{Current, Rechecks, Tunnels};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -60,6 +61,9 @@ pub enum StartError {
     /// TLS for clients cannot be set up.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The admin port cannot be guarded.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// TLS for upstreams cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamSetupError),
@@ -101,6 +105,8 @@ pub struct App {
     currents: Vec<Arc<Current>>,
     beats: Vec<Arc<AtomicU64>>,
     reloads: Arc<Reloads>,
+    /// Of the admin port.
+    guard: Arc<ArcSwap<Guard>>,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -172,10 +178,15 @@ impl App {
             }
         });
         let site = Site::new(config, &own, place, &metrics)?;
+        let guard = Arc::new(ArcSwap::from_pointee(site.guard()?));
         let config = &site.config;
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let ground = Ground { cache, rechecks: Arc::new(Rechecks::default()) };
+        let ground = Ground {
+            cache,
+            rechecks: Arc::new(Rechecks::default()),
+            tunnels: Tunnels::new(metrics.tunnel.clone()),
+        };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 
@@ -193,6 +204,7 @@ impl App {
             currents: Vec::new(),
             beats: Vec::new(),
             reloads: Arc::new(Reloads::new(metrics.config.clone())),
+            guard,
             phase,
             workers: Vec::new(),
             admin_thread: None,
@@ -245,7 +257,8 @@ impl App {
                 metrics: metrics.clone(),
                 phase: phases,
             };
-            let admin = Arc::new(Admin { metrics, status: Arc::new(status), filter });
+            let admin =
+                Arc::new(Admin { metrics, status: Arc::new(status), filter, guard: Arc::clone(&app.guard) });
             app.admin_thread =
                 Some(admin_thread(admin_socket, snmp_socket.map(|it| (it, community)), admin)?);
         }

@@ -1,6 +1,7 @@
 //! Every metric: name, help and labels, one file a part. Handles are resolved once and passed to the parts;
 //! label values come from enums or from the configuration; of names in requests only a fixed number is shown.
 
+mod admin;
 mod cache;
 mod config;
 mod disk;
@@ -12,8 +13,10 @@ mod process;
 mod repository;
 mod request;
 mod server;
+mod tunnel;
 mod upstream;
 
+pub use admin::AdminMetrics;
 pub use cache::CacheMetrics;
 pub use config::ConfigMetrics;
 pub use disk::{DiskMetrics, QuotaMetrics};
@@ -24,6 +27,7 @@ pub use manifest::{ManifestFigures, ManifestMetrics};
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
+pub use tunnel::TunnelMetrics;
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;
@@ -37,10 +41,14 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// The admin port.
+    pub admin: AdminMetrics,
     /// Reloads.
     pub config: ConfigMetrics,
     /// Connections and drains.
     pub server: ServerMetrics,
+    /// Tunnels.
+    pub tunnel: TunnelMetrics,
     /// Requests by outcome, latency, bytes.
     pub request: RequestMetrics,
     /// Requests by repository.
@@ -66,8 +74,10 @@ impl Metrics {
         process::register(&registry)?;
         let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
+            admin: AdminMetrics::register(&registry)?,
             config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
+            tunnel: TunnelMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,
             manifest: ManifestMetrics::register(&registry)?,

@@ -157,6 +157,9 @@ reasons! {
         PortNotAllowed "port_not_allowed":
             "The port that the request names may not be asked.",
             "`ports` in [access] lists them.";
+        TunnelNotAllowed "tunnel_not_allowed":
+            "The request wants a tunnel to a server to which none may be opened.",
+            "`connect` in [access] lists the servers.";
         InternalAddress "internal_address":
             "The host has an address that is not part of the public internet.",
             "`internal_hosts` in [access] lists the hosts that may have one.";

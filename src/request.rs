@@ -6,10 +6,10 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use crate::access::{Access, Denial};
-use crate::config::{Scheme, ServerUrl, WriteMethod};
+use crate::config::{Authority, Scheme, ServerUrl, WriteMethod};
 use crate::layout::cvmfs::{self, Mutable};
 use crate::layout::{self, NamedObject};
 use crate::reason::Reason;
@@ -144,6 +144,33 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
     Ok(Asked { verb, named, path, target })
 }
 
+/// Reads the head of a CONNECT request and applies the access rules to it (RFC 9110 §9.3.6).
+pub fn tunnel<B>(request: &Request<B>, access: &Access, own_mark: &str) -> Result<Authority, Refusal> {
+    let uri = request.uri();
+    let target = match (uri.authority(), uri.scheme(), uri.path_and_query()) {
+        (Some(authority), None, None) => authority.as_str(),
+        _ => return Err(Refusal::Malformed("the target of CONNECT must be a host and a port")),
+    };
+    let target: Authority =
+        target.parse().map_err(|_| Refusal::Malformed("the target of CONNECT must be a host and a port"))?;
+    expectation(Verb::Get, request.headers())?;
+    framing(Verb::Get, request.headers())?;
+    let mut hosts = request.headers().get_all(HOST).iter();
+    // Many clients leave the port out that is usual for https, or send no field at all.
+    let names_target = |host: &HeaderValue| {
+        let named = host.to_str().ok().map(|host| ServerUrl::from_authority(Scheme::Https, host));
+        matches!(named, Some(Ok(named)) if named == *target.server())
+    };
+    if !hosts.next().is_none_or(names_target) || hosts.next().is_some() {
+        return Err(Refusal::Malformed("the Host field differs from the target of CONNECT"));
+    }
+    access.tunnel(&target)?;
+    if came_through(request.headers(), own_mark) {
+        return Err(Refusal::Loop);
+    }
+    Ok(target)
+}
+
 /// A method that nobody serves. A client that sends it itself is refused as well.
 const REFUSED: &str = "REFUSED";
 
@@ -161,7 +188,7 @@ pub fn flaw<B>(request: &Request<B>) -> Option<Flaw> {
 /// Where there is no content to wait for, 100-continue means nothing; no other expectation exists. Where there is some, to ask for it
 /// would take an interim answer, and no client is ever sent one: it sends the request again without (RFC 9110 §10.1.1).
 fn expectation(verb: Verb, headers: &HeaderMap) -> Result<(), Refusal> {
-    let met = |value: &http::HeaderValue| {
+    let met = |value: &HeaderValue| {
         !matches!(verb, Verb::Write(_)) && value.as_bytes().eq_ignore_ascii_case(b"100-continue")
     };
     if headers.get_all(EXPECT).iter().all(met) { Ok(()) } else { Err(Refusal::Expectation) }
@@ -235,7 +262,7 @@ fn came_through(headers: &HeaderMap, own_mark: &str) -> bool {
 /// Whether the client asks for bytes that were checked just now. CVMFS clients say it once after corrupt data.
 pub fn wants_no_cache(headers: &HeaderMap) -> bool {
     let says_no_cache = |name| {
-        headers.get_all(name).iter().any(|value: &http::HeaderValue| {
+        headers.get_all(name).iter().any(|value: &HeaderValue| {
             value
                 .as_bytes()
                 .split(|&c| c == b',')
@@ -258,6 +285,7 @@ mod tests {
             ports: config::Access::default().ports,
             internal_hosts: vec![],
             methods: vec![config::WriteMethod::Post],
+            connect: vec!["x.good:443".parse().unwrap()],
         };
         Access::new(&config, &[], &[], &[])
     }
@@ -330,6 +358,37 @@ mod tests {
         for (target, fields) in cases {
             let got = verdict("GET", target, fields);
             assert!(got.starts_with("400"), "{target} {fields:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn tunnels_lead_where_they_may() {
+        type Fields<'a> = &'a [(&'a str, &'a str)];
+        let host = [("host", "x.good:443")];
+        let table: [(&str, Fields<'_>, &str); 13] = [
+            ("x.good:443", &host, "x.good:443"),
+            ("X.Good:443", &[("host", "x.good:443")], "x.good:443"),
+            ("x.good:443", &[("host", "x.good")], "x.good:443"),
+            ("x.good:443", &[], "x.good:443"),
+            ("x.good:444", &[("host", "x.good:444")], "403"),
+            ("y.good:443", &[("host", "y.good:443")], "403"),
+            ("x.good:443", &[("host", "y.good:443")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("host", "x.good:443")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("content-length", "5")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("via", "1.1 me (m1)")], "loop"),
+            ("x.good", &[("host", "x.good")], "400"),
+            ("0x7f.1:443", &[], "400"),
+            ("http://x.good:443/", &host, "400"),
+        ];
+        for (target, fields, expected) in table {
+            let got = match tunnel(&request("CONNECT", target, fields), &access(), "(m1)") {
+                Ok(authority) => authority.to_string(),
+                Err(Refusal::Malformed(_)) => "400".to_owned(),
+                Err(Refusal::Denied(_)) => "403".to_owned(),
+                Err(Refusal::Loop) => "loop".to_owned(),
+                Err(other) => other.to_string(),
+            };
+            assert_eq!(got, expected, "{target} {fields:?}");
         }
     }
 

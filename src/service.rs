@@ -9,6 +9,7 @@ mod change;
 mod document;
 mod object;
 mod recheck;
+mod tunnel;
 mod turns;
 
 use std::future::Future;
@@ -22,11 +23,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use change::Change;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
+use prometheus::IntCounter;
 pub use recheck::Rechecks;
 use tokio_rustls::TlsAcceptor;
+pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
@@ -77,6 +81,8 @@ pub struct Worker {
     pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Tunnels, of all workers.
+    pub tunnels: Arc<Tunnels>,
 }
 
 /// The worker in force, for one worker thread.
@@ -89,6 +95,16 @@ pub struct Service {
     activity: Arc<Activity>,
     /// The generation of rules that admits the client: they look at the address only. 0: none has yet.
     admitted_by: AtomicU64,
+    /// What the connection is to be after its last answer.
+    bequest: Bequest,
+    lifetime: Lifetime,
+}
+
+/// How many requests are answered on a connection.
+struct Lifetime {
+    asked: AtomicU64,
+    /// Connections that have come to their end.
+    ended: IntCounter,
 }
 
 /// An answer on its way. What is at hand needs neither an allocation nor a wait.
@@ -120,7 +136,13 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.answer(request)
+        // A tunnel ends when it ends.
+        let worker = &*self.current.load();
+        if *request.method() == Method::CONNECT || !self.is_last(worker) {
+            return self.answer(worker, request);
+        }
+        self.lifetime.ended.inc();
+        self.answer(worker, request).closing()
     }
 }
 
@@ -134,8 +156,21 @@ struct Place {
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>) -> Self {
-        Self { current, client, activity, admitted_by: AtomicU64::new(0) }
+    pub fn new(
+        current: Arc<Current>,
+        client: IpAddr,
+        activity: Arc<Activity>,
+        bequest: Bequest,
+        ended: IntCounter,
+    ) -> Self {
+        let lifetime = Lifetime { asked: AtomicU64::new(0), ended };
+        Self { current, client, activity, admitted_by: AtomicU64::new(0), bequest, lifetime }
+    }
+
+    /// Whether this request is the last one that is answered on its connection.
+    fn is_last(&self, worker: &Worker) -> bool {
+        let max = worker.listen.max_requests as u64;
+        max > 0 && self.lifetime.asked.fetch_add(1, Ordering::Relaxed) + 1 >= max
     }
 
     fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
@@ -146,20 +181,22 @@ impl Service {
         Ok(())
     }
 
-    fn answer(&self, request: Request<Incoming>) -> Answering {
-        let worker = &*self.current.load();
+    fn answer(&self, worker: &Arc<Worker>, mut request: Request<Incoming>) -> Answering {
         let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            let connection = hyper::upgrade::on(&mut request);
+            if *request.method() == Method::CONNECT {
+                return self.tunnel(worker, &request, connection, tally);
+            }
+            *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+        }
         let asked = match self.admitted(worker) {
             Ok(()) => request::parse(&request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
             Ok(asked) => asked,
-            Err(refusal) => {
-                tally.because(refusal.reason());
-                let (response, outcome) = worker.heads.refusal(&refusal);
-                return Answering::ready(finish(whole(response, None), outcome, tally));
-            }
+            Err(refusal) => return worker.refused(&refusal, tally),
         };
         // Made for those who are not answered at once.
         let place = |repository: Option<&str>| Place {
@@ -221,6 +258,31 @@ impl Service {
         }
     }
 
+    fn tunnel(
+        &self,
+        worker: &Arc<Worker>,
+        request: &Request<Incoming>,
+        connection: OnUpgrade,
+        tally: Tally,
+    ) -> Answering {
+        let target = match self.admitted(worker) {
+            Ok(()) => request::tunnel(request, &worker.access, worker.heads.mark()),
+            Err(denial) => Err(Refusal::Denied(denial)),
+        };
+        match target {
+            Ok(target) => {
+                let (worker, bequest) = (Arc::clone(worker), Arc::clone(&self.bequest));
+                Answering::Working(Box::pin(async move {
+                    worker.tunnel(&target, connection, &bequest, tally).await
+                }))
+            }
+            Err(refusal) => {
+                *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+                worker.refused(&refusal, tally)
+            }
+        }
+    }
+
     /// The geo service looks at the last address when it does not know the cache's name.
     fn with_client_address(&self, headers: &HeaderMap) -> HeaderMap {
         let mut headers = headers.clone();
@@ -232,12 +294,36 @@ impl Service {
 }
 
 impl Answering {
+    /// The same, and the end of the connection.
+    fn closing(self) -> Self {
+        let close = |mut response: Response<Body>| {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        };
+        match self {
+            Self::Ready(response) => Self::Ready(response.map(close)),
+            Self::Working(working) => Self::Working(Box::pin(async move { close(working.await) })),
+        }
+    }
+
     fn ready(response: Response<Body>) -> Self {
         Self::Ready(Some(response))
     }
 }
 
 impl Worker {
+    /// What is to be done about once a second.
+    pub fn tick(&self) {
+        self.recorder.flush();
+        self.upstreams.follow();
+    }
+
+    fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
+        tally.because(refusal.reason());
+        let (response, outcome) = self.heads.refusal(refusal);
+        Answering::ready(finish(whole(response, None), outcome, tally))
+    }
+
     /// What it takes to fetch what stands at `place`.
     fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
         let query =

@@ -18,6 +18,7 @@ fn rules() -> config::Access {
         ports: config::Access::default().ports,
         internal_hosts: globs(&["*.site.local", "localhost", "0.0.0.0", "127.*"]),
         methods: Vec::new(),
+        connect: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::server::{Limits, serve_within};
-use super::{Admin, Readiness, StatusSource};
+use super::{Admin, Guard, PurgeError, Purged, Readiness, StatusSource, Token};
 use crate::metrics::Metrics;
 
 /// A tier whose reports can be held back.
@@ -82,6 +83,13 @@ impl StatusSource for Tier {
     fn sample(&self) {
         self.samples.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn purge(&self, what: &str) -> Result<Purged, PurgeError> {
+        match what {
+            "/a?b=c d" => Ok(Purged { kind: "document", places: vec!["memory", "disk"] }),
+            _ => Err(PurgeError::Name),
+        }
+    }
 }
 
 /// A running server.
@@ -94,10 +102,19 @@ struct Server {
 
 impl Server {
     async fn start(limits: Limits) -> Self {
+        Self::guarded(limits, Guard::default()).await
+    }
+
+    async fn guarded(limits: Limits, guard: Guard) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tier = Tier::new();
-        let admin = Arc::new(Admin { metrics: Metrics::new().unwrap(), status: tier.clone(), filter: None });
+        let admin = Arc::new(Admin {
+            metrics: Metrics::new().unwrap(),
+            status: tier.clone(),
+            filter: None,
+            guard: Arc::new(ArcSwap::from_pointee(guard)),
+        });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve_within(limits, listener, admin, async {
             let _ = stopped.await;
@@ -236,6 +253,52 @@ async fn what_is_not_served_is_refused() {
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text).await;
     assert!(text.is_empty() || text.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&text));
+}
+
+#[tokio::test]
+async fn with_a_token_nothing_but_probes_is_answered_without() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+    let guard = Guard { tls: None, token: Some(Token::read(file.path()).unwrap()) };
+    let server = Server::guarded(limits(), guard).await;
+    let bearer = "Authorization: Bearer 0123456789abcdef\r\n";
+    let basic = "Authorization: Basic c3Vic3RyYXR1bTowMTIzNDU2Nzg5YWJjZGVm\r\n";
+    let wrong = "Authorization: Bearer 0123456789abcdeg\r\n";
+    let ask = async |line: &str, fields: &str| {
+        server.exchange(&format!("{line} HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).await
+    };
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(&format!("GET {path}"), "").await.status, 200, "{path}");
+    }
+    for path in ["/", "/status", "/metrics", "/history", "/style.css"] {
+        let line = format!("GET {path}");
+        for fields in ["", wrong] {
+            let refused = ask(&line, fields).await;
+            assert_eq!(refused.status, 401, "{path}");
+            refused.has("www-authenticate: bearer realm=\"substratum\"");
+            assert!(!refused.body.contains("node"), "{}", refused.body);
+        }
+        for fields in [bearer, basic] {
+            assert_eq!(ask(&line, fields).await.status, 200, "{path}");
+        }
+    }
+    for (line, fields, expected) in [
+        ("POST /purge?what=/a%3Fb%3Dc%20d", bearer, 200),
+        ("POST /purge?what=/a%3Fb%3Dc%20d", basic, 401),
+        ("POST /purge?what=/a%3Fb%3Dc%20d", "", 401),
+        ("POST /purge?what=else", bearer, 400),
+        ("POST /purge", bearer, 400),
+        ("GET /purge?what=/a%3Fb%3Dc%20d", bearer, 405),
+        ("POST /log?filter=info", basic, 401),
+    ] {
+        assert_eq!(ask(line, fields).await.status, expected, "{line} {fields}");
+    }
+    let body = ask("POST /purge?what=/a%3Fb%3Dc%20d", bearer).await.body;
+    assert_eq!(body, "document: dropped from memory and disk\n");
+
+    let open = Server::start(limits()).await;
+    let refused = open.exchange("POST /purge?what=/a%3Fb%3Dc%20d HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::StartError;
 use crate::access::Access;
+use crate::admin::{Guard, Token};
 use crate::cache::{Cache, FillError};
 use crate::config::Config;
 use crate::document::{self, Documents};
@@ -17,7 +18,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::tls;
-use crate::service::{Rechecks, Turns, Worker};
+use crate::service::{Rechecks, Tunnels, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -44,6 +45,8 @@ pub struct Ground {
     pub cache: Arc<Cache>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Tunnels, of all workers.
+    pub tunnels: Arc<Tunnels>,
 }
 
 impl Site {
@@ -109,6 +112,13 @@ impl Site {
         })
     }
 
+    /// What guards the admin port. Reads the token.
+    pub fn guard(&self) -> Result<Guard, StartError> {
+        let admin = &self.config.admin;
+        let token = admin.token_file.as_deref().map(Token::read).transpose()?;
+        Ok(Guard { tls: self.tls.clone().filter(|_| admin.tls), token })
+    }
+
     /// This site for one worker thread, which keeps `client` and `recorder` to itself.
     pub fn worker(&self, ground: &Ground, client: Client, recorder: Arc<Recorder>) -> Arc<Worker> {
         Arc::new(Worker {
@@ -127,6 +137,7 @@ impl Site {
             hedges: Arc::clone(&self.hedges),
             turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
+            tunnels: Arc::clone(&ground.tunnels),
         })
     }
 }

@@ -4,14 +4,14 @@
 //! The running program, when it answers, adds how its tiers and servers do.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use http::Request;
 use serde_json::Value;
 
-use super::inquiry;
+use super::inquiry::{self, Inquiry};
 use super::status::{room, server};
 use crate::access::Access;
 use crate::config::{Config, ConfigError, Environment};
@@ -32,9 +32,8 @@ pub struct Options {
     /// Address of the client
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
-    /// Admin address of the running program; default: the one in the configuration
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    inquiry: inquiry::Target,
 }
 
 /// Why nothing can be explained.
@@ -83,7 +82,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
     for (label, text) in lines {
         say(out, label, &text)?;
     }
-    let live = inquiry::address(options.admin, || inquiry::configured(&config)).and_then(inquiry::status);
+    let live = Inquiry::new(&options.inquiry, Some(&config)).and_then(|inquiry| inquiry.status());
     match live {
         Ok(status) => tell_live(out, &status, &asked)?,
         Err(error) => say(out, "running", &error.to_string())?,
@@ -244,7 +243,11 @@ mod tests {
 
     fn explained(text: &str, target: &str, client: &str) -> (String, Verdict) {
         let config = Config::parse(text, Path::new("site.toml")).unwrap();
-        let options = Options { target: target.to_owned(), client: client.parse().unwrap(), admin: None };
+        let options = Options {
+            target: target.to_owned(),
+            client: client.parse().unwrap(),
+            inquiry: inquiry::Target::default(),
+        };
         let (lines, verdict, _) = Case::new(&config).unwrap().judge(&options).unwrap();
         (lines.iter().map(|(label, text)| format!("{label}: {text}\n")).collect(), verdict)
     }

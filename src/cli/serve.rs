@@ -63,6 +63,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     let config = load()?;
     let inherited = Inherited::of_process()?;
     let summary = summary(&config);
+    let admin_scheme = if config.admin.tls { "https" } else { "http" };
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
     if options.wait
@@ -89,7 +90,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
         eprintln!("TLS on {address}");
     }
     if let Some(address) = app.admin_addr() {
-        eprintln!("admin on http://{address}");
+        eprintln!("admin on {admin_scheme}://{address}");
     }
     if let Some(address) = app.snmp_addr() {
         eprintln!("snmp on {address}");

@@ -82,6 +82,10 @@ fn listen_addresses(config: &Config, found: &mut Findings) {
     if !listen.tls.is_empty() && listen.identity.is_none() {
         found.between(&TLS, &TLS_CERTIFICATE, "needs tls_certificate and tls_key beside it".to_owned());
     }
+    if config.admin.tls && listen.identity.is_none() {
+        let message = "needs tls_certificate and tls_key in [listen]".to_owned();
+        found.between(&keys::admin::TLS, &TLS_CERTIFICATE, message);
+    }
     for (i, &address) in listen.proxy.iter().enumerate() {
         if let Some(&earlier) = listen.proxy[..i].iter().find(|&&earlier| collide(earlier, address)) {
             found.at(&PROXY, format!("{earlier} and {address} cannot be listened on both"));
@@ -188,6 +192,11 @@ fn upstreams(config: &Config, found: &mut Findings) {
     if !config.upstream.direct && config.parents.is_empty() {
         let message = "false without any [[parents]] leaves nobody to ask".to_owned();
         found.at(&keys::upstream::DIRECT, message);
+    }
+    if !config.upstream.direct && !config.access.connect.is_empty() {
+        let message =
+            "tunnels are opened from here, never through a parent, and false forbids that".to_owned();
+        found.between(&keys::access::CONNECT, &keys::upstream::DIRECT, message);
     }
     if config.access.hosts.is_empty() && config.mirrors.is_empty() {
         let message = "an empty list without any [[mirrors]] leaves nothing to ask for".to_owned();

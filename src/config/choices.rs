@@ -32,17 +32,20 @@ pub enum ParentsChoice {
     Ordered,
     /// `"rendezvous"`: the one whose share the name falls into, by a hash that is the same on all machines.
     Rendezvous,
+    /// `"addresses"`: the same among all addresses that the parents' names have at the time.
+    Addresses,
 }
 
 impl ParentsChoice {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ordered, Self::Rendezvous];
+    pub const ALL: [Self; 3] = [Self::Ordered, Self::Rendezvous, Self::Addresses];
 
     /// As written in the file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ordered => "ordered",
             Self::Rendezvous => "rendezvous",
+            Self::Addresses => "addresses",
         }
     }
 }

@@ -5,11 +5,13 @@
 //! the files that do not mention it yet.
 
 mod accepts;
+mod words;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use accepts::Accepts;
+use words::*;
 
 use super::units::ByteSize;
 
@@ -156,6 +158,9 @@ table! { Once listen: "where and how requests are taken"
     MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
         Absent::Words("half of max_connections"),
         "of them, of one client: one IPv4 address or one IPv6 /64";
+    MAX_REQUESTS "max_requests", Accepts::Count(0, 1_000_000_000), Absent::Value("0"),
+        "requests answered on one connection, which is then closed in good order, so that its client connects anew; 0 for \
+         any number";
     HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
         "a client that takes longer to send the head of a request is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
@@ -168,9 +173,17 @@ table! { Once listen: "where and how requests are taken"
         "longest content of a request whose method is one of `methods` in [access]; longer ones are answered with 413";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
+    MAX_TUNNELS "max_tunnels", Accepts::Count(1, 1_000_000), Absent::Value("100"),
+        "tunnels to the servers of `connect` in [access] open at the same time; further ones are refused with 421";
 }
 
 table! { Once admin: "the operators' side, beside the admin port"
+    TLS "tls", Accepts::Switch, Absent::Value("false"),
+        "whether the admin port is reached over TLS, with tls_certificate and tls_key of [listen]";
+    TOKEN_FILE "token_file", Accepts::Text("an absolute path, such as \"/etc/substratum/admin-token\""),
+        Absent::Words("no token is asked for, and nothing can be purged"),
+        "a file with a token in its only line, which all requests to the admin port but probes must then bear; nobody but \
+         this program and operators should be able to read it";
     SNMP "snmp", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3401\""), Absent::Value(r#""off""#),
         "address and port on which SNMP v2c tells the figures of squid's MIB";
     SNMP_COMMUNITY "snmp_community", Accepts::Text("1 to 64 printable characters, such as \"public\""), Absent::Value(r#""public""#),
@@ -192,6 +205,8 @@ table! { Once access: "who may ask, for what, whither"
     METHODS "methods", Accepts::List(&METHOD), Absent::Value("[]"),
         "methods beside GET and HEAD that are passed on, for what is not named by its checksum; the others are \
          answered with 405";
+    CONNECT "connect", Accepts::List(&AUTHORITY), Absent::Value("[]"),
+        "servers, each with its port, to which clients may open a tunnel (CONNECT); nobody else is ever connected to by one";
 }
 
 table! { Once memory: "the memory tier"
@@ -332,9 +347,10 @@ table! { Once upstream: "time and connections given to mirrors and parents"
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long these are kept; below the 5 s after which Apache closes them from its side";
-    PARENTS_CHOICE "parents_choice", Accepts::OneOf(&["ordered", "rendezvous"]), Absent::Value(r#""ordered""#),
+    PARENTS_CHOICE "parents_choice", Accepts::OneOf(&["ordered", "rendezvous", "addresses"]), Absent::Value(r#""ordered""#),
         "which parent is asked first: the first one written, or the one whose share a name falls into, so that together \
-         they hold more; all machines of a site must list the same parents for that";
+         they hold more; with \"addresses\" the names are shared out among all addresses that the parents' host names have at \
+         the time. All machines of a site must list the same parents for either";
     DIRECT "direct", Accepts::Switch, Absent::Value("true"),
         "whether the servers themselves are asked when no parent answers";
     CA_FILES "ca_files", Accepts::List(&FILE), Absent::Value("[]"),
@@ -351,28 +367,6 @@ table! { Once log: "the access log"
     KEEP "keep", Accepts::Count(0, 1000), Absent::Value("5"),
         "files put aside that are kept";
 }
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
-
-const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
-const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontier\" or a pattern for host and path, such as \"*.cern.ch/crl/*\"";
-const REPOSITORY_WORDS: &str = "a repository or pattern, such as \"*.cern.ch\"";
-const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
-
-static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
-static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
-static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
-static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
-static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
-static PORT: Accepts = Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
-static REPOSITORY: Accepts = Accepts::Text(REPOSITORY_WORDS);
-static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
-static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");
 
 #[cfg(test)]
 mod tests {

@@ -97,12 +97,14 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: max_connections.unwrap_or(default.max_connections),
         max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        max_requests: section.count(&key::MAX_REQUESTS).unwrap_or(default.max_requests),
         head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+        max_tunnels: section.count(&key::MAX_TUNNELS).unwrap_or(default.max_tunnels),
     }
 }
 
@@ -110,6 +112,8 @@ fn admin(section: &mut Section<'_, '_>) -> Admin {
     use keys::admin as key;
     let default = Admin::default();
     Admin {
+        tls: section.switch(&key::TLS).unwrap_or(default.tls),
+        token_file: section.text(&key::TOKEN_FILE, text::absolute_path),
         snmp: section.text(&key::SNMP, text::address_or_off).unwrap_or(default.snmp),
         snmp_community: section.text(&key::SNMP_COMMUNITY, text::community).unwrap_or(default.snmp_community),
     }
@@ -129,6 +133,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),
         methods: section.list(&key::METHODS, method).unwrap_or(default.methods),
+        connect: section.list(&key::CONNECT, text::authority).unwrap_or(default.connect),
     }
 }
 

@@ -115,10 +115,10 @@ impl Client {
         request: Outgoing,
         deadline: Instant,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let server = candidate.upstream.url();
+        let peer = &candidate.upstream.peer;
         let metrics = self.upstreams.metrics();
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let mut permit = self.pools.permit(server, connected_by).await?;
+        let mut permit = self.pools.permit(peer, connected_by).await?;
         if let Some(connection) = permit.kept(connected_by).await {
             metrics.reused.inc();
             let lease = permit.lease(connection, Exchanges::Several);
@@ -131,7 +131,7 @@ impl Client {
             }
         }
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let connection = self.upstreams.connector().open(server, Exchanges::Several, connected_by).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::Several, connected_by).await?;
         metrics.opened.inc();
         let lease = permit.lease(connection, Exchanges::Several);
         self.exchange(lease, candidate, request, deadline).await.map_err(|broken| broken.failure)
@@ -170,10 +170,10 @@ impl Client {
         content: &mut Option<Content>,
         silence: Duration,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let server = candidate.upstream.url();
+        let peer = &candidate.upstream.peer;
         let connected_by = Instant::now() + self.upstreams.limits().connect_timeout;
-        let permit = self.pools.permit(server, connected_by).await?;
-        let connection = self.upstreams.connector().open(server, Exchanges::One, connected_by).await?;
+        let permit = self.pools.permit(peer, connected_by).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::One, connected_by).await?;
         self.metrics().opened.inc();
         let mut lease = permit.lease(connection, Exchanges::One);
         let content = content.take().unwrap_or_default();

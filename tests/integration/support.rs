@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod client;
+pub mod dns;
 pub mod hole;
 pub mod metric;
 pub mod object;

@@ -63,6 +63,7 @@ fn every_key_is_printed() {
         mirrors: vec![group("one"), group("two")],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
+        admin: config::Admin { token_file: Some(PathBuf::from("/t")), ..config::Admin::default() },
         listen: Listen {
             identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
             ..Listen::default()
@@ -117,19 +118,23 @@ fn listen() -> impl Strategy<Value = Listen> {
             workers,
             max_connections,
             max_client_connections: max_connections.div_ceil(3),
+            max_requests: max_connections,
             head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
             max_target: ByteSize::kib(1 + workers as u64 % 60),
             max_content: ByteSize(max_connections as u64),
             drain_timeout,
+            max_tunnels: workers,
         },
     )
 }
 
 fn admin() -> impl Strategy<Value = config::Admin> {
     let snmp = option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
-    (snmp, "[ -~]{1,64}").prop_map(|(snmp, snmp_community)| config::Admin { snmp, snmp_community })
+    (any::<bool>(), option::of(file()), snmp, "[ -~]{1,64}").prop_map(
+        |(tls, token_file, snmp, snmp_community)| config::Admin { tls, token_file, snmp, snmp_community },
+    )
 }
 
 fn access() -> impl Strategy<Value = Access> {
@@ -142,6 +147,7 @@ fn access() -> impl Strategy<Value = Access> {
             hosts,
             ports: vec![PortRange::new(80, 80), PortRange::new(1025, 65_535)],
             internal_hosts,
+            connect: methods.iter().map(|_| "a.example.org:443".parse().unwrap()).collect(),
             methods,
         },
     )
@@ -280,7 +286,7 @@ prop_compose! {
         upstream in upstream(),
         log in log(),
     ) -> Config {
-        let direct = upstream.direct || parents.is_none();
+        let direct = upstream.direct || parents.is_none() || !access.connect.is_empty();
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();

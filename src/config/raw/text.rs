@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::config::Authority;
 use crate::config::defaults::{MAX_NAME, is_name_char};
 use crate::config::pattern::DocumentPatternError;
 use crate::config::quantity::QuantityError;
@@ -143,16 +144,29 @@ fn pattern(text: &str, admits: impl Fn(char) -> bool) -> Result<Glob, Why> {
 
 /// `http://host:port` or `https://host:port`.
 pub(super) fn server(text: &str) -> Result<ServerUrl, Why> {
-    text.parse().map_err(|error| {
-        let why = match error {
-            ServerUrlError::Scheme => "does not begin with http:// or https://",
-            ServerUrlError::Host => "has no host name or a malformed one",
-            ServerUrlError::Port => "has a port that is not between 1 and 65535",
-            ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
-            ServerUrlError::Path => "has a path or query behind the host and port",
-        };
-        why.into()
+    text.parse().map_err(server_fault)
+}
+
+/// A server and a port, without a scheme.
+pub(super) fn authority(text: &str) -> Result<Authority, Why> {
+    if text.contains("://") {
+        return Err("has a scheme; a server and its port are meant".into());
+    }
+    text.parse().map_err(|error| match error {
+        ServerUrlError::Port => "has no port, or one that is not between 1 and 65535".into(),
+        other => server_fault(other),
     })
+}
+
+fn server_fault(error: ServerUrlError) -> Why {
+    let why = match error {
+        ServerUrlError::Scheme => "does not begin with http:// or https://",
+        ServerUrlError::Host => "has no host name or a malformed one",
+        ServerUrlError::Port => "has a port that is not between 1 and 65535",
+        ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
+        ServerUrlError::Path => "has a path or query behind the host and port",
+    };
+    why.into()
 }
 
 /// A relative path would depend on the folder in which the program happens to be started.

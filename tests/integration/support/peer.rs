@@ -59,6 +59,25 @@ impl Peer {
     /// Prometheus with the job and the alerts of a folder, scraping `target` every second instead.
     pub fn prometheus(program: &Path, target: SocketAddr, shipped: &Path) -> Self {
         let job = fs::read_to_string(shipped.join("scrape.yml")).expect("a scrape configuration");
+        Self::scraping(program, target, shipped, &job)
+    }
+
+    /// The same where the target wants a token and has this certificate.
+    pub fn guarded_prometheus(
+        program: &Path,
+        target: SocketAddr,
+        shipped: &Path,
+        token: &Path,
+        certificate: &Path,
+    ) -> Self {
+        let job = fs::read_to_string(shipped.join("scrape-guarded.yml")).expect("a scrape configuration");
+        let job = job
+            .replace("/etc/prometheus/substratum-token", &token.to_string_lossy())
+            .replace("/etc/prometheus/substratum.crt", &certificate.to_string_lossy());
+        Self::scraping(program, target, shipped, &job)
+    }
+
+    fn scraping(program: &Path, target: SocketAddr, shipped: &Path, job: &str) -> Self {
         let job = job
             .replace("127.0.0.1:3129", &target.to_string())
             .replace("scrape_interval: 15s", "scrape_interval: 1s");

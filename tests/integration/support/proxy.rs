@@ -169,7 +169,12 @@ impl Proxy {
 
     /// A client of its admin port.
     pub fn admin(&self) -> Client {
-        Client::of(self.app().admin_addr().expect("an admin port"))
+        Client::of(self.admin_address())
+    }
+
+    /// Where operators ask.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.app().admin_addr().expect("an admin port")
     }
 
     /// A client that has yet to connect.
