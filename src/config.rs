@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod print;
 pub mod quantity;
 mod raw;
+mod registry;
 pub mod units;
 
 use std::fs::File;
@@ -34,6 +35,7 @@ use ipnet::IpNet;
 pub use method::WriteMethod;
 pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
+pub use registry::Registry;
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
 /// Largest file that is read, in bytes.
@@ -58,6 +60,8 @@ pub struct Config {
     pub documents: Vec<DocumentRule>,
     /// `[[mirrors]]`, in the order written.
     pub mirrors: Vec<MirrorGroup>,
+    /// `[[registries]]`, in the order written: the first is meant where nothing else is said.
+    pub registries: Vec<Registry>,
     /// `[[parents]]`, in the order written.
     pub parents: Vec<Parent>,
     /// `[upstream]`

@@ -9,6 +9,7 @@ mod change;
 mod document;
 mod object;
 mod recheck;
+mod registry;
 mod turns;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
+pub use registry::Consents;
 use tokio_rustls::TlsAcceptor;
 pub use turns::{ClientNetwork, Turns};
 
@@ -33,7 +35,8 @@ use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, Documents};
-use crate::fetch::{Fetch, HedgeBudget};
+use crate::fetch::{Fetch, HedgeBudget, Refusals};
+use crate::layout;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
@@ -77,6 +80,8 @@ pub struct Worker {
     pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
 }
 
 /// The worker in force, for one worker thread.
@@ -130,6 +135,10 @@ struct Place {
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
+    /// What a refusal means, of a document.
+    refusals: Refusals,
+    /// Of the client's fields, those that a registry must see; `None` where no registry is asked for an object.
+    fields: Option<HeaderMap>,
 }
 
 impl Service {
@@ -166,20 +175,24 @@ impl Service {
             client: self.client,
             named: asked.named.clone(),
             repository: repository.map(Box::from),
-            path: asked.path.clone(),
+            path: asked.path.clone().into_owned(),
+            refusals: Refusals::Answer,
+            fields: None,
         };
         match &asked.target {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
-                if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
+                if !wants_check
+                    && let Some((response, outcome)) =
+                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository)
                 {
-                    let (response, outcome) = response;
                     return Answering::ready(finish(response, outcome, tally));
                 }
                 let object = ObjectRequest {
                     verb: asked.verb,
                     name: object.name,
+                    account: object.repository.into(),
                     headers: request.headers().clone(),
                     place: place(Some(object.repository)),
                 };
@@ -190,13 +203,36 @@ impl Service {
                     finish(response, outcome, tally)
                 }))
             }
+            Target::Guarded(guarded) => {
+                let account = guarded.image();
+                tally.of_repository(&account);
+                let object = ObjectRequest {
+                    verb: asked.verb,
+                    name: guarded.content.name,
+                    account: account.into(),
+                    headers: request.headers().clone(),
+                    place: Place { fields: Some(registry::fields(request.headers())), ..place(None) },
+                };
+                let headers = self.with_client_address(request.headers());
+                let worker = Arc::clone(worker);
+                Answering::Working(Box::pin(async move {
+                    let mut tally = tally;
+                    let (response, outcome) = worker.guarded(object, headers, &mut tally).await;
+                    finish(response, outcome, tally)
+                }))
+            }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
                 if let Some(repository) = repository {
                     tally.of_repository(repository);
                 }
+                // Those who name a server have chosen.
+                let group = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 if let Verb::Write(_) = asked.verb {
-                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(group));
                     let headers = self.with_client_address(request.headers());
                     let change = Change { verb, headers, place, content: request.into_body() };
                     return Answering::Working(Box::pin(async move {
@@ -208,10 +244,15 @@ impl Service {
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
-                    scope: worker.upstreams.scope(asked.named.as_ref(), repository),
+                    scope: worker.upstreams.scope(asked.named.as_ref(), group),
                     headers: self.with_client_address(request.headers()),
                 };
-                let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                let refusals = match repository {
+                    Some(_) => Refusals::Trouble,
+                    None => Refusals::Answer,
+                };
+                let place = Place { refusals, ..place(group) };
+                let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
                     let (response, outcome) = worker.document(verb, document, place, &mut tally).await;
@@ -247,10 +288,14 @@ impl Worker {
             candidates: self.upstreams.route(query),
             path: place.path.clone(),
             via: self.heads.request_via().clone(),
+            fields: place.fields.clone().unwrap_or_default(),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
             waited: Duration::ZERO,
-            redirects: self.upstream.redirects,
+            redirects: match place.fields {
+                Some(_) => self.upstream.redirects.max(registry::REDIRECTS),
+                None => self.upstream.redirects,
+            },
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,
         }

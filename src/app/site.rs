@@ -17,7 +17,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::tls;
-use crate::service::{Rechecks, Turns, Worker};
+use crate::service::{Consents, Rechecks, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -44,6 +44,8 @@ pub struct Ground {
     pub cache: Arc<Cache>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
 }
 
 impl Site {
@@ -54,7 +56,8 @@ impl Site {
         place: Option<document::disk::Place>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let upstreams = Upstreams::new(
             &config.mirrors,
             &config.parents,
@@ -77,7 +80,8 @@ impl Site {
 
     /// The next one. A failure leaves everything as it was.
     pub fn renewed(&self, config: Config, own: &[SocketAddr]) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let same = config.listen.name == self.config.listen.name
             && config.access.methods == self.config.access.methods;
         let heads = match same {
@@ -127,6 +131,7 @@ impl Site {
             hedges: Arc::clone(&self.hedges),
             turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
+            consents: Arc::clone(&ground.consents),
         })
     }
 }

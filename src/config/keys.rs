@@ -79,7 +79,7 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 12] = [
+pub static TABLES: [&Table; 13] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
@@ -89,6 +89,7 @@ pub static TABLES: [&Table; 12] = [
     &objects::TABLE,
     &documents::TABLE,
     &mirrors::TABLE,
+    &registries::TABLE,
     &parents::TABLE,
     &upstream::TABLE,
     &log::TABLE,
@@ -181,7 +182,8 @@ table! { Once access: "who may ask, for what, whither"
     CLIENTS "clients", Accepts::NonEmptyList(&NETWORK), Absent::Value(r#"["127.0.0.0/8", "::1"]"#),
         "networks whose clients are answered; everybody else is refused";
     TARGETS "targets", Accepts::NonEmptyList(&TARGET), Absent::Value(r#"["cvmfs"]"#),
-        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, or any http URL";
+        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, any http URL; files of Debian archives, \
+         entries of Bazel's cache";
     HOSTS "hosts", Accepts::List(&HOST), Absent::Value(r#"["*"]"#),
         "servers that clients may name in a proxy request; mirrors are always allowed";
     PORTS "ports", Accepts::NonEmptyList(&PORT), Absent::Value(r#"["80", "443", "1024-65535"]"#),
@@ -290,6 +292,16 @@ table! { Many mirrors: "servers that hold the same repositories; an object may c
          proxy; the first group that matches is taken";
 }
 
+table! { Many registries: "registries of container images that this cache stands before"
+    NAME "name", Accepts::Text("a host, and a port if it has one, such as \"docker.io\""), Absent::Required,
+        "what clients call the registry: what images begin with";
+    URL "url", Accepts::Text("a server, such as \"https://registry-1.docker.io\""), Absent::Required,
+        "where it is asked";
+    HOSTS "hosts", Accepts::List(&HOST), Absent::Value("[]"),
+        "names of this cache under which clients mean this registry, unless they tell; under any other name they mean the \
+         first one";
+}
+
 table! { Many parents: "caches further up, asked before the servers themselves"
     URL "url", Accepts::Text(SERVER_WORDS), Absent::Required,
         "the parent, which is used as a proxy";
@@ -366,7 +378,7 @@ const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\
 static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
 static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
 static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
-static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
+static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any", "debian", "bazel"]);
 static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
 static PORT: Accepts = Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
 static REPOSITORY: Accepts = Accepts::Text(REPOSITORY_WORDS);

@@ -101,6 +101,10 @@ impl Client {
         let (mut candidate, mut request) = (candidate.clone(), request);
         while request.redirects > 0 && redirect::is_redirect(answer.status()) {
             let (server, path) = redirect::location(answer.headers(), candidate.target())?;
+            // Credentials are for the server that the client means.
+            if server != *candidate.target() {
+                request.headers.remove(header::AUTHORIZATION);
+            }
             candidate = self.upstreams.redirected(&candidate, server)?;
             request = Outgoing { path_and_query: path, redirects: request.redirects - 1, ..request };
             self.metrics().redirects.inc();

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod client;
 pub mod hole;
+pub mod image;
 pub mod metric;
 pub mod object;
 pub mod origin;
