@@ -35,7 +35,7 @@ use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
 use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::Current;
+use crate::service::{Consents, Current};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -175,7 +175,8 @@ impl App {
         let config = &site.config;
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let ground = Ground { cache, rechecks: Default::default(), consents: Default::default() };
+        let consents = Arc::new(Consents::new(metrics.registries.clone()));
+        let ground = Ground { cache, rechecks: Default::default(), consents };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 

@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -20,6 +22,8 @@ use crate::cache::{FillError, Why};
 use crate::digest::ObjectName;
 use crate::document::{DocumentKey, DocumentRequest};
 use crate::fetch::Refusals;
+use crate::layout::oci;
+use crate::metrics::RegistryMetrics;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::request::{self, Verb};
@@ -47,6 +51,7 @@ const REMEMBERED: u64 = 65_536;
 /// The consents of all registries; one for all workers.
 pub struct Consents {
     given: moka::sync::Cache<Key, Consent>,
+    metrics: RegistryMetrics,
 }
 
 /// Whose consent, to whom, for what: a checksum of all that, so that no credentials lie in memory.
@@ -77,9 +82,11 @@ impl Consent {
     }
 }
 
-impl Default for Consents {
-    fn default() -> Self {
-        Self { given: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(STANDS_IN).build() }
+impl Consents {
+    /// None yet.
+    pub fn new(metrics: RegistryMetrics) -> Self {
+        let given = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(STANDS_IN).build();
+        Self { given, metrics }
     }
 }
 
@@ -137,60 +144,89 @@ impl Worker {
 
     /// What the registry says, or said a moment ago.
     async fn consent(&self, request: &ObjectRequest) -> Answer {
+        let Consents { given, metrics } = &*self.consents;
         let key = key(&request.place, &request.headers);
         let now = Instant::now();
-        let known = self.consents.given.get(&key);
+        let known = given.get(&key);
         if let Some(known) = known.as_ref().filter(|known| now < known.until) {
+            metrics.remembered.inc();
             return Answer::Consents(known.clone());
         }
-        let answer = self.ask_registry(&request.place).await;
-        match (answer, known) {
+        // What everybody could have a while ago is no secret. A token may have been taken back.
+        let personal = request.headers.contains_key(AUTHORIZATION);
+        let stands_in = known.filter(|known| !personal && now < known.at + STANDS_IN);
+        match (self.ask_registry(request).await, stands_in) {
             (Answer::Consents(consent), _) => {
-                self.consents.given.insert(key, consent.clone());
+                metrics.given.inc();
+                given.insert(key, consent.clone());
                 Answer::Consents(consent)
             }
-            // What everybody could have a while ago is no secret. A token may have been taken back.
-            (Answer::Silent(_), Some(known))
-                if !request.headers.contains_key(AUTHORIZATION) && now < known.at + STANDS_IN =>
-            {
+            (Answer::Refuses, _) => {
+                metrics.refused.inc();
+                given.invalidate(&key);
+                Answer::Refuses
+            }
+            (Answer::Silent(_), Some(known)) => {
+                metrics.stood_in.inc();
                 let standing_in = Consent { until: Instant::now() + RESTS, ..known };
-                self.consents.given.insert(key, standing_in.clone());
+                given.insert(key, standing_in.clone());
                 Answer::Consents(standing_in)
             }
-            (answer, _) => {
-                if let Answer::Refuses = answer {
-                    self.consents.given.invalidate(&key);
-                }
-                answer
+            (silent, None) => {
+                metrics.failed.inc();
+                silent
             }
         }
     }
 
-    /// HEAD, in the client's name. A redirect is consent as well: to where the bytes lie.
-    async fn ask_registry(&self, place: &Place) -> Answer {
+    /// HEAD, in the client's name.
+    async fn ask_registry(&self, request: &ObjectRequest) -> Answer {
+        let place = &request.place;
         let fetch = self.fetch(place, place.wanted());
         let fields = place.fields.clone().unwrap_or_default();
         let asked = match self.turns.begin(place.client, fetch).await {
             Ok((fetch, _turn)) => fetch.document(Method::HEAD, fields, Refusals::Answer).await,
             Err(crowded) => Err(crowded.into()),
         };
-        let response = match asked {
-            Ok(response) => response,
-            Err(error) => return Answer::Silent(error),
-        };
-        let status = response.status();
-        if status == StatusCode::OK {
-            let field = |name| response.headers().get(name);
-            let len = field(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
-            Answer::Consents(Consent::now(field(CONTENT_TYPE).cloned(), len))
-        } else if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-            Answer::Consents(Consent::now(None, None))
-        } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            Answer::Silent(FillError::new(Why::Unavailable, format!("the registry answered {status}")))
-        } else {
-            Answer::Refuses
+        match asked {
+            Ok(response) => {
+                judge(place.path.as_str(), response.status(), response.headers(), &hex(&request.name))
+            }
+            Err(error) => Answer::Silent(error),
         }
     }
+}
+
+/// What a registry's answer to HEAD of the path `asked` comes to. Consent shows the digest, in a field or in the path of where it
+/// redirects to: a page that asks for a login, or points to one, may say 200 or 307 just as well. A redirect to a registry is none:
+/// that one may refuse. What shows nothing is left to the client.
+fn judge(asked: &str, status: StatusCode, headers: &HeaderMap, hex: &str) -> Answer {
+    let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let shows = |name: &HeaderName| field(name).is_some_and(|value| value.contains(hex));
+    let leads_to_it = || {
+        let location =
+            field(&LOCATION).and_then(|location| location.split(['?', '#']).next()).unwrap_or_default();
+        let behind = location.split_once("://").map_or(location, |(_, behind)| behind);
+        let path = &behind[behind.find('/').unwrap_or(behind.len())..];
+        path.contains(hex) && !path.contains(asked) && oci::resource(path).is_none()
+    };
+    match status {
+        StatusCode::OK if shows(&DOCKER_CONTENT_DIGEST) || shows(&ETAG) => {
+            let len = field(&CONTENT_LENGTH).and_then(|len| len.parse().ok());
+            Answer::Consents(Consent::now(headers.get(CONTENT_TYPE).cloned(), len))
+        }
+        _ if status.is_redirection() && leads_to_it() => Answer::Consents(Consent::now(None, None)),
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Answer::Silent(FillError::new(Why::Unavailable, format!("the registry answered {status}")))
+        }
+        _ => Answer::Refuses,
+    }
+}
+
+/// The digits alone.
+fn hex(name: &ObjectName) -> String {
+    let text = name.to_string();
+    text.strip_suffix(name.algorithm().tag()).map(str::to_owned).unwrap_or(text)
 }
 
 /// The client's fields that decide what a registry answers.
@@ -229,12 +265,57 @@ fn dress(response: &mut Response<Body>, name: &ObjectName, consent: &Consent, pe
     if let Some(media_type) = consent.media_type.clone().filter(|_| has_body && !parts) {
         headers.insert(CONTENT_TYPE, media_type);
     }
-    let hex = name.to_string();
-    let hex = hex.strip_suffix(name.algorithm().tag()).unwrap_or(&hex);
-    if let Ok(digest) = HeaderValue::try_from(format!("sha256:{hex}")) {
+    if let Ok(digest) = HeaderValue::try_from(format!("sha256:{}", hex(name))) {
         headers.insert(DOCKER_CONTENT_DIGEST.clone(), digest);
     }
     if personal {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn consent_shows_the_digest() {
+        let asked = format!("/v2/a/blobs/sha256:{HEX}");
+        let table = [
+            (200, Some(("docker-content-digest", "sha256:HEX")), "yes"),
+            (200, Some(("etag", "\"sha256:HEX\"")), "yes"),
+            (200, Some(("docker-content-digest", "sha256:def")), "no"),
+            (200, None, "no"),
+            (204, Some(("etag", "\"sha256:HEX\"")), "no"),
+            (
+                307,
+                Some(("location", "https://store.test/docker/registry/v2/blobs/sha256/HE/HEX/data?signed")),
+                "yes",
+            ),
+            (307, Some(("location", "/blobs/sha256:HEX")), "yes"),
+            (301, Some(("location", "https://hub.test/v2/a/blobs/sha256:HEX")), "no"),
+            (302, Some(("location", "https://login.test/hub/v2/a/blobs/sha256:HEX")), "no"),
+            (307, Some(("location", "https://other.test/v2/b/a/blobs/sha256:HEX")), "no"),
+            (302, Some(("location", "https://login.test/?next=/v2/a/blobs/sha256:HEX")), "no"),
+            (302, Some(("location", "/login#HEX")), "no"),
+            (304, Some(("etag", "\"sha256:HEX\"")), "no"),
+            (401, Some(("docker-content-digest", "sha256:HEX")), "no"),
+            (404, None, "no"),
+            (429, None, "silence"),
+            (503, None, "silence"),
+        ];
+        for (status, field, expected) in table {
+            let mut headers: HeaderMap = HeaderMap::new();
+            headers.extend(field.map(|(name, value)| {
+                (HeaderName::from_static(name), value.replace("HEX", HEX).parse().unwrap())
+            }));
+            let told = match judge(&asked, StatusCode::from_u16(status).unwrap(), &headers, HEX) {
+                Answer::Consents(_) => "yes",
+                Answer::Refuses => "no",
+                Answer::Silent(_) => "silence",
+            };
+            assert_eq!(told, expected, "{status} {field:?}");
+        }
     }
 }

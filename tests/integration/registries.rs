@@ -142,6 +142,11 @@ async fn what_is_stored_is_refused_to_whom_the_registry_refuses() {
     assert!(allowed.head.get("Cache-Control").unwrap().starts_with("private"), "for no other cache to share");
     image.pull(&skopeo, proxy.address(), "secret/one:1", Some(LOGIN));
     assert_eq!(registry.blob_bytes(), fetched, "whoever asked, the bytes came once");
+    let consents = |result: &str| metric("substratum_registry_consents_total").label("result", result);
+    let shown = proxy.metrics();
+    assert!(consents("refused").eq(3).holds(&shown), "{shown}");
+    // Of the configuration and the layer; the second pull came within the minute.
+    assert!(consents("given").eq(2).holds(&shown), "{shown}");
 }
 
 #[tokio::test]
@@ -172,20 +177,20 @@ struct Played {
     path: String,
 }
 
-fn played(page: impl Fn(Vec<u8>) -> Page) -> Played {
+fn played() -> Played {
     let image = Image::new(&[7], 20_000);
     let digest = &image.layers[0];
     let (bytes, path) = (image.blob(digest), blob("one", digest));
-    Played { registry: Origin::new().page(&path, page(bytes.clone())).run(), bytes, path }
+    let page = Page::new(bytes.clone()).field("Docker-Content-Digest", digest);
+    Played { registry: Origin::new().page(&path, page).run(), bytes, path }
 }
 
 #[tokio::test]
 async fn a_redirect_is_followed_without_the_credentials_and_where_that_is_allowed() {
-    let store = Origin::new().page("/store?signed", Page::new("")).run();
-    let location = store.url("/store?signed");
-    let Played { registry, bytes, path } =
-        played(|_| Page::new("").status(307).field("Location", location.clone()));
-    store.set_page("/store?signed", Page::new(bytes.clone()));
+    let Played { registry, bytes, path } = played();
+    let at = format!("/store/{}?signed", path.rsplit(':').next().unwrap());
+    let store = Origin::new().page(&at, Page::new(bytes.clone())).run();
+    registry.set_page(&path, Page::new("").status(307).field("Location", store.url(&at)));
     let proxy = Proxy::start(before(&[("hub.test", registry.address())])).await;
     let ask = Ask::get(&path).field("Authorization", "Bearer t1");
     assert_eq!(proxy.get(&ask).await.body, bytes);
@@ -199,8 +204,22 @@ async fn a_redirect_is_followed_without_the_credentials_and_where_that_is_allowe
 }
 
 #[tokio::test]
+async fn what_does_not_show_the_digest_is_no_consent() {
+    let Played { registry, bytes, path } = played();
+    let proxy = Proxy::start(before(&[("hub.test", registry.address())])).await;
+    assert_eq!(proxy.get(Ask::get(&path).field("Authorization", "Bearer t1")).await.body, bytes);
+    // Somebody else is asked to log in, in ways that are made for browsers.
+    let login = registry.url(&format!("/login?next={path}"));
+    registry.set_page(&path, Page::new("").status(302).field("Location", &login));
+    let sent_on = proxy.get(&path).await;
+    assert_eq!((sent_on.status(), sent_on.head.get("Location")), (302, Some(login.as_str())));
+    registry.set_page(&path, Page::new("please log in"));
+    assert_eq!(proxy.get(&path).await.body, "please log in");
+}
+
+#[tokio::test]
 async fn the_consent_given_to_everybody_stands_in_while_the_registry_is_away() {
-    let Played { mut registry, bytes, path } = played(Page::new);
+    let Played { mut registry, bytes, path } = played();
     let proxy = Proxy::start(before(&[("hub.test", registry.address())]).hasty()).await;
     let with_token = Ask::get(&path).field("Authorization", "Bearer t1");
     assert_eq!(proxy.get(&path).await.body, bytes);
@@ -214,7 +233,7 @@ async fn the_consent_given_to_everybody_stands_in_while_the_registry_is_away() {
 
 #[tokio::test]
 async fn clients_say_which_registry_they_mean() {
-    let Played { registry: one, bytes, path } = played(Page::new);
+    let Played { registry: one, bytes, path } = played();
     let two = Origin::new().run();
     let registries = [("one.test", one.address()), ("two.test", two.address())];
     let proxy = Proxy::start(before(&registries)).await;
@@ -232,7 +251,7 @@ async fn clients_say_which_registry_they_mean() {
 
 #[tokio::test]
 async fn no_other_way_leads_to_what_a_registry_guards() {
-    let Played { registry, bytes, path } = played(Page::new);
+    let Played { registry, bytes, path } = played();
     let hex = path.rsplit(':').next().unwrap();
     let other = Origin::new().run();
     let proxy = Proxy::start(before(&[("hub.test", registry.address())]).with(|config| {
@@ -254,7 +273,7 @@ async fn no_other_way_leads_to_what_a_registry_guards() {
 
 #[tokio::test]
 async fn a_node_asks_in_its_client_s_name() {
-    let Played { registry, bytes, path } = played(Page::new);
+    let Played { registry, bytes, path } = played();
     let site = Proxy::start(before(&[("hub.test", registry.address())])).await;
     let node = before(&[("hub.test", registry.address())]).with(|config| {
         config.listen.name = "node".to_owned();

@@ -44,8 +44,8 @@ const MODULES: [(&str, &[&str]); 23] = [
     (
         "service",
         &[
-            "access", "cache", "config", "digest", "document", "fetch", "layout", "outcome", "reason",
-            "request", "response", "tally", "upstream",
+            "access", "cache", "config", "digest", "document", "fetch", "layout", "metrics", "outcome",
+            "reason", "request", "response", "tally", "upstream",
         ],
     ),
     ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),
