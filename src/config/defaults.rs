@@ -163,7 +163,7 @@ impl Default for Upstream {
             redirects: 0,
             max_connections: 256,
             max_waiting: 1024,
-            idle_connections: 32,
+            idle_connections: 128,
             // Apache closes at 5 s (KeepAliveTimeout); whoever closes first does not race with a request.
             idle_timeout: Duration::from_secs(4),
             parents_choice: ParentsChoice::Ordered,

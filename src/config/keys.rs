@@ -339,7 +339,8 @@ table! { Once upstream: "time and connections given to mirrors and parents"
     MAX_WAITING "max_waiting", Accepts::Count(0, 65_535), Absent::Value("1024"),
         "requests that may wait for one of these connections, for each worker; they are refused at once when there are \
          more, or when it would take longer than connect_timeout";
-    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535), Absent::Value("32"),
+    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535),
+        Absent::Words("half of max_connections"),
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long these are kept; below the 5 s after which Apache closes them from its side";

@@ -247,6 +247,7 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
     use keys::upstream as key;
     let default = Upstream::default();
     let choice = |text: &str| text::choice(text, ParentsChoice::ALL, ParentsChoice::as_str);
+    let max_connections = section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections);
     Upstream {
         connect_timeout: section.duration(&key::CONNECT_TIMEOUT).unwrap_or(default.connect_timeout),
         first_byte_timeout: section.duration(&key::FIRST_BYTE_TIMEOUT).unwrap_or(default.first_byte_timeout),
@@ -257,9 +258,9 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         absent_for: section.duration(&key::ABSENT_FOR).unwrap_or(default.absent_for),
         max_body: section.size(&key::MAX_BODY).unwrap_or(default.max_body),
         redirects: section.count(&key::REDIRECTS).unwrap_or(default.redirects),
-        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        max_connections,
         max_waiting: section.count(&key::MAX_WAITING).unwrap_or(default.max_waiting),
-        idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(default.idle_connections),
+        idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(max_connections / 2),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         parents_choice: section.text(&key::PARENTS_CHOICE, choice).unwrap_or(default.parents_choice),
         direct: section.switch(&key::DIRECT).unwrap_or(default.direct),

@@ -85,8 +85,8 @@ fn contradictions_are_refused() {
         &["[memory] max_document: 2 MiB is more than documents (1 MiB)"],
     );
     check(
-        "[upstream]\nmax_connections = 8",
-        &["[upstream] idle_connections: 32 is more than max_connections (8)"],
+        "[upstream]\nmax_connections = 8\nidle_connections = 9",
+        &["[upstream] idle_connections: 9 is more than max_connections (8)"],
     );
     check(
         "[[mirrors]]\nname = 'a'\nurls = ['http://a', 'http://A:80']",
