@@ -176,7 +176,7 @@ impl App {
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
         let consents = Arc::new(Consents::new(metrics.registries.clone()));
-        let ground = Ground { cache, rechecks: Default::default(), consents };
+        let ground = Ground { cache, rechecks: Default::default(), consents, tokens: Default::default() };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod change;
+mod elsewhere;
 mod pump;
 mod race;
 mod resting;
@@ -191,7 +192,7 @@ impl Fetch {
     /// The head of a document's answer, from the first source that has a usable one; when all of them have are
     /// server errors, one of these. Its body still streams.
     pub async fn document(
-        self,
+        &self,
         method: Method,
         headers: HeaderMap,
         refusals: Refusals,

@@ -18,7 +18,7 @@ pub use registry::Guarded;
 use crate::access::{Access, Denial};
 use crate::config::{Scheme, ServerUrl, WriteMethod};
 use crate::layout::cvmfs::{self, Mutable};
-use crate::layout::{self, Layout, NamedObject};
+use crate::layout::{self, Layout, NamedObject, oci};
 use crate::reason::Reason;
 use crate::syntax::Flaw;
 
@@ -58,6 +58,8 @@ pub struct Asked<'r> {
     pub path: Cow<'r, PathAndQuery>,
     /// Object or document.
     pub target: Target<'r>,
+    /// The image of a registry that wants a token for what everybody may have, and the client shows none.
+    pub anonymous: Option<&'r str>,
 }
 
 /// The kinds of resource.
@@ -135,11 +137,16 @@ pub fn parse<'r, B>(
     if !path.as_str().bytes().all(|c| matches!(c, 0x21..=0x7e)) {
         return Err(Refusal::Malformed("the target has characters that must be escaped"));
     }
-    let asked = match registry::asked(verb, named.as_ref(), request.headers(), path, access)? {
+    // One look at the path: nearly all requests are for objects of CernVM-FS.
+    let of_registry = match path.as_str().starts_with(oci::API) {
+        true => registry::asked(verb, named.as_ref(), request.headers(), path, access)?,
+        false => None,
+    };
+    let asked = match of_registry {
         Some(asked) => asked,
         None => {
             let target = target(verb, request.headers(), path, access)?;
-            Asked { verb, named, path: Cow::Borrowed(path), target }
+            Asked { verb, named, path: Cow::Borrowed(path), target, anonymous: None }
         }
     };
     if let Some(named) = &asked.named {

@@ -10,6 +10,7 @@ mod document;
 mod object;
 mod recheck;
 mod registry;
+mod tokens;
 mod turns;
 
 use std::future::Future;
@@ -22,12 +23,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use change::Change;
+use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use object::ObjectRequest;
 pub use recheck::Rechecks;
 pub use registry::Consents;
+pub use tokens::Tokens;
 use tokio_rustls::TlsAcceptor;
 pub use turns::{ClientNetwork, Turns};
 
@@ -82,6 +85,8 @@ pub struct Worker {
     pub rechecks: Arc<Rechecks>,
     /// Whom registries let have what, for all workers.
     pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The worker in force, for one worker thread.
@@ -139,6 +144,8 @@ struct Place {
     refusals: Refusals,
     /// Of the client's fields, those that a registry must see; `None` where no registry is asked for an object.
     fields: Option<HeaderMap>,
+    /// The image for which everybody's token is obtained if its registry wants one.
+    anonymous: Option<Box<str>>,
 }
 
 impl Service {
@@ -178,6 +185,7 @@ impl Service {
             path: asked.path.clone().into_owned(),
             refusals: Refusals::Answer,
             fields: None,
+            anonymous: asked.anonymous.map(Box::from),
         };
         match &asked.target {
             Target::Object(object) => {
@@ -279,6 +287,15 @@ impl Answering {
 }
 
 impl Worker {
+    /// The fields that go with a request for an object.
+    fn fields(&self, place: &Place) -> HeaderMap {
+        let mut fields = place.fields.clone().unwrap_or_default();
+        if let Some(token) = self.tokens.known(place) {
+            fields.insert(AUTHORIZATION, token.field);
+        }
+        fields
+    }
+
     /// What it takes to fetch what stands at `place`.
     fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
         let query =
@@ -288,7 +305,7 @@ impl Worker {
             candidates: self.upstreams.route(query),
             path: place.path.clone(),
             via: self.heads.request_via().clone(),
-            fields: place.fields.clone().unwrap_or_default(),
+            fields: self.fields(place),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
             waited: Duration::ZERO,

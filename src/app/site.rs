@@ -17,7 +17,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::tls;
-use crate::service::{Consents, Rechecks, Turns, Worker};
+use crate::service::{Consents, Rechecks, Tokens, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -46,6 +46,8 @@ pub struct Ground {
     pub rechecks: Arc<Rechecks>,
     /// Whom registries let have what, for all workers.
     pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 impl Site {
@@ -132,6 +134,7 @@ impl Site {
             turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
             consents: Arc::clone(&ground.consents),
+            tokens: Arc::clone(&ground.tokens),
         })
     }
 }

@@ -300,6 +300,8 @@ table! { Many registries: "registries of container images that this cache stands
     HOSTS "hosts", Accepts::List(&HOST), Absent::Value("[]"),
         "names of this cache under which clients mean this registry, unless they tell; under any other name they mean the \
          first one";
+    ANONYMOUS "anonymous", Accepts::Switch, Absent::Value("false"),
+        "whether this cache obtains the tokens that the registry gives to everybody, for clients that show none";
 }
 
 table! { Many parents: "caches further up, asked before the servers themselves"

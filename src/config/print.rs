@@ -199,6 +199,7 @@ fn registries(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
         p.key(&key::NAME, quoted(&registry.name))?;
         p.key(&key::URL, quoted(&registry.url))?;
         p.key(&key::HOSTS, list(registry.hosts.iter().map(|glob| glob.as_str())))?;
+        p.key(&key::ANONYMOUS, registry.anonymous)?;
     }
     Ok(())
 }

@@ -230,7 +230,8 @@ fn registry(section: &mut Section<'_, '_>) -> Option<Registry> {
     let name = section.text(&key::NAME, text::registry_name);
     let url = section.text(&key::URL, text::server);
     let hosts = section.list(&key::HOSTS, text::host_pattern);
-    Some(Registry { name: name?, url: url?, hosts: hosts.unwrap_or_default() })
+    let anonymous = section.switch(&key::ANONYMOUS).unwrap_or(false);
+    Some(Registry { name: name?, url: url?, hosts: hosts.unwrap_or_default(), anonymous })
 }
 
 fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {

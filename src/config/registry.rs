@@ -11,4 +11,6 @@ pub struct Registry {
     pub url: ServerUrl,
     /// `hosts`: names of this cache under which it is meant.
     pub hosts: Vec<Glob>,
+    /// `anonymous`: whether tokens that everybody gets are obtained for clients that show none.
+    pub anonymous: bool,
 }

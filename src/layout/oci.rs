@@ -7,7 +7,7 @@
 use crate::digest::{Algorithm, ObjectName};
 
 /// What all paths of the API begin with.
-const API: &str = "/v2/";
+pub const API: &str = "/v2/";
 
 /// Longest name of an image and longest tag.
 const MAX_IMAGE: usize = 255;
@@ -18,8 +18,8 @@ const MAX_TAG: usize = 128;
 pub enum Resource<'a> {
     /// A blob or a manifest, by its digest.
     Content(Content<'a>),
-    /// A tag, a list, or the question whether this is a registry.
-    Document,
+    /// A tag, a list, or the question whether this is a registry: of an image, or of none (empty).
+    Document(&'a str),
 }
 
 /// A blob or a manifest.
@@ -35,7 +35,7 @@ pub struct Content<'a> {
 pub fn resource(path: &str) -> Option<Resource<'_>> {
     let rest = path.strip_prefix(API)?;
     if matches!(rest, "" | "_catalog") {
-        return Some(Resource::Document);
+        return Some(Resource::Document(""));
     }
     let (before, last) = rest.rsplit_once('/')?;
     let (image, kind) = before.rsplit_once('/')?;
@@ -46,11 +46,11 @@ pub fn resource(path: &str) -> Option<Resource<'_>> {
         ("blobs" | "manifests", digest) if is_digest(digest) => {
             let name = digest.strip_prefix("sha256:").map(|hex| hex.as_bytes());
             let name = name.and_then(|hex| ObjectName::from_hex(Algorithm::GuardedSha256, hex, &[]));
-            Some(name.map_or(Resource::Document, |name| Resource::Content(Content { name, image })))
+            Some(name.map_or(Resource::Document(image), |name| Resource::Content(Content { name, image })))
         }
-        ("manifests", tag) if is_tag(tag) => Some(Resource::Document),
-        ("referrers", digest) if is_digest(digest) => Some(Resource::Document),
-        ("tags", "list") => Some(Resource::Document),
+        ("manifests", tag) if is_tag(tag) => Some(Resource::Document(image)),
+        ("referrers", digest) if is_digest(digest) => Some(Resource::Document(image)),
+        ("tags", "list") => Some(Resource::Document(image)),
         _ => None,
     }
 }
@@ -112,7 +112,7 @@ mod tests {
             assert_eq!(content.image, image);
             assert_eq!(content.name.to_string(), format!("{HEX}-sha256-guarded"));
             // Another spelling is not another name for the same.
-            assert_eq!(resource(&form.replace("HEX", &HEX.to_uppercase())), Some(Resource::Document));
+            assert_eq!(resource(&form.replace("HEX", &HEX.to_uppercase())), Some(Resource::Document(image)));
         }
     }
 
@@ -143,7 +143,8 @@ mod tests {
         ];
         for (path, expected) in table {
             let path = path.replace("HEX", HEX);
-            assert_eq!(resource(&path), expected.then_some(Resource::Document), "{path}");
+            assert_eq!(matches!(resource(&path), Some(Resource::Document(_))), expected, "{path}");
+            assert_eq!(resource(&path).is_some(), expected, "{path}");
         }
     }
 

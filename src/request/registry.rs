@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::uri::PathAndQuery;
 
 use super::{Asked, Refusal, Target, Verb};
@@ -55,6 +55,11 @@ pub(super) fn asked<'r>(
             None => (by_host(registries, headers), Cow::Borrowed(path)),
         },
     };
+    let shows_none = !headers.contains_key(AUTHORIZATION) && !matches!(verb, Verb::Write(_));
+    let anonymous = (registry.anonymous && shows_none).then_some(match resource {
+        Resource::Content(content) => content.image,
+        Resource::Document(image) => image,
+    });
     let target = match resource {
         Resource::Content(_) if matches!(verb, Verb::Write(_)) => return Err(Refusal::Immutable),
         Resource::Content(content) if path.query().is_none() => {
@@ -62,7 +67,7 @@ pub(super) fn asked<'r>(
         }
         _ => Target::Document(None),
     };
-    Ok(Some(Asked { verb, named: Some(registry.url.clone()), path, target }))
+    Ok(Some(Asked { verb, named: Some(registry.url.clone()), path, target, anonymous }))
 }
 
 /// The registry that is meant by the name under which the client reached this cache.
@@ -93,6 +98,7 @@ mod tests {
             name: name.to_owned(),
             url: url.parse().unwrap(),
             hosts: vec![Glob::new(host)],
+            anonymous: false,
         };
         let registries = [
             registry("docker.io", "https://registry-1.docker.test", "hub.cache.test"),

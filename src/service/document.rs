@@ -40,7 +40,7 @@ impl Worker {
                 asked.get_or_init(|| first.clone());
             }
             let (fetch, _turn) = worker.turns.begin(place.client, fetch).await?;
-            fetch.document(request.method, request.headers, refusals).await
+            worker.ask(&fetch, &place, (request.method, request.headers), refusals).await
         };
         let answer = self.documents.answer(request, fetch, SystemTime::now()).await;
         if let Ok(answer) = &answer

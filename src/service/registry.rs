@@ -156,8 +156,12 @@ impl Worker {
         let personal = request.headers.contains_key(AUTHORIZATION);
         let stands_in = known.filter(|known| !personal && now < known.at + STANDS_IN);
         match (self.ask_registry(request).await, stands_in) {
-            (Answer::Consents(consent), _) => {
+            (Answer::Consents(mut consent), _) => {
                 metrics.given.inc();
+                // What is fetched with everybody's token needs one.
+                if let Some(token) = self.tokens.known(&request.place) {
+                    consent.until = consent.until.min(token.until);
+                }
                 given.insert(key, consent.clone());
                 Answer::Consents(consent)
             }
@@ -185,7 +189,7 @@ impl Worker {
         let fetch = self.fetch(place, place.wanted());
         let fields = place.fields.clone().unwrap_or_default();
         let asked = match self.turns.begin(place.client, fetch).await {
-            Ok((fetch, _turn)) => fetch.document(Method::HEAD, fields, Refusals::Answer).await,
+            Ok((fetch, _turn)) => self.ask(&fetch, place, (Method::HEAD, fields), Refusals::Answer).await,
             Err(crowded) => Err(crowded.into()),
         };
         match asked {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::pool::{Lease, Pools};
 use super::stream::Exchanges;
 use super::{Candidate, Content, Failure, Form, Upstream, UpstreamBody, Upstreams, framing, redirect};
-use crate::config::ByteSize;
+use crate::config::{ByteSize, ServerUrl};
 use crate::metrics::UpstreamMetrics;
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
@@ -58,6 +58,14 @@ impl Client {
         } else {
             Self::new(upstreams)
         }
+    }
+
+    /// Another server, to which an answer of `from` points, if the access rules allow it.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`].
+    pub fn elsewhere(&self, from: &Candidate, server: ServerUrl) -> Result<Candidate, Failure> {
+        self.upstreams.redirected(from, server)
     }
 
     /// Sends one request and returns the head of its answer, with the body still on its way.

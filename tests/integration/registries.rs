@@ -10,7 +10,7 @@ use substratum::config::{ByteSize, Glob, Registry, TargetShape};
 use crate::support::client::Ask;
 use crate::support::image::Image;
 use crate::support::metric::metric;
-use crate::support::origin::{Origin, Page, Seen, Stratum};
+use crate::support::origin::{Fault, Origin, Page, Seen, Stratum};
 use crate::support::peer::{Auth, Peer, find};
 use crate::support::proxy::{Proxy, Setup, lone};
 
@@ -34,6 +34,7 @@ fn before(registries: &[(&str, SocketAddr)]) -> Setup {
                 name: (*name).to_owned(),
                 url: format!("http://{address}").parse().unwrap(),
                 hosts: vec![Glob::new(&format!("{name}.cache.test"))],
+                anonymous: false,
             })
             .collect();
     })
@@ -168,6 +169,39 @@ async fn tokens_are_had_where_the_registry_says() {
     assert_eq!(refused.status(), 401);
     assert!(challenge.starts_with("Bearer ") && challenge.contains("repository:one:pull"), "{challenge}");
     assert_eq!(proxy.get(Ask::get(&path).field("Authorization", "Bearer t1")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn tokens_that_everybody_gets_are_obtained_where_that_is_configured() {
+    let Some((program, skopeo)) = programs() else { return };
+    let answer = "{\"token\":\"t1\",\"expires_in\":300}";
+    let tokens = Origin::new().any_page(Page::new(answer)).run();
+    let registry = Peer::registry(&program, &Auth::Token(tokens.url("/token")));
+    let image = Image::new(&[1, 2], LAYER);
+    image.push(&skopeo, registry.address(), "one:1", None);
+    tokens.forget();
+    let setup =
+        || before(&[("hub.test", registry.address())]).with(|config| config.registries[0].anonymous = true);
+    let proxy = Proxy::start(setup()).await;
+    image.pull(&skopeo, proxy.address(), "one:1", None);
+    let asked: Vec<_> = tokens.seen().iter().map(|seen| seen.target.clone()).collect();
+    // One for the question whether this is a registry, one for the image.
+    assert_eq!(asked, ["/token?service=tests", "/token?service=tests&scope=repository:one:pull"]);
+    assert!(tokens.seen().iter().all(|seen| seen.get("Via").is_some()), "the client asked nobody");
+    let path = blob("one", &image.layers[0]);
+    assert_eq!(proxy.get(&path).await.body, image.blob(&image.layers[0]));
+    assert_eq!(tokens.requests(), 2);
+
+    // Where a token is not to be had, or the rules forbid to ask for one, the client reads the challenge.
+    let closed = setup().with(|config| config.access.hosts = vec![Glob::new("*.test")]);
+    let proxy = Proxy::start(closed).await;
+    assert_eq!(proxy.get(&path).await.status(), 401);
+    assert_eq!(tokens.requests(), 2);
+    let proxy = Proxy::start(setup()).await;
+    tokens.inject(Fault::Status(403));
+    assert_eq!(proxy.get(&path).await.status(), 401);
+    tokens.heal();
+    assert_eq!(proxy.get(&path).await.status(), 200);
 }
 
 /// A registry of one blob, played by hand.

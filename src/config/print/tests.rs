@@ -210,7 +210,12 @@ fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
 
 fn registry(name: &str, hosts: &[&str]) -> Registry {
     let url = format!("https://{name}").parse().unwrap();
-    Registry { name: name.to_owned(), url, hosts: hosts.iter().map(|host| Glob::new(host)).collect() }
+    Registry {
+        name: name.to_owned(),
+        url,
+        hosts: hosts.iter().map(|host| Glob::new(host)).collect(),
+        anonymous: !hosts.is_empty(),
+    }
 }
 
 fn login() -> Login {
