@@ -14,7 +14,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use super::object::ObjectRequest;
 use super::{Place, Worker};
@@ -48,9 +49,14 @@ const RESTS: Duration = Duration::from_secs(5);
 /// Consents that are remembered; about 300 bytes each.
 const REMEMBERED: u64 = 65_536;
 
+/// Questions to registries at the same time.
+const TURNS: usize = 1024;
+
 /// The consents of all registries; one for all workers.
 pub struct Consents {
     given: moka::sync::Cache<Key, Consent>,
+    /// Who asks now; keys share them.
+    turns: Box<[Semaphore]>,
     metrics: RegistryMetrics,
 }
 
@@ -86,7 +92,19 @@ impl Consents {
     /// None yet.
     pub fn new(metrics: RegistryMetrics) -> Self {
         let given = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(STANDS_IN).build();
-        Self { given, metrics }
+        let turns = std::iter::repeat_with(|| Semaphore::new(1)).take(TURNS).collect();
+        Self { given, turns, metrics }
+    }
+
+    /// A consent that counts without asking again.
+    fn counting(&self, key: &Key) -> Option<Consent> {
+        let known = self.given.get(key).filter(|known| Instant::now() < known.until)?;
+        self.metrics.remembered.inc();
+        Some(known)
+    }
+
+    fn turn(&self, key: &Key) -> &Semaphore {
+        &self.turns[usize::from(u16::from_le_bytes([key[0], key[1]])) % TURNS]
     }
 }
 
@@ -144,14 +162,21 @@ impl Worker {
 
     /// What the registry says, or said a moment ago.
     async fn consent(&self, request: &ObjectRequest) -> Answer {
-        let Consents { given, metrics } = &*self.consents;
+        let Consents { given, metrics, .. } = &*self.consents;
         let key = key(&request.place, &request.headers);
-        let now = Instant::now();
-        let known = given.get(&key);
-        if let Some(known) = known.as_ref().filter(|known| now < known.until) {
-            metrics.remembered.inc();
-            return Answer::Consents(known.clone());
+        if let Some(known) = self.consents.counting(&key) {
+            return Answer::Consents(known);
         }
+        // One asks for all who show the same.
+        let turn = timeout(self.upstream.head_deadline, self.consents.turn(&key).acquire()).await;
+        if let Some(known) = self.consents.counting(&key) {
+            return Answer::Consents(known);
+        }
+        if turn.is_err() {
+            metrics.failed.inc();
+            return Answer::Silent(FillError::new(Why::TooSlow, "others wait for the registry already"));
+        }
+        let (known, now) = (given.get(&key), Instant::now());
         // What everybody could have a while ago is no secret. A token may have been taken back.
         let personal = request.headers.contains_key(AUTHORIZATION);
         let stands_in = known.filter(|known| !personal && now < known.at + STANDS_IN);

@@ -266,6 +266,21 @@ async fn the_consent_given_to_everybody_stands_in_while_the_registry_is_away() {
 }
 
 #[tokio::test]
+async fn one_question_and_one_download_are_enough_for_a_crowd() {
+    let Played { registry, bytes, path } = played();
+    registry.inject(Fault::HoldHead);
+    let proxy = Proxy::start(before(&[("hub.test", registry.address())])).await;
+    let crowd = proxy.get_n(50, &path);
+    registry.until_requests(1).await;
+    registry.release();
+    for answer in crowd.all().await {
+        assert_eq!(answer.unwrap().body, bytes);
+    }
+    let methods: Vec<_> = registry.seen().iter().map(|seen| seen.method.clone()).collect();
+    assert_eq!(methods, ["HEAD", "GET"]);
+}
+
+#[tokio::test]
 async fn clients_say_which_registry_they_mean() {
     let Played { registry: one, bytes, path } = played();
     let two = Origin::new().run();
