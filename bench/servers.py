@@ -53,7 +53,7 @@ class Server:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     text = (self.folder / "output").read_text(errors="replace")
                     raise SystemExit(f"{self.name} does not start: {text}")
-                time.sleep(0.05)
+                time.sleep(0.002)
 
     def stop(self):
         for process in [*self.helpers, self.process]:
