@@ -36,7 +36,7 @@ use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
 use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::{Current, Rechecks, Tunnels};
+use crate::service::{Consents, Current, Rechecks, Tunnels};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -186,6 +186,8 @@ impl App {
             cache,
             rechecks: Arc::new(Rechecks::default()),
             tunnels: Tunnels::new(metrics.tunnel.clone()),
+            consents: Arc::new(Consents::new(metrics.registries.clone())),
+            tokens: Default::default(),
         };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);

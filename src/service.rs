@@ -9,6 +9,8 @@ mod change;
 mod document;
 mod object;
 mod recheck;
+mod registry;
+mod tokens;
 mod tunnel;
 mod turns;
 
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use change::Change;
+use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
@@ -29,6 +32,8 @@ use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
 use prometheus::IntCounter;
 pub use recheck::Rechecks;
+pub use registry::Consents;
+pub use tokens::Tokens;
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};
@@ -37,7 +42,8 @@ use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, Documents};
-use crate::fetch::{Fetch, HedgeBudget};
+use crate::fetch::{Fetch, HedgeBudget, Refusals};
+use crate::layout;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
@@ -83,6 +89,10 @@ pub struct Worker {
     pub rechecks: Arc<Rechecks>,
     /// Tunnels, of all workers.
     pub tunnels: Arc<Tunnels>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The worker in force, for one worker thread.
@@ -152,6 +162,12 @@ struct Place {
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
+    /// What a refusal means, of a document.
+    refusals: Refusals,
+    /// Of the client's fields, those that a registry must see; `None` where no registry is asked for an object.
+    fields: Option<HeaderMap>,
+    /// The image for which everybody's token is obtained if its registry wants one.
+    anonymous: Option<Box<str>>,
 }
 
 impl Service {
@@ -203,20 +219,25 @@ impl Service {
             client: self.client,
             named: asked.named.clone(),
             repository: repository.map(Box::from),
-            path: asked.path.clone(),
+            path: asked.path.clone().into_owned(),
+            refusals: Refusals::Answer,
+            fields: None,
+            anonymous: asked.anonymous.map(Box::from),
         };
         match &asked.target {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
-                if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
+                if !wants_check
+                    && let Some((response, outcome)) =
+                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository)
                 {
-                    let (response, outcome) = response;
                     return Answering::ready(finish(response, outcome, tally));
                 }
                 let object = ObjectRequest {
                     verb: asked.verb,
                     name: object.name,
+                    account: object.repository.into(),
                     headers: request.headers().clone(),
                     place: place(Some(object.repository)),
                 };
@@ -227,13 +248,36 @@ impl Service {
                     finish(response, outcome, tally)
                 }))
             }
+            Target::Guarded(guarded) => {
+                let account = guarded.image();
+                tally.of_repository(&account);
+                let object = ObjectRequest {
+                    verb: asked.verb,
+                    name: guarded.content.name,
+                    account: account.into(),
+                    headers: request.headers().clone(),
+                    place: Place { fields: Some(registry::fields(request.headers())), ..place(None) },
+                };
+                let headers = self.with_client_address(request.headers());
+                let worker = Arc::clone(worker);
+                Answering::Working(Box::pin(async move {
+                    let mut tally = tally;
+                    let (response, outcome) = worker.guarded(object, headers, &mut tally).await;
+                    finish(response, outcome, tally)
+                }))
+            }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
                 if let Some(repository) = repository {
                     tally.of_repository(repository);
                 }
+                // Those who name a server have chosen.
+                let group = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 if let Verb::Write(_) = asked.verb {
-                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(group));
                     let headers = self.with_client_address(request.headers());
                     let change = Change { verb, headers, place, content: request.into_body() };
                     return Answering::Working(Box::pin(async move {
@@ -245,10 +289,15 @@ impl Service {
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
-                    scope: worker.upstreams.scope(asked.named.as_ref(), repository),
+                    scope: worker.upstreams.scope(asked.named.as_ref(), group),
                     headers: self.with_client_address(request.headers()),
                 };
-                let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                let refusals = match repository {
+                    Some(_) => Refusals::Trouble,
+                    None => Refusals::Answer,
+                };
+                let place = Place { refusals, ..place(group) };
+                let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
                     let (response, outcome) = worker.document(verb, document, place, &mut tally).await;
@@ -318,6 +367,15 @@ impl Worker {
         self.upstreams.follow();
     }
 
+    /// The fields that go with a request for an object.
+    fn fields(&self, place: &Place) -> HeaderMap {
+        let mut fields = place.fields.clone().unwrap_or_default();
+        if let Some(token) = self.tokens.known(place) {
+            fields.insert(AUTHORIZATION, token.field);
+        }
+        fields
+    }
+
     fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
         tally.because(refusal.reason());
         let (response, outcome) = self.heads.refusal(refusal);
@@ -333,10 +391,14 @@ impl Worker {
             candidates: self.upstreams.route(query),
             path: place.path.clone(),
             via: self.heads.request_via().clone(),
+            fields: self.fields(place),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
             waited: Duration::ZERO,
-            redirects: self.upstream.redirects,
+            redirects: match place.fields {
+                Some(_) => self.upstream.redirects.max(registry::REDIRECTS),
+                None => self.upstream.redirects,
+            },
             hedges: Arc::clone(&self.hedges),
             verify_first_patience: self.objects.verify_first_patience,
         }
