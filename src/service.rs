@@ -7,6 +7,7 @@
 
 mod change;
 mod document;
+mod fetching;
 mod object;
 mod recheck;
 mod registry;
@@ -20,11 +21,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use change::Change;
-use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
@@ -42,14 +41,14 @@ use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, Documents};
-use crate::fetch::{Fetch, HedgeBudget, Refusals};
+use crate::fetch::{HedgeBudget, Refusals};
 use crate::layout;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Candidate, Client, RouteQuery, Upstreams, Wanted};
+use crate::upstream::{Client, Upstreams};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -367,48 +366,10 @@ impl Worker {
         self.upstreams.follow();
     }
 
-    /// The fields that go with a request for an object.
-    fn fields(&self, place: &Place) -> HeaderMap {
-        let mut fields = place.fields.clone().unwrap_or_default();
-        if let Some(token) = self.tokens.known(place) {
-            fields.insert(AUTHORIZATION, token.field);
-        }
-        fields
-    }
-
     fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
         tally.because(refusal.reason());
         let (response, outcome) = self.heads.refusal(refusal);
         Answering::ready(finish(whole(response, None), outcome, tally))
-    }
-
-    /// What it takes to fetch what stands at `place`.
-    fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
-        let query =
-            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), wanted };
-        Fetch {
-            client: self.client.clone(),
-            candidates: self.upstreams.route(query),
-            path: place.path.clone(),
-            via: self.heads.request_via().clone(),
-            fields: self.fields(place),
-            first_byte_budget: self.upstream.first_byte_timeout,
-            head_deadline: self.upstream.head_deadline,
-            waited: Duration::ZERO,
-            redirects: match place.fields {
-                Some(_) => self.upstream.redirects.max(registry::REDIRECTS),
-                None => self.upstream.redirects,
-            },
-            hedges: Arc::clone(&self.hedges),
-            verify_first_patience: self.objects.verify_first_patience,
-        }
-    }
-}
-
-/// Tells the log who is asked first.
-fn note_first(first: Option<&Candidate>, tally: &mut Tally) {
-    if let Some(first) = first {
-        tally.asked(first.upstream.role(), &first.upstream.url().authority());
     }
 }
 

@@ -53,6 +53,19 @@ pub struct Ground {
     pub tokens: Arc<Tokens>,
 }
 
+impl Ground {
+    /// Around the cache, with nothing known yet.
+    pub fn new(cache: Arc<Cache>, metrics: &Metrics) -> Self {
+        Self {
+            cache,
+            rechecks: Arc::default(),
+            tunnels: Tunnels::new(metrics.tunnel.clone()),
+            consents: Arc::new(Consents::new(metrics.registries.clone())),
+            tokens: Arc::default(),
+        }
+    }
+}
+
 impl Site {
     /// The first one. `own` are the addresses that are listened on, `place` is where documents are kept on disk.
     pub fn new(

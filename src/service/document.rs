@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use http::Response;
 
-use super::{Place, Worker, note_first};
+use super::fetching::note_first;
+use super::{Place, Worker};
 use crate::cache::FillError;
 use crate::document::{Answer, DocumentRequest, Failure, UpstreamRequest};
 use crate::outcome::Outcome;

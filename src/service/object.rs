@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use http::header::RANGE;
 use http::{HeaderMap, Response};
 
-use super::{Place, Worker, note_first};
+use super::fetching::note_first;
+use super::{Place, Worker};
 use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
 use crate::digest::ObjectName;
