@@ -8,7 +8,7 @@ import statistics
 import time
 from pathlib import Path
 
-from caches import Setting, build
+from caches import Ours, Setting
 from load import LOAD_CORE, load
 from objects import Tree, log_normal
 from servers import HERE, Origin
@@ -16,6 +16,12 @@ from servers import HERE, Origin
 MIB = 1 << 20
 SETTING = Setting(memory_mib=64, disk=True, disk_mib=5120)
 SIZES = {"median": 3 << 10, "sigma": 2.0, "longest": 16 << 20}
+
+
+class Node(Ours):
+    """As config/node.toml."""
+
+    template = "node.toml"
 
 
 def main():
@@ -26,12 +32,13 @@ def main():
     parser.add_argument("--starts", type=int, default=11, help="(default %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="(default %(default)s)")
     arguments = parser.parse_args()
+    Node.binary = arguments.binary.absolute()
     work = arguments.out / "work-node"
     shutil.rmtree(work, ignore_errors=True)
     tree = Tree(work / "tree", log_normal(arguments.bytes * 10**6, **SIZES))
     paths = tree.list(work / "paths")
     with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
-        with build(arguments.binary)("node", work / "node", 0, origin, SETTING) as server:
+        with Node("node", work / "node", 0, origin, SETTING) as server:
             time.sleep(2)
             idle, _ = server.memory()
             for _ in range(2):

@@ -36,7 +36,7 @@ use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
 use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::{Current, Rechecks, Tunnels};
+use crate::service::Current;
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -182,11 +182,7 @@ impl App {
         let config = &site.config;
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let ground = Ground {
-            cache,
-            rechecks: Arc::new(Rechecks::default()),
-            tunnels: Tunnels::new(metrics.tunnel.clone()),
-        };
+        let ground = Ground::new(cache, &metrics);
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 

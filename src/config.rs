@@ -19,6 +19,7 @@ pub mod pattern;
 pub mod print;
 pub mod quantity;
 mod raw;
+mod registry;
 mod secret;
 pub mod units;
 
@@ -37,6 +38,7 @@ use ipnet::IpNet;
 pub use method::WriteMethod;
 pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
+pub use registry::Registry;
 pub use secret::{Readers, Secret, SecretError};
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub documents: Vec<DocumentRule>,
     /// `[[mirrors]]`, in the order written.
     pub mirrors: Vec<MirrorGroup>,
+    /// `[[registries]]`, in the order written: the first is meant where nothing else is said.
+    pub registries: Vec<Registry>,
     /// `[[parents]]`, in the order written.
     pub parents: Vec<Parent>,
     /// `[upstream]`

@@ -10,6 +10,7 @@ mod document_disk;
 mod log;
 mod manifest;
 mod process;
+mod registry;
 mod repository;
 mod request;
 mod server;
@@ -24,6 +25,7 @@ pub use document::DocumentMetrics;
 pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use manifest::{ManifestFigures, ManifestMetrics};
+pub use registry::RegistryMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub document: DocumentMetrics,
     /// Mirrors and parents.
     pub upstream: UpstreamMetrics,
+    /// What registries let whom have.
+    pub registries: RegistryMetrics,
     /// The access log.
     pub log: LogMetrics,
 }
@@ -85,6 +89,7 @@ impl Metrics {
             document: DocumentMetrics::register(&registry, &disk)?,
             disk,
             upstream: UpstreamMetrics::register(&registry)?,
+            registries: RegistryMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,
         })

@@ -151,6 +151,9 @@ reasons! {
         KindNotServed "kind_not_served":
             "URLs of this kind are not served.",
             "`targets` in [access] lists the kinds.";
+        RegistryNotServed "registry_not_served":
+            "The registry that the request names (`?ns=`) is not known.",
+            "`[[registries]]` lists them under the names that clients use.";
         HostNotAllowed "host_not_allowed":
             "The host that the request names may not be asked.",
             "`hosts` in [access] lists patterns, `[[mirrors]]` servers.";

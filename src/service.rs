@@ -7,8 +7,11 @@
 
 mod change;
 mod document;
+mod fetching;
 mod object;
 mod recheck;
+mod registry;
+mod tokens;
 mod tunnel;
 mod turns;
 
@@ -18,7 +21,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use change::Change;
@@ -29,6 +31,8 @@ use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
 use prometheus::IntCounter;
 pub use recheck::Rechecks;
+pub use registry::Consents;
+pub use tokens::Tokens;
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};
@@ -37,13 +41,14 @@ use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, Documents};
-use crate::fetch::{Fetch, HedgeBudget};
+use crate::fetch::{HedgeBudget, Refusals};
+use crate::layout;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
 use crate::response::{Heads, whole};
 use crate::tally::{Activity, Recorder, Tally};
-use crate::upstream::{Candidate, Client, RouteQuery, Upstreams, Wanted};
+use crate::upstream::{Client, Upstreams};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -83,6 +88,10 @@ pub struct Worker {
     pub rechecks: Arc<Rechecks>,
     /// Tunnels, of all workers.
     pub tunnels: Arc<Tunnels>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The worker in force, for one worker thread.
@@ -152,6 +161,12 @@ struct Place {
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
+    /// What a refusal means, of a document.
+    refusals: Refusals,
+    /// Of the client's fields, those that a registry must see; `None` where no registry is asked for an object.
+    fields: Option<HeaderMap>,
+    /// The image for which everybody's token is obtained if its registry wants one.
+    anonymous: Option<Box<str>>,
 }
 
 impl Service {
@@ -203,20 +218,25 @@ impl Service {
             client: self.client,
             named: asked.named.clone(),
             repository: repository.map(Box::from),
-            path: asked.path.clone(),
+            path: asked.path.clone().into_owned(),
+            refusals: Refusals::Answer,
+            fields: None,
+            anonymous: asked.anonymous.map(Box::from),
         };
         match &asked.target {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
-                if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
+                if !wants_check
+                    && let Some((response, outcome)) =
+                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository)
                 {
-                    let (response, outcome) = response;
                     return Answering::ready(finish(response, outcome, tally));
                 }
                 let object = ObjectRequest {
                     verb: asked.verb,
                     name: object.name,
+                    account: object.repository.into(),
                     headers: request.headers().clone(),
                     place: place(Some(object.repository)),
                 };
@@ -227,13 +247,36 @@ impl Service {
                     finish(response, outcome, tally)
                 }))
             }
+            Target::Guarded(guarded) => {
+                let account = guarded.image();
+                tally.of_repository(&account);
+                let object = ObjectRequest {
+                    verb: asked.verb,
+                    name: guarded.content.name,
+                    account: account.into(),
+                    headers: request.headers().clone(),
+                    place: Place { fields: Some(registry::fields(request.headers())), ..place(None) },
+                };
+                let headers = self.with_client_address(request.headers());
+                let worker = Arc::clone(worker);
+                Answering::Working(Box::pin(async move {
+                    let mut tally = tally;
+                    let (response, outcome) = worker.guarded(object, headers, &mut tally).await;
+                    finish(response, outcome, tally)
+                }))
+            }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
                 if let Some(repository) = repository {
                     tally.of_repository(repository);
                 }
+                // Those who name a server have chosen.
+                let group = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 if let Verb::Write(_) = asked.verb {
-                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(group));
                     let headers = self.with_client_address(request.headers());
                     let change = Change { verb, headers, place, content: request.into_body() };
                     return Answering::Working(Box::pin(async move {
@@ -245,10 +288,15 @@ impl Service {
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
-                    scope: worker.upstreams.scope(asked.named.as_ref(), repository),
+                    scope: worker.upstreams.scope(asked.named.as_ref(), group),
                     headers: self.with_client_address(request.headers()),
                 };
-                let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                let refusals = match repository {
+                    Some(_) => Refusals::Trouble,
+                    None => Refusals::Answer,
+                };
+                let place = Place { refusals, ..place(group) };
+                let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
                     let (response, outcome) = worker.document(verb, document, place, &mut tally).await;
@@ -322,31 +370,6 @@ impl Worker {
         tally.because(refusal.reason());
         let (response, outcome) = self.heads.refusal(refusal);
         Answering::ready(finish(whole(response, None), outcome, tally))
-    }
-
-    /// What it takes to fetch what stands at `place`.
-    fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
-        let query =
-            RouteQuery { named: place.named.as_ref(), repository: place.repository.as_deref(), wanted };
-        Fetch {
-            client: self.client.clone(),
-            candidates: self.upstreams.route(query),
-            path: place.path.clone(),
-            via: self.heads.request_via().clone(),
-            first_byte_budget: self.upstream.first_byte_timeout,
-            head_deadline: self.upstream.head_deadline,
-            waited: Duration::ZERO,
-            redirects: self.upstream.redirects,
-            hedges: Arc::clone(&self.hedges),
-            verify_first_patience: self.objects.verify_first_patience,
-        }
-    }
-}
-
-/// Tells the log who is asked first.
-fn note_first(first: Option<&Candidate>, tally: &mut Tally) {
-    if let Some(first) = first {
-        tally.asked(first.upstream.role(), &first.upstream.url().authority());
     }
 }
 

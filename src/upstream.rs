@@ -68,6 +68,8 @@ pub enum Role {
     Parent,
     /// A stratum from `[[mirrors]]`.
     Mirror,
+    /// A registry of container images from `[[registries]]`.
+    Registry,
     /// A server that is not configured; a request named it.
     Named,
 }
@@ -78,6 +80,7 @@ impl Role {
         match self {
             Self::Parent => "parent",
             Self::Mirror => "mirror",
+            Self::Registry => "registry",
             Self::Named => "other",
         }
     }

@@ -100,7 +100,7 @@ fn request_status(out: &mut Vec<u8>, record: &Record<'_>) {
 fn hierarchy(record: &Record<'_>) -> &'static str {
     match record.upstream {
         None => "HIER_NONE",
-        Some((Role::Mirror | Role::Named, _)) => "HIER_DIRECT",
+        Some((Role::Mirror | Role::Registry | Role::Named, _)) => "HIER_DIRECT",
         Some((Role::Parent, _)) => "FIRSTUP_PARENT",
     }
 }

@@ -18,7 +18,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::tls;
-use crate::service::{Rechecks, Tunnels, Turns, Worker};
+use crate::service::{Consents, Rechecks, Tokens, Tunnels, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -47,6 +47,23 @@ pub struct Ground {
     pub rechecks: Arc<Rechecks>,
     /// Tunnels, of all workers.
     pub tunnels: Arc<Tunnels>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
+}
+
+impl Ground {
+    /// Around the cache, with nothing known yet.
+    pub fn new(cache: Arc<Cache>, metrics: &Metrics) -> Self {
+        Self {
+            cache,
+            rechecks: Arc::default(),
+            tunnels: Tunnels::new(metrics.tunnel.clone()),
+            consents: Arc::new(Consents::new(metrics.registries.clone())),
+            tokens: Arc::default(),
+        }
+    }
 }
 
 impl Site {
@@ -57,7 +74,8 @@ impl Site {
         place: Option<document::disk::Place>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let upstreams = Upstreams::new(
             &config.mirrors,
             &config.parents,
@@ -80,7 +98,8 @@ impl Site {
 
     /// The next one. A failure leaves everything as it was.
     pub fn renewed(&self, config: Config, own: &[SocketAddr]) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let same = config.listen.name == self.config.listen.name
             && config.access.methods == self.config.access.methods;
         let heads = match same {
@@ -138,6 +157,8 @@ impl Site {
             turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
             tunnels: Arc::clone(&ground.tunnels),
+            consents: Arc::clone(&ground.consents),
+            tokens: Arc::clone(&ground.tokens),
         })
     }
 }

@@ -15,6 +15,7 @@ use super::inquiry::{self, Inquiry};
 use super::status::{room, server};
 use crate::access::Access;
 use crate::config::{Config, ConfigError, Environment};
+use crate::layout;
 use crate::layout::cvmfs::Mutable;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -111,7 +112,8 @@ impl<'a> Case<'a> {
             let listen = &config.listen;
             listen.proxy.iter().chain(&listen.tls).copied().chain(listen.admin).collect()
         };
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, &own);
+        let access = Arc::new(access.before(&config.registries));
         // Passwords are for the running program's eyes; the order does not depend on them.
         let mut parents = config.parents.clone();
         parents.iter_mut().for_each(|parent| parent.login = None);
@@ -181,12 +183,23 @@ impl<'a> Case<'a> {
                 lines.push(("look", format!("in memory{disk}, then among the downloads in progress")));
                 (Some(object.repository), Wanted::Object(object.name.hash64()))
             }
+            Target::Guarded(guarded) => {
+                let name = guarded.content.name;
+                lines.push(("object", format!("of {}, named by its checksum", guarded.image())));
+                lines.push(("key", format!("{name}: one copy, for those whom the registry lets have it")));
+                lines.push(("look", "first the registry is asked (HEAD) whether this client may".to_owned()));
+                (None, Wanted::Object(name.hash64()))
+            }
             Target::Document(mutable) => {
                 lines.push(("document", kind(*mutable)));
                 let host = asked.named.as_ref().map_or_else(String::new, ToString::to_string);
                 lines.push(("key", format!("{host}{}: a copy for each host that is named", asked.path)));
                 lines.push(("look", "among the documents in memory, while its lifetime lasts".to_owned()));
                 let repository = mutable.and_then(|mutable| mutable.repository());
+                let repository = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 (repository, Wanted::Document(asked.path.as_str()))
             }
         }

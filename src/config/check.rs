@@ -183,6 +183,7 @@ fn upstreams(config: &Config, found: &mut Findings) {
             }
         }
     }
+    registries(config, found);
     for (i, parent) in config.parents.iter().enumerate() {
         if config.parents[..i].iter().any(|earlier| earlier.url == parent.url) {
             let place = Place::nth(&keys::parents::URL, i);
@@ -198,9 +199,31 @@ fn upstreams(config: &Config, found: &mut Findings) {
             "tunnels are opened from here, never through a parent, and false forbids that".to_owned();
         found.between(&keys::access::CONNECT, &keys::upstream::DIRECT, message);
     }
-    if config.access.hosts.is_empty() && config.mirrors.is_empty() {
+    if config.access.hosts.is_empty() && config.mirrors.is_empty() && config.registries.is_empty() {
         let message = "an empty list without any [[mirrors]] leaves nothing to ask for".to_owned();
         found.at(&keys::access::HOSTS, message);
+    }
+}
+
+fn registries(config: &Config, found: &mut Findings) {
+    use keys::registries::{NAME, URL};
+    for (i, registry) in config.registries.iter().enumerate() {
+        let earlier = &config.registries[..i];
+        if earlier.iter().any(|earlier| earlier.name == registry.name) {
+            found.at(
+                Place::nth(&NAME, i),
+                format!("\"{}\" is the name of an earlier registry", registry.name),
+            );
+        }
+        let url = &registry.url;
+        if earlier.iter().any(|earlier| earlier.url == *url) {
+            found.at(Place::nth(&URL, i), format!("{url} is the URL of an earlier registry"));
+        }
+        // Its group's other members would be sent what clients tell the registry, tokens included.
+        if config.mirrors.iter().any(|group| group.urls.contains(url)) {
+            let message = format!("{url} stands in [[mirrors]], too; a registry is nobody's mirror");
+            found.between(Place::nth(&URL, i), &keys::mirrors::URLS, message);
+        }
     }
 }
 
@@ -213,6 +236,9 @@ fn loops(config: &Config, found: &mut Findings) {
     };
     for (i, group) in config.mirrors.iter().enumerate() {
         group.urls.iter().for_each(|url| refuse(Place::nth(&keys::mirrors::URLS, i), url));
+    }
+    for (i, registry) in config.registries.iter().enumerate() {
+        refuse(Place::nth(&keys::registries::URL, i), &registry.url);
     }
     for (i, parent) in config.parents.iter().enumerate() {
         refuse(Place::nth(&keys::parents::URL, i), &parent.url);

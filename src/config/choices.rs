@@ -9,11 +9,15 @@ pub enum TargetShape {
     Frontier,
     /// `"any"`: any http URL, for external data and general use.
     Any,
+    /// `"debian"`: Debian archives, `/<archive>/dists/...` and packages in `/<archive>/pool/...`.
+    Debian,
+    /// `"bazel"`: Bazel's remote cache, `/<instance>/{cas,ac}/<SHA-256>`.
+    Bazel,
 }
 
 impl TargetShape {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cvmfs, Self::Frontier, Self::Any];
+    pub const ALL: [Self; 5] = [Self::Cvmfs, Self::Frontier, Self::Any, Self::Debian, Self::Bazel];
 
     /// As written in the file.
     pub const fn as_str(self) -> &'static str {
@@ -21,6 +25,8 @@ impl TargetShape {
             Self::Cvmfs => "cvmfs",
             Self::Frontier => "frontier",
             Self::Any => "any",
+            Self::Debian => "debian",
+            Self::Bazel => "bazel",
         }
     }
 }

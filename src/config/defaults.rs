@@ -31,6 +31,7 @@ impl Default for Config {
             objects: Objects::default(),
             documents: Vec::new(),
             mirrors: Vec::new(),
+            registries: Vec::new(),
             parents: Vec::new(),
             upstream: Upstream::default(),
             log: Log::default(),

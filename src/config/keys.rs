@@ -81,7 +81,7 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 12] = [
+pub static TABLES: [&Table; 13] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
@@ -91,6 +91,7 @@ pub static TABLES: [&Table; 12] = [
     &objects::TABLE,
     &documents::TABLE,
     &mirrors::TABLE,
+    &registries::TABLE,
     &parents::TABLE,
     &upstream::TABLE,
     &log::TABLE,
@@ -194,7 +195,8 @@ table! { Once access: "who may ask, for what, whither"
     CLIENTS "clients", Accepts::NonEmptyList(&NETWORK), Absent::Value(r#"["127.0.0.0/8", "::1"]"#),
         "networks whose clients are answered; everybody else is refused";
     TARGETS "targets", Accepts::NonEmptyList(&TARGET), Absent::Value(r#"["cvmfs"]"#),
-        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, or any http URL";
+        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, any http URL; files of Debian archives, \
+         entries of Bazel's cache";
     HOSTS "hosts", Accepts::List(&HOST), Absent::Value(r#"["*"]"#),
         "servers that clients may name in a proxy request; mirrors are always allowed";
     PORTS "ports", Accepts::NonEmptyList(&PORT), Absent::Value(r#"["80", "443", "1024-65535"]"#),
@@ -303,6 +305,18 @@ table! { Many mirrors: "servers that hold the same repositories; an object may c
     SERVES "serves", Accepts::NonEmptyList(&REPOSITORY), Absent::Value(r#"["*"]"#),
         "repositories for which this group answers clients that use this cache as their server instead of as their \
          proxy; the first group that matches is taken";
+}
+
+table! { Many registries: "registries of container images that this cache stands before"
+    NAME "name", Accepts::Text("a host, and a port if it has one, such as \"docker.io\""), Absent::Required,
+        "what clients call the registry: what images begin with";
+    URL "url", Accepts::Text("a server, such as \"https://registry-1.docker.io\""), Absent::Required,
+        "where it is asked";
+    HOSTS "hosts", Accepts::List(&HOST), Absent::Value("[]"),
+        "names of this cache under which clients mean this registry, unless they tell; under any other name they mean the \
+         first one";
+    ANONYMOUS "anonymous", Accepts::Switch, Absent::Value("false"),
+        "whether this cache obtains the tokens that the registry gives to everybody, for clients that show none";
 }
 
 table! { Many parents: "caches further up, asked before the servers themselves"

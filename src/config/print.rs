@@ -37,6 +37,7 @@ fn all(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     objects(config, p)?;
     documents(config, p)?;
     mirrors(config, p)?;
+    registries(config, p)?;
     parents(config, p)?;
     upstream(config, p)?;
     log(config, p)
@@ -191,6 +192,22 @@ fn mirrors(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
         p.key(&key::NAME, quoted(&group.name))?;
         p.key(&key::URLS, list(&group.urls))?;
         p.key(&key::SERVES, list(group.serves.iter().map(|glob| glob.as_str())))?;
+    }
+    Ok(())
+}
+
+fn registries(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::registries as key;
+    if config.registries.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for (index, registry) in config.registries.iter().enumerate() {
+        p.index = index;
+        p.table(&key::TABLE)?;
+        p.key(&key::NAME, quoted(&registry.name))?;
+        p.key(&key::URL, quoted(&registry.url))?;
+        p.key(&key::HOSTS, list(registry.hosts.iter().map(|glob| glob.as_str())))?;
+        p.key(&key::ANONYMOUS, registry.anonymous)?;
     }
     Ok(())
 }

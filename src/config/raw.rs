@@ -16,8 +16,8 @@ use super::environment::Environment;
 use super::error::{Fault, Finding, Site};
 use super::{
     Access, AccessLogFormat, Admin, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen,
-    Loaded, Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, TargetShape, Upstream,
-    WriteMethod, check, keys,
+    Loaded, Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, Registry, TargetShape,
+    Upstream, WriteMethod, check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -74,6 +74,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         disk: disk_with_quotas(reader),
         documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
+        registries: reader.sections(&keys::registries::TABLE, registry),
         parents: reader.sections(&keys::parents::TABLE, parent),
         upstream: upstream(&mut reader.section(&keys::upstream::TABLE)),
         log: log(&mut reader.section(&keys::log::TABLE)),
@@ -227,6 +228,15 @@ fn mirror_group(section: &mut Section<'_, '_>) -> Option<MirrorGroup> {
     let urls = section.list(&key::URLS, text::server);
     let serves = section.list(&key::SERVES, text::repository_pattern);
     Some(MirrorGroup { name: name?, urls: urls?, serves: serves.unwrap_or_else(MirrorGroup::serves_all) })
+}
+
+fn registry(section: &mut Section<'_, '_>) -> Option<Registry> {
+    use keys::registries as key;
+    let name = section.text(&key::NAME, text::registry_name);
+    let url = section.text(&key::URL, text::server);
+    let hosts = section.list(&key::HOSTS, text::host_pattern);
+    let anonymous = section.switch(&key::ANONYMOUS).unwrap_or(false);
+    Some(Registry { name: name?, url: url?, hosts: hosts.unwrap_or_default(), anonymous })
 }
 
 fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {

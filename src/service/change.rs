@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 
-use super::{Place, Worker, note_first};
+use super::fetching::note_first;
+use super::{Place, Worker};
 use crate::document::{DocumentKey, DocumentRequest, UpstreamRequest};
 use crate::outcome::Outcome;
 use crate::request::Verb;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::pool::{Lease, Pools};
 use super::stream::Exchanges;
 use super::{Candidate, Content, Failure, Form, Upstream, UpstreamBody, Upstreams, framing, redirect};
-use crate::config::ByteSize;
+use crate::config::{ByteSize, ServerUrl};
 use crate::metrics::UpstreamMetrics;
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
@@ -60,6 +60,14 @@ impl Client {
         }
     }
 
+    /// Another server, to which an answer of `from` points, if the access rules allow it.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`].
+    pub fn elsewhere(&self, from: &Candidate, server: ServerUrl) -> Result<Candidate, Failure> {
+        self.upstreams.redirected(from, server)
+    }
+
     /// Sends one request and returns the head of its answer, with the body still on its way.
     ///
     /// The turn for a connection and then the connection itself are waited for no longer than `connect_timeout`, and
@@ -101,6 +109,10 @@ impl Client {
         let (mut candidate, mut request) = (candidate.clone(), request);
         while request.redirects > 0 && redirect::is_redirect(answer.status()) {
             let (server, path) = redirect::location(answer.headers(), candidate.target())?;
+            // Credentials are for the server that the client means.
+            if server != *candidate.target() {
+                request.headers.remove(header::AUTHORIZATION);
+            }
             candidate = self.upstreams.redirected(&candidate, server)?;
             request = Outgoing { path_and_query: path, redirects: request.redirects - 1, ..request };
             self.metrics().redirects.inc();

@@ -254,8 +254,11 @@ impl Upstreams {
 }
 
 impl Group {
-    /// Whether the group is there for the repository; every group is for a request without one.
+    /// Whether the group is there for the repository; every group of mirrors is for a request without one.
     fn serves(&self, repository: Option<&str>) -> bool {
-        repository.is_none_or(|name| self.serves.iter().any(|glob| glob.matches(name)))
+        match repository {
+            Some(name) => self.serves.iter().any(|glob| glob.matches(name)),
+            None => !self.serves.is_empty(),
+        }
     }
 }

@@ -91,8 +91,8 @@ impl Upstreams {
         metrics: UpstreamMetrics,
         known: Known<'_>,
     ) -> Result<Self, UpstreamSetupError> {
-        let mut configured =
-            mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let configured = mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let mut configured = configured.chain(access.registries().iter().map(|registry| &registry.url));
         let mut tls = Tls::new(config.ca_files.clone());
         if configured.any(|url| url.scheme == Scheme::Https) {
             tls = tls.load_now()?;
@@ -134,15 +134,19 @@ impl Upstreams {
         let mut taken: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
         let mut mirror =
             |url| Arc::clone(taken.entry(url).or_insert_with(|| upstream(url, Role::Mirror, None)));
+        let mirrors = mirrors.iter().map(|group| Group {
+            name: format!("group {}", group.name).into(),
+            mirrors: group.urls.iter().map(&mut mirror).collect(),
+            serves: group.serves.clone(),
+        });
+        // Who asks for one names it: they serve nothing to those who name nobody.
+        let registries = access.registries().iter().map(|registry| Group {
+            name: format!("registry {}", registry.url).into(),
+            mirrors: vec![upstream(&registry.url, Role::Registry, None)],
+            serves: Vec::new(),
+        });
         Ok(Self {
-            groups: mirrors
-                .iter()
-                .map(|group| Group {
-                    name: format!("group {}", group.name).into(),
-                    mirrors: group.urls.iter().map(&mut mirror).collect(),
-                    serves: group.serves.clone(),
-                })
-                .collect(),
+            groups: mirrors.chain(registries).collect(),
             parents: Parents::new(
                 parents
                     .iter()

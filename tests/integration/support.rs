@@ -4,6 +4,7 @@ pub mod binary;
 pub mod client;
 pub mod dns;
 pub mod hole;
+pub mod image;
 pub mod metric;
 pub mod object;
 pub mod origin;

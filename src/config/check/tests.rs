@@ -93,6 +93,16 @@ fn contradictions_are_refused() {
         &["[[mirrors]] #1 urls: http://a stands twice"],
     );
     check(
+        "[[mirrors]]\nname = 'a'\nurls = ['http://a']\n[[registries]]\nname = 'r'\nurl = 'http://a'\n\
+         [[registries]]\nname = 'R'\nurl = 'http://A:80'",
+        &[
+            "[[registries]] #1 url: http://a stands in [[mirrors]], too; a registry is nobody's mirror",
+            "[[registries]] #2 name: \"r\" is the name of an earlier registry",
+            "[[registries]] #2 url: http://a is the URL of an earlier registry",
+            "[[registries]] #2 url: http://a stands in [[mirrors]], too; a registry is nobody's mirror",
+        ],
+    );
+    check(
         "[[parents]]\nurl = 'http://p:3128'\n[[parents]]\nurl = 'http://p:3128/'",
         &["[[parents]] #2 url: http://p:3128 is the URL of an earlier parent"],
     );

@@ -22,7 +22,7 @@ pub(super) static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DE
 pub(super) static ADDRESS: Accepts =
     Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
 pub(super) static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
-pub(super) static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
+pub(super) static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any", "debian", "bazel"]);
 pub(super) static HOST: Accepts =
     Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
 pub(super) static PORT: Accepts =

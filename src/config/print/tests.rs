@@ -13,8 +13,8 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
-    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, TargetShape, Upstream,
-    WriteMethod,
+    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, Registry, TargetShape,
+    Upstream, WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -61,6 +61,7 @@ fn every_key_is_printed() {
             stale_while_revalidate: Some(Duration::ZERO),
         }],
         mirrors: vec![group("one"), group("two")],
+        registries: vec![registry("docker.io", &[]), registry("b.test:5000", &["b-*.test", "::1"])],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
         admin: config::Admin { token_file: Some(PathBuf::from("/t")), ..config::Admin::default() },
@@ -213,6 +214,16 @@ fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
     })
 }
 
+fn registry(name: &str, hosts: &[&str]) -> Registry {
+    let url = format!("https://{name}").parse().unwrap();
+    Registry {
+        name: name.to_owned(),
+        url,
+        hosts: hosts.iter().map(|host| Glob::new(host)).collect(),
+        anonymous: !hosts.is_empty(),
+    }
+}
+
 fn login() -> Login {
     Login { user: "node".to_owned(), password_file: PathBuf::from("/etc/password") }
 }
@@ -282,6 +293,7 @@ prop_compose! {
         objects in objects(),
         documents in vec(document_rule(), 0..4),
         mirrors in mirrors(),
+        registries in 0usize..3,
         parents in option::of(parent()),
         upstream in upstream(),
         log in log(),
@@ -290,7 +302,10 @@ prop_compose! {
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();
-        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
+        let registries = (0..registries).map(|n| registry(&format!("r{n}.test"), &["a.test"][..n.min(1)])).collect();
+        Config {
+            listen, admin, access, memory, disk, objects, documents, mirrors, registries, parents, upstream, log,
+        }
     }
 }
 

@@ -95,6 +95,14 @@ pub(super) fn group_name(text: &str) -> Result<String, Why> {
     name(text, |c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
+/// What clients call a registry: a host, and a port if there is one.
+pub(super) fn registry_name(text: &str) -> Result<String, Why> {
+    if text.contains("://") {
+        return Err("has a scheme".into());
+    }
+    Ok(name(text, |c| c.is_ascii_alphanumeric() || "-._:".contains(c))?.to_ascii_lowercase())
+}
+
 fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
     if text.is_empty() {
         Err("is empty".into())
