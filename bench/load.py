@@ -11,12 +11,12 @@ LOAD_CORE = 1
 LONGEST = 300
 
 
-def load(server, paths, connections, seconds=None):
+def load(server, paths, connections, seconds=None, cores=LOAD_CORE):
     """Asks `server` for the paths in a file: in turn for so many seconds, or each one once. What came of it, and the CPU that
     it took: in microseconds a request, of the server's whole process tree."""
     script = "load.lua" if seconds else "once.lua"
     before = server.cpu()
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds or LONGEST}s"]
+    command = ["taskset", "-c", str(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds or LONGEST}s"]
     command += ["--timeout", "30s", "-s", str(HERE / script), f"http://127.0.0.1:{server.port}", "--", str(paths)]
     report = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     after = server.cpu()

@@ -182,6 +182,7 @@ class Substratum(Server):
     """A release build of this project."""
 
     template = "substratum.toml"
+    workers = 1
 
     def __init__(self, name, folder, core, origin, setting, binary):
         super().__init__(name, folder, core)
@@ -195,6 +196,7 @@ class Substratum(Server):
             "admin": self.admin,
             "origin": origin.port,
             "memory": setting.memory,
+            "workers": self.workers,
             "disk": disk,
             "log": log,
         }
