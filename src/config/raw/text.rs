@@ -137,9 +137,9 @@ pub(super) fn ports(text: &str) -> Result<PortRange, Why> {
     text.parse().map_err(|_| "is neither a port nor a range of ports, from 1 to 65535".into())
 }
 
-/// A pattern for repository names.
+/// A pattern for names of repositories, and of images (`registry.example.org:5000/library/*`).
 pub(super) fn repository_pattern(text: &str) -> Result<Glob, Why> {
-    pattern(text, |c| c.is_ascii_alphanumeric() || "-._*".contains(c))
+    pattern(text, |c| c.is_ascii_alphanumeric() || "-._*/:".contains(c))
 }
 
 fn pattern(text: &str, admits: impl Fn(char) -> bool) -> Result<Glob, Why> {
