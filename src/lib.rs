@@ -26,6 +26,7 @@
 //! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
+//! | [`catalog`] | manifest -> catalogs -> the objects under a path | whom to ask |
 //! | [`upstream`] | which server, connections, time limits | caches, digests |
 //! | [`fetch`] | joins the two: source after source into one fill | clients |
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
@@ -71,6 +72,7 @@ pub mod access_log;
 pub mod admin;
 pub mod app;
 pub mod cache;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod diagnostics;

@@ -7,6 +7,7 @@
 mod absence;
 mod access;
 mod browser;
+mod catalogs;
 mod changes;
 mod clients;
 mod collapsing;
