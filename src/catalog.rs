@@ -11,6 +11,7 @@ mod inflate;
 pub mod manifest;
 mod object;
 mod path;
+mod tree;
 pub mod trust;
 pub mod walk;
 
@@ -18,3 +19,4 @@ pub use database::{BadCatalog, Catalog, Entry, EntryKind, MAX_CATALOG};
 pub use inflate::{InflateError, inflate};
 pub use object::{Kind, Object};
 pub use path::{BadPath, RepoPath, printable};
+pub use tree::Tree;

@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod print;
 pub mod quantity;
 mod raw;
+mod repository;
 pub mod units;
 
 use std::fs::File;
@@ -34,6 +35,7 @@ use ipnet::IpNet;
 pub use method::WriteMethod;
 pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
+pub use repository::{RepositoryUrl, RepositoryUrlError};
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 
 /// Largest file that is read, in bytes.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use attempts::Attempts;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, RANGE, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use pump::{Ended, pump};
 pub use race::HedgeBudget;
 use race::{Chance, Turn, race};
@@ -39,6 +39,8 @@ pub struct Fetch {
     pub path: PathAndQuery,
     /// Our `Via` member.
     pub via: HeaderValue,
+    /// A field that tells caches further up that nobody waits, where nobody does.
+    pub priority: Option<(HeaderName, HeaderValue)>,
     /// How long one source may be waited for before the next one is asked as well.
     pub first_byte_budget: Duration,
     /// For the first answer's head, all candidates together.
@@ -315,6 +317,7 @@ impl Fetch {
     fn request(&self, from: u64, turn: &Turn) -> Outgoing {
         let mut headers = HeaderMap::new();
         headers.insert(VIA, self.via.clone());
+        headers.extend(self.priority.clone());
         if from > 0
             && let Ok(range) = HeaderValue::try_from(format!("bytes={from}-"))
         {

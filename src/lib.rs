@@ -27,6 +27,7 @@
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
 //! | [`catalog`] | manifest -> catalogs -> the objects under a path | whom to ask |
+//! | [`warm`] | brings what is under a path into the tier, as a client of it | caches |
 //! | [`upstream`] | which server, connections, time limits | caches, digests |
 //! | [`fetch`] | joins the two: source after source into one fill | clients |
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
@@ -90,3 +91,4 @@ pub mod service;
 pub mod syntax;
 pub mod tally;
 pub mod upstream;
+pub mod warm;

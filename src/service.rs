@@ -5,6 +5,7 @@
 //! [`Documents::answer`]. Every end of every way is a [`Response`] from [`Heads`], and every answer's [`Tally`] is kept until
 //! its last byte.
 
+mod behind;
 mod change;
 mod document;
 mod object;
@@ -20,6 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use behind::{PRIORITY, Urgency};
 use change::Change;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -127,6 +129,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 /// Where a resource is said to be, and by whom.
 struct Place {
     client: IpAddr,
+    urgency: Urgency,
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
@@ -164,6 +167,7 @@ impl Service {
         // Made for those who are not answered at once.
         let place = |repository: Option<&str>| Place {
             client: self.client,
+            urgency: Urgency::of(request.headers()),
             named: asked.named.clone(),
             repository: repository.map(Box::from),
             path: asked.path.clone(),
@@ -252,6 +256,10 @@ impl Worker {
             waited: Duration::ZERO,
             redirects: self.upstream.redirects,
             hedges: Arc::clone(&self.hedges),
+            priority: match place.urgency {
+                Urgency::Usual => None,
+                Urgency::Background => Some((PRIORITY.clone(), HeaderValue::from_static("u=7"))),
+            },
             verify_first_patience: self.objects.verify_first_patience,
         }
     }

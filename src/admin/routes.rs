@@ -12,30 +12,38 @@ use http_body::Body;
 use http_body_util::Full;
 
 use super::reports::{self, Report, Reports};
-use super::{Admin, Readiness, log, page};
+use super::{Admin, Readiness, log, missing, page};
 
 /// An answer, whole.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Answers a request. The body of a request is refused, not read.
-pub(super) async fn answer<B: Body>(
+/// Answers a request. Where no body belongs, it is refused, not read.
+pub(super) async fn answer<B>(
     admin: &Admin,
     reports: &Reports,
     peer: IpAddr,
     request: Request<B>,
-) -> Result<Answer, Infallible> {
+) -> Result<Answer, Infallible>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let Some(route) = Route::of(request.uri().path()) else {
         return Ok(text(
             StatusCode::NOT_FOUND,
-            "not found: see /, /status, /history, /metrics, /log, /livez, /readyz",
+            "not found: see /, /status, /history, /metrics, /log, /missing, /livez, /readyz",
         ));
     };
+    if let Route::Missing = route {
+        return Ok(match *request.method() {
+            Method::POST => missing::answer(&*admin.status, request.into_body()).await,
+            _ => not_allowed("POST"),
+        });
+    }
     let writes = matches!(route, Route::Log) && *request.method() == Method::POST;
     if !writes && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allowed = if matches!(route, Route::Log) { "GET, HEAD, POST" } else { "GET, HEAD" };
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-        return Ok(answer);
+        return Ok(not_allowed(allowed));
     }
     if !request.body().is_end_stream() {
         return Ok(text(StatusCode::BAD_REQUEST, "no request body is taken"));
@@ -45,6 +53,8 @@ pub(super) async fn answer<B: Body>(
             log::change(admin.filter.as_ref(), peer, request.uri().query(), request.headers())
         }
         Route::Log => log::tell(admin.filter.as_ref()),
+        // Answered above.
+        Route::Missing => not_allowed("POST"),
         Route::Live => text(StatusCode::OK, "ok"),
         Route::Ready => readiness(&admin.status.ready()),
         Route::Asset(asset) => typed(StatusCode::OK, asset.media_type, asset.text),
@@ -65,6 +75,7 @@ enum Route {
     History,
     Metrics,
     Log,
+    Missing,
     Live,
     Ready,
 }
@@ -77,11 +88,18 @@ impl Route {
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
             "/log" => Self::Log,
+            "/missing" => Self::Missing,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             other => Self::Asset(page::ASSETS.iter().find(|asset| asset.path == other)?),
         })
     }
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
 }
 
 fn readiness(readiness: &Readiness) -> Answer {

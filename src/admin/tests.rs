@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::server::{Limits, serve_within};
 use super::{Admin, Readiness, StatusSource};
+use crate::digest::ObjectName;
 use crate::metrics::Metrics;
 
 /// A tier whose reports can be held back.
@@ -77,6 +78,10 @@ impl StatusSource for Tier {
             unreachable!("an object")
         };
         status
+    }
+
+    fn has(&self, name: &ObjectName) -> bool {
+        name.digest()[0] < 0x80
     }
 
     fn sample(&self) {
@@ -330,4 +335,28 @@ async fn promtool_has_nothing_to_say() {
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_by_name() {
+    let server = Server::start(limits()).await;
+    let post = |content: String| {
+        format!("POST /missing HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{content}", content.len())
+    };
+    // The tier of these tests has what begins with 0 to 7.
+    let (here, there) = ("1".repeat(40), format!("{}-rmd160", "a".repeat(40)));
+    let answer =
+        server.exchange(&post(format!("{here}\n{there}\n{here}-shake128\n\n{}", "f".repeat(40)))).await;
+    assert_eq!((answer.status, answer.body), (200, format!("{there}\n{}\n", "f".repeat(40))));
+    for (content, status) in [
+        (String::new(), 200),
+        (format!("{here}\nnonsense"), 400),
+        (here.to_uppercase().replace('1', "A"), 400),
+        (format!("{here}\n").repeat(26_000), 413),
+    ] {
+        assert_eq!(server.exchange(&post(content)).await.status, status);
+    }
+    let cut = "POST /missing HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n";
+    assert_eq!(server.exchange(cut).await.status, 413, "before it came");
+    assert_eq!(server.get("/missing").await.status, 405);
 }

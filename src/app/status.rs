@@ -17,6 +17,7 @@ use crate::admin::{Readiness, StatusSource};
 use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::config::ServerUrl;
+use crate::digest::ObjectName;
 use crate::document::ManifestStatus;
 use crate::metrics::{ManifestFigures, Metrics};
 use crate::server::Phase;
@@ -100,6 +101,10 @@ impl StatusSource for Status {
             Ok(Value::Object(map)) => map,
             other => Map::from_iter([("error".to_owned(), Value::from(format!("{other:?}")))]),
         }
+    }
+
+    fn has(&self, name: &ObjectName) -> bool {
+        self.cache.has(name)
     }
 
     fn sample(&self) {

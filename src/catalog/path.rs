@@ -54,6 +54,23 @@ impl RepoPath {
         Ok(Self(path))
     }
 
+    /// Where a link in this directory leads, if that is in the repository. `..` beyond the root stays there, as on Linux.
+    pub fn link(&self, target: &[u8]) -> Option<Self> {
+        // Absolute ones are those of the machine that the repository is mounted on.
+        if target.starts_with(b"/") || target.len() > MAX_PATH {
+            return None;
+        }
+        let mut names: Vec<&[u8]> = self.names().collect();
+        for name in target.split(|c| *c == b'/') {
+            match name {
+                b"" | b"." => {}
+                b".." => drop(names.pop()),
+                name => names.push(name),
+            }
+        }
+        names.into_iter().try_fold(Self::default(), |path, name| path.child(name)).ok()
+    }
+
     /// The names on the way from the root.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|c| *c == b'/').skip(1)
@@ -121,6 +138,22 @@ mod tests {
             (path.name(), RepoPath::default().name(), RepoPath::default().names().count()),
             (&b"b"[..], &b""[..], 0)
         );
+    }
+
+    #[test]
+    fn links_lead_within_the_repository() {
+        let table = [
+            ("../.images/7d/b2", Some("/.images/7d/b2")),
+            ("x", Some("/owner/x")),
+            ("./x//y/", Some("/owner/x/y")),
+            ("../../../etc", Some("/etc")),
+            ("..", Some("/")),
+            ("/etc/passwd", None),
+        ];
+        for (target, expected) in table {
+            let found = RepoPath::parse("owner").unwrap().link(target.as_bytes());
+            assert_eq!(found.map(|path| path.to_string()).as_deref(), expected, "{target}");
+        }
     }
 
     #[test]

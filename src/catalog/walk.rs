@@ -3,7 +3,6 @@
 //! Bounded in catalogs, entries and objects; a catalog that is mounted is mounted below the one that names it, so that there is
 //! no way back. Whatever is refused is named with the catalog it came from.
 
-use std::collections::HashSet;
 use std::future::Future;
 
 use bytes::Bytes;
@@ -11,6 +10,10 @@ use bytes::Bytes;
 use super::database::{BadCatalog, Catalog, Entry, EntryKind};
 use super::object::Object;
 use super::path::RepoPath;
+use super::tree::Tree;
+
+/// Links followed on the way to a path.
+const MAX_LINKS: usize = 16;
 
 /// Whoever brings catalogs; the bytes are as their names say.
 pub trait Source {
@@ -61,6 +64,9 @@ pub enum WalkError<E: std::error::Error> {
         /// Why.
         why: BadCatalog,
     },
+    /// Links without end.
+    #[error("{0} leads through more than {MAX_LINKS} links, or out of the repository")]
+    Link(RepoPath),
     /// Nothing there.
     #[error("there is no {path}{}", nearest.hint())]
     Missing {
@@ -106,28 +112,6 @@ impl Nearest {
     }
 }
 
-/// What stands under a path.
-#[derive(Clone, Debug, Default)]
-pub struct Tree {
-    /// Catalogs, with where they are mounted: those on the way to the path, and those below it.
-    pub catalogs: Vec<(RepoPath, Object)>,
-    /// Objects of files, each once.
-    pub objects: Vec<Object>,
-    /// Bytes of content of these objects: what they take when nothing is compressed.
-    pub bytes: u64,
-    /// Files with content of their own.
-    pub files: u64,
-    /// Bytes of all files, whatever they share.
-    pub file_bytes: u64,
-    /// Files whose content comes from elsewhere.
-    pub external: u64,
-    /// Bytes of these.
-    pub external_bytes: u64,
-    /// Catalogs below the path that were not gone into.
-    pub unopened: u64,
-    seen: HashSet<Object>,
-}
-
 /// Whether catalogs below the path are gone into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -141,6 +125,12 @@ pub enum Depth {
 
 /// A catalog to be read, and where.
 type Mount = (RepoPath, Object);
+
+/// Where a step led.
+enum Step {
+    There(Box<(Catalog, Entry, Vec<Mount>)>),
+    Elsewhere(RepoPath),
+}
 
 /// A walk from one root catalog.
 pub struct Walk<'s, S> {
@@ -162,32 +152,78 @@ impl<'s, S: Source> Walk<'s, S> {
         Catalog::open(&stored, path.clone()).map_err(|why| WalkError::Refused { path, catalog, why })
     }
 
-    /// The catalog that has the entries of a path, and all on the way to it, it being the last.
+    /// The catalog that has the entries of a path, and all on the way to it, it being the last. Links on the way are followed.
     async fn reach(&mut self, path: &RepoPath) -> Result<(Catalog, Entry, Vec<Mount>), WalkError<S::Error>> {
+        let mut path = path.clone();
+        for _ in 0..MAX_LINKS {
+            match self.step(&path).await? {
+                Step::There(there) => return Ok(*there),
+                Step::Elsewhere(next) => path = next,
+            }
+        }
+        Err(WalkError::Link(path))
+    }
+
+    /// From the root to a path, or to the first link on the way.
+    async fn step(&mut self, path: &RepoPath) -> Result<Step, WalkError<S::Error>> {
         let mut way = vec![(RepoPath::default(), self.root)];
         let mut catalog = self.open(way[0].clone()).await?;
         let mut at = RepoPath::default();
         let mut entry = Entry { path: at.clone(), kind: EntryKind::Directory, size: 0 };
-        for name in path.names() {
+        let mut names = path.names();
+        while let Some(name) = names.next() {
             let mount = way[way.len() - 1].clone();
             let refused = |why| WalkError::Refused { path: mount.0.clone(), catalog: mount.1, why };
-            let Ok(next) = at.child(name) else {
-                return Err(WalkError::Missing { path: path.clone(), nearest: Nearest::default() });
-            };
+            // A part of `path`, which is well formed.
+            let next = at.child(name).map_err(|_| WalkError::Link(path.clone()))?;
             let Some(found) = catalog.entry(&next).map_err(refused)? else {
                 let beside = catalog.children(&at, self.bounds.entries).map_err(refused)?;
                 let nearest = Nearest::among(name, beside.unwrap_or_default());
                 return Err(WalkError::Missing { path: next, nearest });
             };
-            if found.kind == EntryKind::Mountpoint {
-                let nested = catalog.nested(&next).map_err(refused)?;
-                let nested = nested.ok_or_else(|| refused(BadCatalog::Entry(next.clone(), "no catalog")))?;
-                way.push((next.clone(), nested));
-                catalog = self.open((next.clone(), nested)).await?;
+            match &found.kind {
+                EntryKind::Mountpoint => {
+                    let nested = catalog.nested(&next).map_err(refused)?;
+                    let nested =
+                        nested.ok_or_else(|| refused(BadCatalog::Entry(next.clone(), "no catalog")))?;
+                    way.push((next.clone(), nested));
+                    catalog = self.open((next.clone(), nested)).await?;
+                }
+                EntryKind::Link(target) => {
+                    let target = at.link(target).ok_or_else(|| WalkError::Link(next.clone()))?;
+                    let rest = names.try_fold(target, |path, name| path.child(name));
+                    return Ok(Step::Elsewhere(rest.map_err(|_| WalkError::Link(next))?));
+                }
+                _ => {}
             }
             (at, entry) = (next, found);
         }
-        Ok((catalog, entry, way))
+        Ok(Step::There(Box::new((catalog, entry, way))))
+    }
+
+    /// The entries of a directory by name; a file is its own only entry.
+    pub async fn entries(&mut self, path: &RepoPath) -> Result<Vec<Entry>, WalkError<S::Error>> {
+        let (catalog, entry, way) = self.reach(path).await?;
+        self.entries_of(&catalog, &way[way.len() - 1], entry)
+    }
+
+    fn entries_of(
+        &self,
+        catalog: &Catalog,
+        mount: &Mount,
+        entry: Entry,
+    ) -> Result<Vec<Entry>, WalkError<S::Error>> {
+        let refused = |why| WalkError::Refused { path: mount.0.clone(), catalog: mount.1, why };
+        let most = self.bounds.entries;
+        let mut entries = match entry.kind {
+            EntryKind::Directory | EntryKind::Mountpoint => {
+                let found = catalog.children(&entry.path, most).map_err(refused)?;
+                found.ok_or(WalkError::TooMuch { path: entry.path, most, what: "entries" })?
+            }
+            _ => vec![entry],
+        };
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
     }
 
     /// All that stands under a path.
@@ -228,19 +264,7 @@ impl<'s, S: Source> Walk<'s, S> {
     ) -> Result<Vec<(Entry, Tree)>, WalkError<S::Error>> {
         let (catalog, entry, way) = self.reach(path).await?;
         let mount = way[way.len() - 1].clone();
-        let refused = |why| WalkError::Refused { path: mount.0.clone(), catalog: mount.1, why };
-        let mut entries = match entry.kind {
-            EntryKind::Directory | EntryKind::Mountpoint => {
-                let found = catalog.children(&entry.path, self.bounds.entries).map_err(refused)?;
-                found.ok_or(WalkError::TooMuch {
-                    path: path.clone(),
-                    most: self.bounds.entries,
-                    what: "entries",
-                })?
-            }
-            _ => vec![entry],
-        };
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let entries = self.entries_of(&catalog, &mount, entry)?;
         let mut listed = Vec::new();
         let mut below = Vec::new();
         for entry in entries {
@@ -302,7 +326,7 @@ impl<'s, S: Source> Walk<'s, S> {
                 _ if depth == Depth::Catalogs => {}
                 EntryKind::File(object) => {
                     tree.file(entry.size);
-                    if !tree.add(*object, entry.size, left) {
+                    if !tree.add(*object, entry.size, self.bounds.objects) {
                         return Err(too_much(self.bounds.objects, "objects"));
                     }
                 }
@@ -311,7 +335,7 @@ impl<'s, S: Source> Walk<'s, S> {
                     let parts = catalog.chunks(&entry, *algorithm, left).map_err(refused)?;
                     let parts = parts.ok_or_else(|| too_much(self.bounds.objects, "objects"))?;
                     for (part, size) in parts {
-                        tree.add(part, size, left);
+                        tree.add(part, size, self.bounds.objects);
                     }
                 }
                 EntryKind::External => {
@@ -322,26 +346,6 @@ impl<'s, S: Source> Walk<'s, S> {
             }
         }
         Ok(())
-    }
-}
-
-impl Tree {
-    fn file(&mut self, size: u64) {
-        self.files += 1;
-        self.file_bytes += size;
-    }
-
-    /// Whether there was room for it.
-    fn add(&mut self, object: Object, size: u64, left: usize) -> bool {
-        if self.seen.contains(&object) {
-            return true;
-        }
-        if left > 0 {
-            self.seen.insert(object);
-            self.objects.push(object);
-            self.bytes += size;
-        }
-        left > 0
     }
 }
 

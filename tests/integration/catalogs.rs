@@ -5,8 +5,8 @@ use std::fs;
 
 use bytes::Bytes;
 use substratum::catalog::manifest::Manifest;
-use substratum::catalog::walk::{Bounds, Depth, Source, Tree, Walk};
-use substratum::catalog::{EntryKind, Object, RepoPath};
+use substratum::catalog::walk::{Bounds, Depth, Source, Walk};
+use substratum::catalog::{EntryKind, Object, RepoPath, Tree};
 
 use crate::support::fixtures;
 use crate::support::repository::{Part, REVISIONS, Revision, rows};

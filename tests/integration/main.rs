@@ -49,3 +49,4 @@ mod tidy;
 mod tls;
 mod units;
 mod verification;
+mod warming;

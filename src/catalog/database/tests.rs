@@ -137,7 +137,7 @@ fn entries_that_cannot_be() {
         (row("/a", 1, 4).replace("'a'", "'\x1b[2J'"), "its entry /\\u{1b}[2J belongs somewhere else"),
     ];
     for (sql, expected) in table {
-        let catalog = Catalog::open(&with(&[sql.clone()]), RepoPath::default()).unwrap();
+        let catalog = Catalog::open(&with(std::slice::from_ref(&sql)), RepoPath::default()).unwrap();
         let said = catalog.children(&RepoPath::default(), 10).unwrap_err().to_string();
         assert!(said.starts_with(expected), "{sql}: {said}");
     }
