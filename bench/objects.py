@@ -31,6 +31,15 @@ class Tree:
         Path(file).write_text("".join(path + "\n" for path in self.paths))
         return file
 
+    def slices(self, folder, number):
+        """The same in so many files of equal length."""
+        length = len(self.paths) // number
+        files = []
+        for at in range(number):
+            files.append(Path(folder) / f"paths.{at}")
+            files[-1].write_text("".join(path + "\n" for path in self.paths[at * length : (at + 1) * length]))
+        return files
+
 
 def log_normal(total, median, sigma, longest, seed=1):
     """Sizes that add up to about `total` bytes, as the objects of a repository are distributed."""

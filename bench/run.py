@@ -1,70 +1,64 @@
 #!/usr/bin/env python3
-"""CPU per request of Substratum beside nginx, in one run: the servers take turns, so that what disturbs the machine
-disturbs both. See README.md."""
+"""CPU and memory of Substratum beside squid, nginx, varnish and Traffic Server, in one run: the servers take turns, so that what
+disturbs the machine disturbs all. Called by `run`, which installs what is missing. See README.md."""
 
 import argparse
 import json
+import os
+import resource
 import shutil
 import statistics
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from objects import Tree
-from servers import HERE, Nginx, Origin, Substratum
+import footprint
+import hits
+import misses
+import restart
+import zipf
+from caches import PEERS, build
+from scenarios import DEFAULT, FURTHER, SCENARIOS
+from servers import HERE
 
-KIB = 1 << 10
-MIB = 1 << 20
-SERVER_CORE, LOAD_CORE = 0, 1
-# Neither setting is better for all sizes: both take part, and the ratio is to the better one.
-NGINX = {"nginx": "off", "nginx-nopush": "on"}
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What is asked for, by how many connections, from which tier."""
-
-    title: str
-    size: int
-    objects: int
-    connections: int
-    memory: str = "256 MiB"
-    disk: bool = False
-    log: bool = False
-    nginx_file_cache: bool = False
-
-
-SCENARIOS = {
-    "memory-8k": Scenario("8 KiB from memory", 8 * KIB, 400, 64),
-    "memory-8k-512": Scenario("8 KiB from memory", 8 * KIB, 400, 512),
-    "memory-1m": Scenario("1 MiB from memory", MIB, 16, 64),
-    "disk-8k": Scenario("8 KiB from disk", 8 * KIB, 400, 64, memory="0", disk=True),
-    "log-8k": Scenario("8 KiB from memory, access log", 8 * KIB, 400, 64, log=True),
-    # Not among the default ones: nginx keeping its files open, which its proxy_cache is seldom configured for.
-    "open-files-8k": Scenario("8 KiB, nginx with open_file_cache", 8 * KIB, 400, 64, nginx_file_cache=True),
-    "disk-100k": Scenario("100 KiB from disk", 100 * KIB, 100, 64, memory="0", disk=True),
-    "disk-1m": Scenario("1 MiB from disk", MIB, 16, 64, memory="0", disk=True),
+KINDS = {
+    "hits": hits.measure,
+    "misses": misses.measure,
+    "memory": footprint.objects,
+    "idle": footprint.connections,
+    "restart": restart.measure,
+    "trace": zipf.measure,
 }
-DEFAULT = ["memory-8k", "memory-8k-512", "memory-1m", "disk-8k", "log-8k"]
+ALL = SCENARIOS | FURTHER
 
 
 def main():
     arguments = parse()
-    out = HERE / "out"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65_536)), hard))
+    out = arguments.out
+    out.mkdir(exist_ok=True)
     work = out / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    binaries = {"substratum": arguments.binary}
+    ours = {"substratum": build(arguments.binary)}
     for also in arguments.also:
         name, _, binary = also.partition("=")
-        binaries[name] = Path(binary)
-    results = []
-    for key in arguments.scenario or DEFAULT:
-        results.append(measure(SCENARIOS[key], binaries, work, arguments))
-        shutil.rmtree(work, ignore_errors=True)
-        print_result(key, SCENARIOS[key], results[-1])
-        out.mkdir(exist_ok=True)
+        ours[name] = build(binary)
+    results, lines = {}, []
+    for key in arguments.scenario or (list(SCENARIOS) if arguments.all else DEFAULT):
+        scenario = ALL[key]
+        peers = [peer for peer in scenario.peers if peer in arguments.peer] if arguments.peer else scenario.peers
+        set_aside(work, out)
+        work.mkdir()
+        samples = KINDS[scenario.kind](scenario, {name: PEERS[name] for name in peers} | ours, work, arguments)
+        results[key] = {"title": scenario.title, "goal": scenario.goal, "samples": samples}
+        results[key]["compared"] = compare(scenario, samples, peers, ours)
+        lines += table(key, scenario, samples, results[key]["compared"])
+        print("\n".join(table(key, scenario, samples, results[key]["compared"])), flush=True)
         (out / "run.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / "run.md").write_text("\n".join(lines + summary(results)) + "\n")
+    print("\n".join(summary(results)))
+    set_aside(work, out)
+    for old in out.glob("old-*"):
+        shutil.rmtree(old)
 
 
 def parse():
@@ -73,87 +67,70 @@ def parse():
     parser.add_argument(
         "--also", action="append", default=[], metavar="NAME=BINARY", help="a further build to measure in the same run"
     )
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="may be repeated; default: five of them")
+    parser.add_argument("--scenario", action="append", choices=ALL, help="may be repeated; default: the usual ones")
+    parser.add_argument("--all", action="store_true", help="also those that take long, or room")
+    parser.add_argument("--peer", action="append", choices=PEERS, help="may be repeated; default: all of a scenario")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default %(default)s)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a turn (default %(default)s)")
+    parser.add_argument("--out", type=Path, default=HERE / "out", help="for run.json and run.md (default %(default)s)")
     arguments = parser.parse_args()
-    for tool in ["nginx", "wrk", "taskset"]:
+    for tool in ["nginx", "squid", "varnishd", "traffic_server", "wrk", "taskset"]:
         if not shutil.which(tool):
-            sys.exit(f"{tool} is missing: apt-get install nginx-light wrk util-linux")
+            sys.exit(f"{tool} is missing: use bench/run, or install nginx-light squid varnish trafficserver wrk util-linux")
+    if os.cpu_count() < 2:
+        sys.exit("two cores are needed: one for the server, one for the load")
     return arguments
 
 
-def measure(scenario, binaries, work, arguments):
-    """All turns of one scenario: a list of samples for each server."""
-    tree = Tree(work / "tree", [scenario.size] * scenario.objects)
-    paths = tree.list(work / "paths")
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
-        servers = []
-        try:
-            for name, nopush in NGINX.items():
-                servers.append(Nginx(name, work / name, SERVER_CORE, origin, scenario, nopush))
-            for name, binary in binaries.items():
-                servers.append(Substratum(name, work / name, SERVER_CORE, origin, scenario, binary))
-            for server in servers:
-                fill(server, tree)
-            samples = {server.name: [] for server in servers}
-            for turn in range(arguments.rounds):
-                # Who comes first changes, so that no server always runs in the other's wake.
-                for server in servers if turn % 2 == 0 else reversed(servers):
-                    samples[server.name].append(take_turn(server, scenario, paths, arguments.seconds))
-        finally:
-            for server in servers:
-                server.stop()
-    return {"scenario": scenario.title, "connections": scenario.connections, "samples": samples}
+def set_aside(work, out):
+    """Deleting many files makes creating others slow for minutes on ext4: they are moved away, and deleted at the end."""
+    if work.exists():
+        work.rename(out / f"old-{len(list(out.glob('old-*')))}")
 
 
-def fill(server, tree):
-    """Fetches every object until all come from the tier that is to be measured."""
-    for _ in range(20):
-        words = server.fetch_all(tree.paths)
-        if words == {server.hit: len(tree.paths)}:
-            return
-    sys.exit(f"{server.name} does not answer from its cache: {words}")
-
-
-def take_turn(server, scenario, paths, seconds):
-    """Load for so many seconds; CPU in microseconds a request."""
-    before = server.cpu()
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s"]
-    command += ["-s", str(HERE / "load.lua"), f"http://127.0.0.1:{server.port}", "--", str(paths)]
-    report = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    after = server.cpu()
-    load = json.loads(report.splitlines()[-1])
-    if load["failed"] or load["refused"] or not load["requests"]:
-        sys.exit(f"{server.name}: requests failed: {load}")
-    requests = load["requests"]
-    user, system = (1e6 * (b - a) / requests for a, b in zip(before, after))
-    rate = 1e6 * requests / load["microseconds"]
-    return {"user_us": user, "system_us": system, "cpu_us": user + system, "rate": rate, **load}
-
-
-def print_result(key, scenario, result):
-    """Medians; the ratio is the median over the rounds of the ratio within each round, to the better nginx."""
-    samples = result["samples"]
+def compare(scenario, samples, peers, ours):
+    """Medians of the ratios within each round, to the peer that is best by its median."""
 
     def cost(name):
-        return statistics.median(turn["cpu_us"] for turn in samples[name])
+        return statistics.median(turn[scenario.figure] for turn in samples[name])
 
-    yardstick = min(NGINX, key=cost)
-    print(f"{key}: {scenario.title}, {scenario.connections} connections, {scenario.objects} objects")
-    print(f"  {'':14}{'CPU us/req':>11}{'least':>7}{'user':>7}{'system':>8}{'req/s':>9}{'p99 ms':>8}{'ratio':>8}   spread")
+    best = min(peers, key=cost)
+    ratios = {}
+    for name in ours:
+        each = [turn[scenario.figure] / best_turn[scenario.figure] for turn, best_turn in zip(samples[name], samples[best])]
+        ratios[name] = {"median": statistics.median(each), "least": min(each), "most": max(each)}
+    return {"to": best, "ratios": ratios}
+
+
+def table(key, scenario, samples, compared):
+    """All that was measured, medians over the rounds."""
+    columns = list(next(reversed(samples.values()))[0])
+    lines = [f"## {key}: {scenario.title}", "", "| | " + " | ".join(columns) + " | ratio |", "|---" * (len(columns) + 2) + "|"]
     for name, turns in samples.items():
-        median = {field: statistics.median(turn[field] for turn in turns) for field in turns[0]}
-        ratios = [ours["cpu_us"] / theirs["cpu_us"] for ours, theirs in zip(turns, samples[yardstick])]
-        result.setdefault("ratio", {})[name] = {
-            "to": yardstick, "median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)
-        }
-        print(
-            f"  {name:14}{median['cpu_us']:11.2f}{min(turn['cpu_us'] for turn in turns):7.2f}"
-            f"{median['user_us']:7.2f}{median['system_us']:8.2f}{median['rate']:9.0f}{median['p99_us'] / 1000:8.2f}"
-            f"{statistics.median(ratios):8.3f}   {min(ratios):.3f}-{max(ratios):.3f}",
-            flush=True,
-        )
+        cells = [number(turns, column) for column in columns]
+        ratio = compared["ratios"].get(name)
+        cells.append(f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})" if ratio else "")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def number(turns, column):
+    values = [turn[column] for turn in turns if column in turn]
+    if not values:
+        return "-"
+    value = statistics.median(values)
+    return f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def summary(results):
+    """A line for each scenario: ours, the best peer's, the ratio, the goal."""
+    lines = ["| scenario | Substratum | best peer | ratio | aim |", "|---|---|---|---|---|"]
+    for key, result in results.items():
+        scenario, samples, best = ALL[key], result["samples"], result["compared"]["to"]
+        ratio = result["compared"]["ratios"]["substratum"]["median"]
+        mine, theirs = (number(samples[name], scenario.figure) for name in ["substratum", best])
+        lines.append(f"| {result['title']} | {mine} {scenario.unit} | {best} {theirs} | {ratio:.2f} | {result['goal']} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.core = core
         self.port = free_port()
+        # Processes that belong to it without being its children.
+        self.helpers = []
 
     def run(self, *command):
         with open(self.folder / "output", "wb") as output:
@@ -54,8 +56,10 @@ class Server:
                 time.sleep(0.05)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
+        for process in [*self.helpers, self.process]:
+            process.terminate()
+            process.wait(60)
+        self.helpers = []
 
     def __enter__(self):
         return self
@@ -65,7 +69,7 @@ class Server:
 
     def processes(self):
         """The process and all that descend from it."""
-        tree = [self.process.pid]
+        tree = [process.pid for process in [self.process, *self.helpers]]
         for pid in tree:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 tree.extend(map(int, children.read_text().split()))
@@ -91,7 +95,7 @@ class Server:
         return now, most
 
     def fetch_all(self, paths):
-        """Fetches and checks each object; returns the `X-Cache` words that came, with their counts."""
+        """Fetches and checks each object; the heads' fields that tell where it came from, with their counts."""
         words = {}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         for path in paths:
@@ -105,8 +109,23 @@ class Server:
         connection.close()
         return words
 
-    def cache_word(self, answer):
-        return answer.getheader("X-Cache", "-")
+    def fill(self, origin, paths):
+        """Fetches every object until all are answered, with the right bytes, from the tier that is to be measured."""
+        for _ in range(20):
+            before = origin.requests()
+            words = self.fetch_all(paths)
+            if origin.requests() == before and self.is_hit(words):
+                return
+            time.sleep(0.5)
+        raise SystemExit(f"{self.name} does not answer from its cache: {words}")
+
+    def cache_word(self, _):
+        """Where an answer came from, if it can be told."""
+        return "-"
+
+    def is_hit(self, _):
+        """Whether answers with these words came from the right tier. That none cost the origin a request is known."""
+        return True
 
 
 class Origin(Server):
@@ -118,12 +137,19 @@ class Origin(Server):
         (self.folder / "nginx.conf").write_text(fill_in("origin.conf", values))
         self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
 
+    def requests(self):
+        """Requests answered so far, this question not counted."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/requests")
+        total = int(connection.getresponse().read().split()[9])
+        connection.close()
+        self.asked = getattr(self, "asked", 0) + 1
+        return total - self.asked
+
 
 class Nginx(Server):
     """nginx with proxy_cache on disk; what it reads comes from the page cache. `nopush`: "on" sends head and body in one
     packet, which small answers gain from and large ones lose by."""
-
-    hit = "HIT"
 
     def __init__(self, name, folder, core, origin, setting, nopush):
         super().__init__(name, folder, core)
@@ -146,7 +172,10 @@ class Nginx(Server):
             "user": user(),
         }
         (self.folder / "nginx.conf").write_text(fill_in("nginx.conf", values))
-        self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
+        self.start()
+
+    def start(self):
+        return self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
 
 
 class Substratum(Server):
@@ -156,7 +185,7 @@ class Substratum(Server):
         super().__init__(name, folder, core)
         self.hit = "disk" if setting.memory == "0" else "memory"
         self.admin = free_port()
-        disk = f'[disk]\npath = "{self.folder}/cache"\ncapacity = "4 GiB"\n' if setting.disk else ""
+        disk = f'[disk]\npath = "{self.folder}/cache"\ncapacity = "{getattr(setting, "disk_mib", 4096)} MiB"\n' if setting.disk else ""
         log = f'[log]\naccess = "squid"\npath = "{self.folder}/access.log"\n' if setting.log else ""
         values = {
             "name": name,
@@ -167,13 +196,20 @@ class Substratum(Server):
             "disk": disk,
             "log": log,
         }
-        file = self.folder / "substratum.toml"
-        file.write_text(fill_in("substratum.toml", values))
-        self.run(binary, "--config", file, "serve")
+        self.file = self.folder / "substratum.toml"
+        self.file.write_text(fill_in("substratum.toml", values))
+        self.command = [binary, "--config", self.file, "serve"]
+        self.start()
+
+    def start(self):
+        return self.run(*self.command)
 
     def cache_word(self, answer):
         """The tier: `Cache-Status: bench; hit; detail=memory`."""
         return (answer.getheader("Cache-Status") or "-").rpartition("=")[2]
+
+    def is_hit(self, words):
+        return set(words) == {self.hit}
 
     def status(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)

@@ -1,10 +1,14 @@
 //! The write-behind queue: bounded in bytes, each name at most once. What waits in it can be read.
+//!
+//! The writer sleeps a little before it begins, so that a stream of small objects wakes it now and then, not for each of
+//! them: waking a thread costs as much as writing a small object.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::object::DiskObject;
 use super::record::RecordHeader;
@@ -24,6 +28,9 @@ const MOST: usize = 32 << 10;
 
 // With fewer bytes than this waiting, the disk keeps up.
 const IDLE: u64 = 1 << 20;
+
+// How long jobs gather before the writer begins with them, unless there are many bytes.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Something for the writer thread.
 pub enum Job {
@@ -61,6 +68,8 @@ struct State {
     objects: HashMap<ObjectName, Store>,
     bytes: u64,
     phase: Phase,
+    // Somebody waits for the queue to be empty.
+    flushing: usize,
 }
 
 /// A job as it waits; what is to be stored is in the map already.
@@ -71,8 +80,11 @@ enum Task {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
+    /// The writer waits to be called.
     #[default]
     Idle,
+    /// The writer looks again by itself, soon.
+    Gathering,
     Writing,
     Stopped,
 }
@@ -116,7 +128,9 @@ impl WriteQueue {
         };
         state.bytes += cost;
         state.tasks.push_back(task);
-        self.work.notify_one();
+        if state.phase == Phase::Idle || (state.phase == Phase::Gathering && state.bytes >= IDLE) {
+            self.work.notify_one();
+        }
         Queued::Accepted
     }
 
@@ -136,6 +150,9 @@ impl WriteQueue {
     pub fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
+            if matches!(state.phase, Phase::Idle | Phase::Gathering) {
+                self.gather(&mut state);
+            }
             if state.phase == Phase::Stopped {
                 return None;
             }
@@ -151,9 +168,22 @@ impl WriteQueue {
             if state.tasks.capacity() > KEPT {
                 (state.tasks, state.objects) = Default::default();
             }
-            state.phase = Phase::Idle;
             self.idle.notify_all();
-            self.work.wait(&mut state);
+            if state.phase == Phase::Writing {
+                // More comes soon, as likely as not.
+                state.phase = Phase::Gathering;
+            } else {
+                state.phase = Phase::Idle;
+                self.work.wait(&mut state);
+            }
+        }
+    }
+
+    /// Lets jobs come together for a moment.
+    fn gather(&self, state: &mut MutexGuard<'_, State>) {
+        if state.flushing == 0 && state.bytes < IDLE {
+            state.phase = Phase::Gathering;
+            self.work.wait_for(state, GATHER);
         }
     }
 
@@ -169,9 +199,12 @@ impl WriteQueue {
     /// Waits until everything that was queued before the call is done, or the thread has stopped.
     pub fn flush(&self) {
         let mut state = self.state.lock();
+        state.flushing += 1;
+        self.work.notify_all();
         while state.phase != Phase::Stopped && (state.phase == Phase::Writing || !state.tasks.is_empty()) {
             self.idle.wait(&mut state);
         }
+        state.flushing -= 1;
     }
 
     /// Stops the writer thread after the job in hand; what is queued is lost.

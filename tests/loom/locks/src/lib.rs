@@ -77,6 +77,12 @@ impl Condvar {
         WaitTimeoutResult
     }
 
+    /// The same.
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: std::time::Duration) -> WaitTimeoutResult {
+        self.wait(guard);
+        WaitTimeoutResult
+    }
+
     /// Calls one.
     pub fn notify_one(&self) {
         self.0.notify_one();

@@ -1,0 +1,41 @@
+-- For wrk: asks for each path of a file once, and ends when all were answered.
+local ffi = require("ffi")
+ffi.cdef("int getpid(void); int kill(int pid, int signal);")
+
+local requests = {}
+-- The first one is made to be looked at only.
+local asked, answered = -1, 0
+
+function init(args)
+   for path in io.lines(args[1]) do
+      requests[#requests + 1] = wrk.format("GET", path)
+   end
+end
+
+function request()
+   -- A few may slip through before the delay: they ask for what was answered already.
+   asked = asked + 1
+   return requests[asked > 0 and asked <= #requests and asked or 1]
+end
+
+-- In milliseconds: connections that find nothing left wait for the last one to end.
+function delay()
+   return asked < #requests and 0 or 2000
+end
+
+function response()
+   answered = answered + 1
+   if answered == #requests then
+      -- Its threads can be stopped from here, but its main thread would still sleep for all the time it was given.
+      ffi.C.kill(ffi.C.getpid(), 2)
+   end
+end
+
+function done(summary, latency)
+   local errors = summary.errors
+   io.write(string.format(
+      '{"requests":%d,"bytes":%d,"microseconds":%d,"failed":%d,"refused":%d,"p50_us":%d,"p99_us":%d}\n',
+      summary.requests, summary.bytes, summary.duration,
+      errors.connect + errors.read + errors.write + errors.timeout, errors.status,
+      latency:percentile(50), latency:percentile(99)))
+end
