@@ -20,6 +20,7 @@ pub mod quantity;
 mod raw;
 mod repository;
 pub mod units;
+mod warm;
 
 use std::fs::File;
 use std::io::Read;
@@ -27,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use choices::{AccessLogFormat, ParentsChoice, TargetShape};
+pub use choices::{AccessLogFormat, OnRevision, ParentsChoice, TargetShape};
 pub use credentials::{Identity, Login};
 pub use environment::Environment;
 pub use error::{ConfigError, Fault, Finding};
@@ -37,6 +38,7 @@ pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
 pub use repository::{RepositoryUrl, RepositoryUrlError};
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
+pub use warm::Warm;
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -64,6 +66,8 @@ pub struct Config {
     pub parents: Vec<Parent>,
     /// `[upstream]`
     pub upstream: Upstream,
+    /// `[[warm]]`, in the order written.
+    pub warm: Vec<Warm>,
     /// `[log]`
     pub log: Log,
 }

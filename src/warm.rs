@@ -11,9 +11,11 @@ mod fetch;
 mod pace;
 mod presence;
 mod repository;
+mod surveyor;
 
 pub use client::{Lane, Tier, Trouble, Way, shown};
 pub use fetch::{Board, Brought, bring};
 pub use pace::Pace;
 pub use presence::{Presence, PresenceError};
 pub use repository::{Repository, RepositoryError, Trust};
+pub use surveyor::Surveyor;

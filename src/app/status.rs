@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::reload::{LastReload, Reloads};
 use super::site::Site;
+use super::warmer::{Warmed, WarmedRow};
 use crate::admin::{Readiness, StatusSource};
 use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
@@ -29,6 +30,7 @@ pub struct Status {
     pub(super) proxy: Vec<SocketAddr>,
     pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) cache: Arc<Cache>,
+    pub(super) warmed: Arc<Warmed>,
     pub(super) reloads: Arc<Reloads>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
@@ -89,6 +91,7 @@ impl StatusSource for Status {
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
             upstreams: site.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
+            warm: self.warmed.rows(&self.cache),
             last_reload: self.reloads.last(),
             manifests: site
                 .documents
@@ -170,6 +173,8 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warm: Vec<WarmedRow>,
     last_reload: Option<LastReload>,
     manifests: Vec<Manifest>,
 }

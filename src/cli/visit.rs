@@ -1,25 +1,19 @@
 //! What `warm`, `ls` and `images` have in common: which repository, through which tier, and what is there already.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::inquiry;
+use crate::catalog::BadPath;
 use crate::catalog::trust::{Distrust, MAX_KEY, PublicKey};
-use crate::catalog::walk::{Bounds, Source, Walk, WalkError};
-use crate::catalog::{BadPath, Object};
+use crate::catalog::walk::{Bounds, Walk, WalkError};
 use crate::config::units::ServerUrlError;
 use crate::config::{Config, ConfigError, Environment, RepositoryUrl, Scheme, ServerUrl};
 use crate::warm::{
-    Lane, Pace, Presence, PresenceError, Repository, RepositoryError, Tier, Trouble, Trust, Way,
+    Lane, Pace, Presence, PresenceError, Repository, RepositoryError, Surveyor, Tier, Trouble, Trust, Way,
 };
-
-/// Bytes of stored catalogs that are kept for a second look.
-const KEPT: usize = 64 << 20;
 
 /// Which repository, and through whom.
 #[derive(clap::Args)]
@@ -85,35 +79,6 @@ pub struct Visit {
     pub surveyor: Surveyor,
 }
 
-/// Brings catalogs within a pace, and keeps some for a second look.
-pub struct Surveyor {
-    lane: Lane,
-    pace: Arc<Pace>,
-    kept: HashMap<Object, Bytes>,
-    room: usize,
-    /// How many were brought.
-    pub catalogs: u64,
-}
-
-impl Source for Surveyor {
-    type Error = Trouble;
-
-    async fn catalog(&mut self, catalog: Object) -> Result<Bytes, Trouble> {
-        if let Some(stored) = self.kept.get(&catalog) {
-            return Ok(stored.clone());
-        }
-        self.pace.turn().await;
-        let stored = self.lane.object(catalog).await?;
-        self.pace.brought(stored.len() as u64);
-        self.catalogs += 1;
-        if let Some(room) = self.room.checked_sub(stored.len()) {
-            self.room = room;
-            self.kept.insert(catalog, stored.clone());
-        }
-        Ok(stored)
-    }
-}
-
 impl Target {
     /// Reads what everything begins with.
     pub async fn begin(&self, config: Option<&Path>, pace: Arc<Pace>) -> Result<Visit, VisitError> {
@@ -137,7 +102,7 @@ impl Target {
         let way = Arc::new(Way { tier: Tier::At(tier), repository: self.repository.clone() });
         let mut lane = Lane::new(Arc::clone(&way));
         let repository = Repository::open(&mut lane, &way, &keys).await?;
-        let surveyor = Surveyor { lane, pace, kept: HashMap::new(), room: KEPT, catalogs: 0 };
+        let surveyor = Surveyor::new(lane, pace);
         Ok(Visit { way, presence, admin, repository, surveyor })
     }
 }

@@ -22,6 +22,9 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// The fewest segments with which reclaiming one does not lose a large part of the cache.
 const MIN_SEGMENTS: u64 = 8;
 
+/// Most `[[warm]]`: each is looked at now and then, and its names are kept in memory.
+const MAX_WARM: usize = 100;
+
 /// Everything that cannot be meant, table by table.
 pub fn contradictions(config: &Config) -> Vec<Finding> {
     let mut found = Findings::default();
@@ -30,6 +33,7 @@ pub fn contradictions(config: &Config) -> Vec<Finding> {
     timeouts(config, &mut found);
     quotas::contradictions(config, &mut found);
     upstreams(config, &mut found);
+    warming(config, &mut found);
     loops(config, &mut found);
     files(config, &mut found);
     found.0
@@ -192,6 +196,21 @@ fn upstreams(config: &Config, found: &mut Findings) {
     if config.access.hosts.is_empty() && config.mirrors.is_empty() {
         let message = "an empty list without any [[mirrors]] leaves nothing to ask for".to_owned();
         found.at(&keys::access::HOSTS, message);
+    }
+}
+
+fn warming(config: &Config, found: &mut Findings) {
+    let place = |i| Place::nth(&keys::warm::REPOSITORY, i);
+    for (i, warm) in config.warm.iter().enumerate() {
+        let name = &warm.repository.name;
+        let is_served = config.mirrors.iter().any(|group| group.serves.iter().any(|glob| glob.matches(name)));
+        if warm.repository.server.is_none() && !is_served {
+            found
+                .at(place(i), format!("no group of [[mirrors]] serves {name}: write its URL, with a server"));
+        }
+    }
+    if config.warm.len() > MAX_WARM {
+        found.at(place(MAX_WARM), format!("these are more than {MAX_WARM} entries"));
     }
 }
 

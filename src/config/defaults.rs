@@ -33,6 +33,7 @@ impl Default for Config {
             mirrors: Vec::new(),
             parents: Vec::new(),
             upstream: Upstream::default(),
+            warm: Vec::new(),
             log: Log::default(),
         }
     }

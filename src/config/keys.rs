@@ -5,12 +5,14 @@
 //! the files that do not mention it yet.
 
 mod accepts;
+mod words;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use accepts::Accepts;
 
+use self::words::*;
 use super::units::ByteSize;
 
 /// One key.
@@ -79,7 +81,7 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 12] = [
+pub static TABLES: [&Table; 13] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
@@ -91,6 +93,7 @@ pub static TABLES: [&Table; 12] = [
     &mirrors::TABLE,
     &parents::TABLE,
     &upstream::TABLE,
+    &warm::TABLE,
     &log::TABLE,
 ];
 
@@ -340,6 +343,23 @@ table! { Once upstream: "time and connections given to mirrors and parents"
         "PEM files with certificate authorities to trust for https, beside those of the system";
 }
 
+table! { Many warm: "what is fetched before clients ask, each time that its repository has a new revision"
+    REPOSITORY "repository", Accepts::Text("a repository or its URL, such as \"http://stratum.example.org:8000/cvmfs/images.example.org\""), Absent::Required,
+        "the repository; its name alone needs a group of [[mirrors]] that serves it";
+    PATHS "paths", Accepts::NonEmptyList(&REPOSITORY_PATH), Absent::Value(r#"["/"]"#),
+        "what of it, from its root";
+    ON_REVISION "on_revision", Accepts::OneOf(&["catalogs", "all"]), Absent::Value(r#""catalogs""#),
+        "how much: the catalogs, or the objects of all files as well";
+    RATE "rate", Accepts::Size(ByteSize::kib(1), ByteSize::gib(16)), Absent::Value(r#""10 MiB""#),
+        "so much a second at the most";
+    INTERVAL "interval", Accepts::Duration(Duration::from_secs(1), YEAR), Absent::Value(r#""1 min""#),
+        "how often the manifest is looked at; it is asked for like any client's, so that caches answer while it is fresh";
+    SPREAD "spread", Accepts::Duration(Duration::ZERO, YEAR), Absent::Value(r#""30 s""#),
+        "each cache begins with a new revision after a part of this, chosen by lot, so that not all of them do at once";
+    KEY "key", Accepts::Text("an absolute path, such as \"/etc/cvmfs/keys/example.org.pub\""), Absent::Words("none, and signatures are not checked"),
+        "public key of the repository: a manifest that is not genuine is then not followed";
+}
+
 table! { Once log: "the access log"
     ACCESS "access", Accepts::OneOf(&["off", "squid", "frontier", "json", "combined"]), Absent::Value(r#""off""#),
         "form of the lines, one a request";
@@ -357,21 +377,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
-
-const PATH_WORDS: &str = "an absolute path, such as \"/var/cache/substratum\"";
-const PATTERN_WORDS: &str = "\"manifests\", \"whitelists\", \"cvmfs\", \"frontier\" or a pattern for host and path, such as \"*.cern.ch/crl/*\"";
-const REPOSITORY_WORDS: &str = "a repository or pattern, such as \"*.cern.ch\"";
-const SERVER_WORDS: &str = "a server, such as \"http://stratum.example.org:8000\"";
-
-static METHOD: Accepts = Accepts::OneOf(&["POST", "PUT", "PATCH", "DELETE"]);
-static ADDRESS: Accepts = Accepts::Text("an address and port, such as \"0.0.0.0:3128\" or \"[::]:3128\"");
-static NETWORK: Accepts = Accepts::Text("a network or address, such as \"10.0.0.0/8\" or \"::1\"");
-static TARGET: Accepts = Accepts::OneOf(&["cvmfs", "frontier", "any"]);
-static HOST: Accepts = Accepts::Text("a host name or pattern without scheme and port, such as \"*.cern.ch\"");
-static PORT: Accepts = Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
-static REPOSITORY: Accepts = Accepts::Text(REPOSITORY_WORDS);
-static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
-static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");
 
 #[cfg(test)]
 mod tests {

@@ -217,14 +217,6 @@ impl Way {
     }
 }
 
-impl crate::catalog::walk::Source for Lane {
-    type Error = Trouble;
-
-    async fn catalog(&mut self, catalog: Object) -> Result<Bytes, Trouble> {
-        self.object(catalog).await
-    }
-}
-
 async fn connect(proxy: &ServerUrl) -> Result<TcpStream, Trouble> {
     let failed = |error| Trouble::Connect(proxy.authority(), error);
     let stream = timeout(CONNECT, TcpStream::connect((&*proxy.host, proxy.port))).await;

@@ -6,8 +6,7 @@ use std::time::SystemTime;
 use super::client::{Lane, Trouble, Way};
 use crate::catalog::manifest::{BadManifest, Manifest};
 use crate::catalog::trust::{self, Distrust, MAX_KEY, Proofs, PublicKey};
-use crate::catalog::walk::{Bounds, Walk};
-use crate::catalog::{InflateError, Object, inflate};
+use crate::catalog::{InflateError, inflate};
 use crate::document::manifest::MAX_MANIFEST;
 
 /// A manifest that was read, and what clients read beside it.
@@ -73,15 +72,5 @@ impl Repository {
         trust::verify(&manifest, proofs, keys, SystemTime::now())
             .map_err(|why| RepositoryError::Distrust(name, why))?;
         Ok(Self { manifest, trust: Trust::Verified })
-    }
-
-    /// A walk through it.
-    pub fn walk<'l>(&self, lane: &'l mut Lane) -> Walk<'l, Lane> {
-        Walk::new(lane, self.manifest.root, Bounds::default())
-    }
-
-    /// What clients read besides catalogs and files.
-    pub fn certificate(&self) -> Object {
-        self.manifest.certificate
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::process::Output;
+use std::time::Duration;
 
 use bytes::Bytes;
-use substratum::config::{ByteSize, Memory};
+use serde_json::Value;
+use substratum::config::{ByteSize, Memory, OnRevision, Warm};
 
 use crate::support::binary::command;
 use crate::support::client::{Ask, Client};
@@ -14,6 +16,7 @@ use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Stratum};
 use crate::support::proxy::{Proxy, Setup, node, site};
 use crate::support::repository::{File, Part, Revision};
+use crate::support::{LOOK_AGAIN, PATIENCE};
 
 const REPOSITORY: &str = "images.test.local";
 const EL7: &str = "/opensciencegrid/osgvo-el7:latest";
@@ -234,6 +237,85 @@ async fn what_cannot_be_warmed_is_said() {
         &["but the memory of the tier has room for 2.10 MB only", "nothing was fetched; --anyway"],
     );
     assert_eq!(stratum.requests(), 6, "what comes first, and catalogs");
+}
+
+/// The only row about what is warmed, once it says this.
+async fn until(proxy: &Proxy, revision: u64, state: &str) -> Value {
+    let mut row = Value::Null;
+    let look = async {
+        loop {
+            let answer = proxy.admin().ask("/status").await.unwrap();
+            let status: Value = serde_json::from_slice(&answer.body).unwrap();
+            row = status["warm"][0].clone();
+            if row["revision"] == revision && row["state"] == state {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let came = tokio::time::timeout(PATIENCE, look).await.is_ok();
+    assert!(came, "{row}");
+    row
+}
+
+fn kept_warm(stratum: &Stratum, change: impl FnOnce(&mut Warm)) -> Setup {
+    let mut warm = Warm::new(REPOSITORY.parse().unwrap());
+    warm.paths = vec![EL7.to_owned()];
+    (warm.interval, warm.spread) = (Duration::from_millis(50), Duration::ZERO);
+    warm.key = Some(fixtures().join("keys/images.test.local.pub"));
+    change(&mut warm);
+    on_disk(site(&[stratum])).with(|config| config.warm.push(warm))
+}
+
+#[tokio::test]
+async fn a_new_revision_is_here_before_anybody_asks() {
+    let stratum = Origin::new().fixtures().document_lifetime(Duration::ZERO).revision(REPOSITORY, 2).run();
+    let setup = kept_warm(&stratum, |warm| warm.on_revision = OnRevision::All);
+    // No client may ask, but the cache may ask itself.
+    let setup = setup.with(|config| config.access.clients = vec!["192.0.2.1/32".parse().unwrap()]);
+    let proxy = Proxy::start(setup).await;
+    let row = until(&proxy, 2, "warm").await;
+    let objects_of = |revision| objects(&files(&Revision::read(REPOSITORY, revision), EL7));
+    assert_eq!(row["objects"], objects_of(2).len() + 2, "catalogs count, too");
+    assert_eq!((&row["objects_here"], &row["trouble"]), (&row["objects"], &Value::Null));
+    let page = String::from_utf8(proxy.admin().ask("/").await.unwrap().body.to_vec()).unwrap();
+    assert!(page.contains(EL7), "the page shows it");
+
+    stratum.set_revision(REPOSITORY, 3);
+    stratum.forget();
+    let row = until(&proxy, 3, "warm").await;
+    assert_eq!((&row["objects_here"], &row["what"]), (&row["objects"], &Value::from("all")));
+    let asked: BTreeSet<String> = stratum.requests_by_path().into_keys().collect();
+    let (old, new) = (objects_of(2), objects_of(3));
+    let fetched = asked.iter().filter(|path| path.contains("/data/")).count();
+    assert_eq!(fetched, new.difference(&old).count() + 2, "what is new, and two catalogs");
+}
+
+#[tokio::test]
+async fn catalogs_alone_and_trouble_that_passes() {
+    let stratum = Origin::new().fixtures().document_lifetime(Duration::ZERO).revision(REPOSITORY, 3).run();
+    stratum.inject(Fault::Status(404).on(".cvmfspublished"));
+    let proxy = Proxy::start(kept_warm(&stratum, |_| {})).await;
+    let failed = async {
+        loop {
+            let status = proxy.admin().ask("/status").await.unwrap();
+            let status: Value = serde_json::from_slice(&status.body).unwrap();
+            if let Some(trouble) = status["warm"][0]["trouble"].as_str() {
+                return trouble.to_owned();
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let trouble = tokio::time::timeout(PATIENCE, failed).await.unwrap();
+    assert!(trouble.starts_with("cannot get the manifest of images.test.local: 404"), "{trouble}");
+    stratum.heal();
+    let row = until(&proxy, 3, "warm").await;
+    assert_eq!(
+        (&row["objects"], &row["objects_here"], &row["trouble"]),
+        (&2.into(), &2.into(), &Value::Null)
+    );
+    assert_eq!(stratum.requests_for("C"), 2, "{:?}", stratum.requests_by_path());
+    proxy.stop().await;
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
-    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, TargetShape, Upstream,
-    WriteMethod,
+    Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, PortRange, Quota,
+    TargetShape, Upstream, Warm, WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -63,6 +63,7 @@ fn every_key_is_printed() {
         mirrors: vec![group("one"), group("two")],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
+        warm: vec![warm()],
         listen: Listen {
             identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
             ..Listen::default()
@@ -211,6 +212,12 @@ fn login() -> Login {
     Login { user: "node".to_owned(), password_file: PathBuf::from("/etc/password") }
 }
 
+fn warm() -> Warm {
+    let repository = "http://a/cvmfs/x.y".parse().unwrap();
+    let (on_revision, key) = (OnRevision::All, Some(PathBuf::from("/k")));
+    Warm { paths: vec!["/a:b".to_owned(), "/c".to_owned()], on_revision, key, ..Warm::new(repository) }
+}
+
 fn parent() -> impl Strategy<Value = Parent> {
     let login = ("[^:\\pC]{1,9}", file()).prop_map(|(user, password_file)| Login { user, password_file });
     let url = "http://parent.example.org:3128";
@@ -278,13 +285,14 @@ prop_compose! {
         mirrors in mirrors(),
         parents in option::of(parent()),
         upstream in upstream(),
+        warm in vec(select(vec![warm(), Warm { key: None, ..warm() }]), 0..3),
         log in log(),
     ) -> Config {
         let direct = upstream.direct || parents.is_none();
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();
-        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, log }
+        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, warm, log }
     }
 }
 

@@ -59,6 +59,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "access_log",
             "admin",
             "cache",
+            "catalog",
             "config",
             "diagnostics",
             "digest",
@@ -70,6 +71,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "service",
             "tally",
             "upstream",
+            "warm",
         ],
     ),
     // The demo brings strata and clients of its own, and reads what the tier counted.
