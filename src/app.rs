@@ -105,7 +105,7 @@ pub struct App {
     beats: Vec<Arc<AtomicU64>>,
     reloads: Arc<Reloads>,
     phase: watch::Sender<Phase>,
-    /// Beside them, the thread that warms.
+    /// Beside them, the threads that warm.
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     /// Locked by whoever reloads, too.
@@ -247,7 +247,7 @@ impl App {
             app.currents.push(Arc::clone(&current));
             let (entries, cache) = (site.config.warm.clone(), Arc::clone(&app.ground.cache));
             let (warmed, all_drained) = (Arc::clone(&warmed), Arc::clone(&all_drained));
-            app.workers.push(warmer::start(entries, cache, current, warmed, phases.clone(), all_drained)?);
+            app.workers.extend(warmer::start(entries, cache, current, warmed, phases.clone(), all_drained)?);
         }
         drop(token);
 

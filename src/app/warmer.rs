@@ -1,7 +1,8 @@
 //! `[[warm]]`: looks at manifests now and then, and fetches what is new before clients ask.
 //!
-//! A thread of its own with a worker of its own, which no listener feeds: what it asks for goes over a pipe within this process and
-//! is a request like any other, with `Priority: u=7`. One task for each entry.
+//! Two threads: one has a worker that no listener feeds, the other asks it, over pipes within this process, with requests like any
+//! other and `Priority: u=7`; there is a task for each entry. To walk through a large catalog takes seconds: nobody's download
+//! may wait behind that.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -148,24 +150,41 @@ struct Ground {
     warmed: Arc<Warmed>,
 }
 
-/// Starts the thread. It ends with the serving, when `all_drained`: downloads that it began may have readers elsewhere.
+/// Starts both threads. They end with the serving; the one that downloads when `all_drained`: what it began may have readers
+/// elsewhere.
 pub fn start(
     entries: Vec<config::Warm>,
     cache: Arc<Cache>,
     current: Arc<Current>,
     warmed: Arc<Warmed>,
-    mut phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<Phase>,
     all_drained: Arc<watch::Sender<()>>,
-) -> io::Result<JoinHandle<()>> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
-    let run = move || {
-        let pipe = {
-            let current = Arc::clone(&current);
-            Arc::new(move || pipe(&current)) as Arc<dyn Fn() -> DuplexStream + Send + Sync>
-        };
-        let ground = Ground { cache, pipe, warmed };
-        runtime.block_on(async {
+) -> io::Result<[JoinHandle<()>; 2]> {
+    let build = || tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
+    let (serving, walking) = (build()?, build()?);
+    let pipe: Arc<dyn Fn() -> DuplexStream + Send + Sync> = {
+        let (current, serving) = (Arc::clone(&current), serving.handle().clone());
+        Arc::new(move || pipe(&current, &serving))
+    };
+    let ground = Ground { cache, pipe, warmed };
+    let (mut phase, mut other_phase) = (phases.clone(), phases);
+    let serve = move || {
+        serving.block_on(async {
+            let mut tick = tokio::time::interval(TICK);
+            let mut ended = std::pin::pin!(draining(&mut phase));
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => current.load().recorder.flush(),
+                    () = &mut ended => break,
+                }
+            }
+            all_drained.closed().await;
+            current.load().recorder.flush();
+        });
+        serving.shutdown_timeout(super::LAST_WORDS);
+    };
+    let walk = move || {
+        walking.block_on(async {
             let mut tasks = JoinSet::new();
             let mut rows = 0;
             for entry in entries {
@@ -173,32 +192,28 @@ pub fn start(
                 tasks.spawn(keep_warm(entry, ground.clone(), rows..end));
                 rows = end;
             }
-            let mut tick = tokio::time::interval(TICK);
-            loop {
-                tokio::select! {
-                    _ = tick.tick() => current.load().recorder.flush(),
-                    changed = phases.changed() => {
-                        if changed.is_err() || *phases.borrow() != Phase::Serving {
-                            break;
-                        }
-                    }
-                }
-            }
+            draining(&mut other_phase).await;
             tasks.shutdown().await;
-            all_drained.closed().await;
-            current.load().recorder.flush();
         });
-        runtime.shutdown_timeout(super::LAST_WORDS);
     };
-    std::thread::Builder::new().name("warm".to_owned()).spawn(run)
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.to_owned()).spawn(run)
+    };
+    Ok([spawn("warm", Box::new(serve))?, spawn("warm-walk", Box::new(walk))?])
+}
+
+/// Waits for the end of serving.
+async fn draining(phase: &mut watch::Receiver<Phase>) {
+    // A vanished sender is one.
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
 }
 
 /// The client's end of a connection to this process.
-fn pipe(current: &Arc<Current>) -> DuplexStream {
+fn pipe(current: &Arc<Current>, serving: &Handle) -> DuplexStream {
     let (near, far) = tokio::io::duplex(PIPE);
     let activity = Activity::new(&current.load().recorder);
     let service = Service::own(Arc::clone(current), activity);
-    tokio::spawn(async move {
+    serving.spawn(async move {
         let served =
             http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(far), service);
         if let Err(error) = served.await {

@@ -15,7 +15,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::inflate::{self, InflateError};
 use super::object::{Kind, Object};
-use super::path::{BadPath, RepoPath};
+use super::path::{BadPath, RepoPath, printable};
 use crate::digest::{Algorithm, ObjectName};
 use crate::document::manifest::parse_checksum;
 
@@ -44,7 +44,7 @@ pub enum BadCatalog {
     #[error(transparent)]
     Inflate(#[from] InflateError),
     /// Not the database it should be.
-    #[error("it is no usable database: {0}")]
+    #[error("it is no usable database: {}", plain(.0))]
     Database(#[from] rusqlite::Error),
     /// Nothing that leads into it.
     #[error("it has no directory {0}, where it is mounted")]
@@ -197,6 +197,14 @@ impl Catalog {
         let name = name.ok_or_else(|| BadCatalog::Entry(path.clone(), "a catalog without a checksum"))?;
         Ok(Some(Object { name, kind: Kind::Catalog }))
     }
+}
+
+/// SQLite's words quote what it does not understand.
+fn plain(error: &rusqlite::Error) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = printable(error.to_string().as_bytes(), &mut text);
+    text
 }
 
 /// Leaves nothing within reach but three tables, and so much work.

@@ -74,6 +74,15 @@ fn what_is_no_catalog_is_refused() {
 }
 
 #[test]
+fn what_sqlite_quotes_steers_no_terminal() {
+    let mut bytes = inflate::inflate(&with(&[]), 1 << 20).unwrap();
+    let at = bytes.windows(12).position(|words| words == b"CREATE TABLE").unwrap();
+    bytes[at + 7] = 0x1b;
+    let said = refused(&deflated(&bytes));
+    assert!(said.contains("no usable database") && !said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
 fn any_flipped_byte_is_refused_or_harmless() {
     let inflated =
         inflate::inflate(&with(&[row("/a", 5, 4), row("/d", 0, 1), row("/d/f", 1, 4)]), 1 << 20).unwrap();
