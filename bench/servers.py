@@ -53,7 +53,7 @@ class Server:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     text = (self.folder / "output").read_text(errors="replace")
                     raise SystemExit(f"{self.name} does not start: {text}")
-                time.sleep(0.05)
+                time.sleep(0.002)
 
     def stop(self):
         for process in [*self.helpers, self.process]:
@@ -181,6 +181,8 @@ class Nginx(Server):
 class Substratum(Server):
     """A release build of this project."""
 
+    template = "substratum.toml"
+
     def __init__(self, name, folder, core, origin, setting, binary):
         super().__init__(name, folder, core)
         self.hit = "disk" if setting.memory == "0" else "memory"
@@ -197,7 +199,7 @@ class Substratum(Server):
             "log": log,
         }
         self.file = self.folder / "substratum.toml"
-        self.file.write_text(fill_in("substratum.toml", values))
+        self.file.write_text(fill_in(self.template, values))
         self.command = [binary, "--config", self.file, "serve"]
         self.start()
 

@@ -17,7 +17,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::{self, Glob, MirrorGroup, Parent, PortRange, ServerUrl, TargetShape, WriteMethod};
+use crate::config::{
+    self, Authority, Glob, MirrorGroup, Parent, PortRange, Registry, ServerUrl, TargetShape, WriteMethod,
+};
+use crate::layout::Layout;
 use crate::reason::Reason;
 
 /// The rules of `[access]`, together with what the other tables imply.
@@ -29,7 +32,9 @@ pub struct Access {
     ports: Vec<PortRange>,
     internal_hosts: Vec<Glob>,
     methods: Vec<WriteMethod>,
+    connect: Vec<Authority>,
     mirrors: HashSet<ServerUrl>,
+    registries: Vec<Registry>,
     parents: HashSet<ServerUrl>,
     own: Vec<SocketAddr>,
 }
@@ -43,6 +48,9 @@ pub enum Denial {
     /// The URL has none of the shapes.
     #[error("this proxy does not serve URLs of this kind: `targets` in [access] lists the kinds it serves")]
     Target,
+    /// A client names a registry that is not configured.
+    #[error("this proxy does not stand before a registry of that name: [[registries]] lists those it knows")]
+    Registry,
     /// The host named is not on the list.
     #[error("this proxy may not ask {0}: `hosts` in [access] has no pattern for it")]
     Host(Arc<str>),
@@ -54,6 +62,9 @@ pub enum Denial {
         /// The port.
         port: u16,
     },
+    /// No tunnel may be opened to this server.
+    #[error("this proxy opens no tunnel to {0}: `connect` in [access] does not list it")]
+    Tunnel(Arc<str>),
     /// The host is, or resolves to, an address that is not part of the public internet.
     #[error(
         "this proxy may not ask {host}: its address {address} is internal; \
@@ -81,8 +92,10 @@ impl Denial {
         match self {
             Self::Client(_) => Reason::ClientNotAllowed,
             Self::Target => Reason::KindNotServed,
+            Self::Registry => Reason::RegistryNotServed,
             Self::Host(_) => Reason::HostNotAllowed,
             Self::Port { .. } => Reason::PortNotAllowed,
+            Self::Tunnel(_) => Reason::TunnelNotAllowed,
             Self::InternalAddress { .. } => Reason::InternalAddress,
             Self::Ourselves { .. } => Reason::OwnAddress,
         }
@@ -105,10 +118,24 @@ impl Access {
             ports: config.ports.clone(),
             internal_hosts: config.internal_hosts.clone(),
             methods: config.methods.clone(),
+            connect: config.connect.clone(),
             mirrors: mirrors.iter().flat_map(|group| &group.urls).cloned().collect(),
+            registries: Vec::new(),
             parents: parents.iter().map(|parent| parent.url.clone()).collect(),
             own: own.to_vec(),
         }
+    }
+
+    /// The same with registries, which may be asked like mirrors.
+    pub fn before(self, registries: &[Registry]) -> Self {
+        let mut mirrors = self.mirrors;
+        mirrors.extend(registries.iter().map(|registry| registry.url.clone()));
+        Self { mirrors, registries: registries.to_vec(), ..self }
+    }
+
+    /// Registries that this proxy stands before.
+    pub fn registries(&self) -> &[Registry] {
+        &self.registries
     }
 
     /// Whether a client at `ip` may ask at all. An IPv4 client of an IPv6 socket counts as IPv4.
@@ -127,10 +154,15 @@ impl Access {
         self.methods.iter().copied().find(|method| method.as_str() == name)
     }
 
-    /// Whether objects are served: what [`Access::target`] says of the URL of any of them.
-    pub fn objects(&self) -> Result<(), Denial> {
-        let serves = |shape| matches!(shape, &TargetShape::Cvmfs | &TargetShape::Any);
-        if self.targets.iter().any(serves) { Ok(()) } else { Err(Denial::Target) }
+    /// Whether what a layout names is served as objects. Paths like those of CernVM-FS are nothing else; the others are
+    /// taken for what they look like only where the configuration names the layout.
+    pub fn objects(&self, layout: Layout) -> bool {
+        let serves = |shape: &TargetShape| match layout {
+            Layout::Cvmfs => matches!(shape, TargetShape::Cvmfs | TargetShape::Any),
+            Layout::Debian => *shape == TargetShape::Debian,
+            Layout::Bazel => *shape == TargetShape::Bazel,
+        };
+        self.targets.iter().any(serves)
     }
 
     /// Whether URLs like this one are served. A shape is a matter of the path; only Frontier's includes the
@@ -141,6 +173,8 @@ impl Access {
             TargetShape::Cvmfs => shape::is_cvmfs(path),
             TargetShape::Frontier => shape::is_frontier(path_and_query),
             TargetShape::Any => true,
+            TargetShape::Debian => shape::is_debian(path),
+            TargetShape::Bazel => shape::is_bazel(path),
         });
         if served { Ok(()) } else { Err(Denial::Target) }
     }
@@ -159,6 +193,12 @@ impl Access {
             }
         }
         address::literal(&named.host).map_or(Ok(()), |ip| self.may_connect(named, ip))
+    }
+
+    /// Whether a tunnel may lead to this server. Its addresses are judged like those of any other
+    /// ([`Access::may_connect`]).
+    pub fn tunnel(&self, target: &Authority) -> Result<(), Denial> {
+        if self.connect.contains(target) { Ok(()) } else { Err(Denial::Tunnel(target.to_string().into())) }
     }
 
     /// Whether a connection to `address`, which `server` resolved to, may be opened. Mirrors and parents may

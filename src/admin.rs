@@ -1,17 +1,20 @@
-//! The operators' side: metrics, health, status, and a page to look at. Read-only, but for the filter of the diagnostics.
+//! The operators' side: metrics, health, status, and a page to look at. Read-only, but for the filter of the diagnostics and
+//! purges.
 //!
 //! `/metrics` Prometheus text, `/livez` the process answers, `/readyz` whether to send clients here, `/status` JSON,
 //! `/missing` which of these objects are not here, `/` the same as the status for people with the last hour as graphs (`/history`). Probes are answered at once; the others are *reports*: made on the blocking pool, few
 //! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
 //!
 //! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is decided
-//! by the address it listens on; who may change the filter, by `log`. [`snmp`] tells the same figures to old monitoring.
+//! by the address it listens on, who may ask by `guard`; who may change the filter, by `log`. [`snmp`] tells the same figures to old monitoring.
 
 mod graphs;
+mod guard;
 mod history;
 mod log;
 mod missing;
 mod page;
+mod purge;
 mod reports;
 mod repositories;
 mod routes;
@@ -24,8 +27,10 @@ mod trouble;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
+pub use self::guard::{Guard, Token, TokenError};
 pub use self::server::{BLOCKING_CALLS, serve};
 use crate::diagnostics::LogFilter;
 use crate::digest::ObjectName;
@@ -40,6 +45,8 @@ pub struct Admin {
     pub status: Arc<dyn StatusSource>,
     /// Behind `/log`, where diagnostics are ours.
     pub filter: Option<LogFilter>,
+    /// Who may ask.
+    pub guard: Arc<ArcSwap<Guard>>,
 }
 
 /// Whoever knows how the tier is.
@@ -56,6 +63,26 @@ pub trait StatusSource: Send + Sync {
 
     /// Brings gauges up to date, just before they are shown. May block for a while.
     fn sample(&self);
+
+    /// Drops what is stored of an object, by its name or any of its URLs, or of a document, by its URL. May block for a while.
+    fn purge(&self, what: &str) -> Result<Purged, PurgeError>;
+}
+
+/// What became of a purge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// An object or a document, in words.
+    pub kind: &'static str,
+    /// Where it was.
+    pub places: Vec<&'static str>,
+}
+
+/// Why nothing can be purged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PurgeError {
+    /// It is no name of anything.
+    #[error("this is neither a URL, nor a path that begins with a slash, nor the name of an object")]
+    Name,
 }
 
 /// Whether clients should be sent here.

@@ -4,6 +4,7 @@
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
 mod operators;
+mod purge;
 mod reload;
 mod site;
 mod status;
@@ -26,19 +27,19 @@ use status::Status;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLog};
-use crate::admin::Admin;
+use crate::admin::{Admin, Guard, TokenError};
 use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
 use crate::diagnostics::LogFilter;
 use crate::document;
-use crate::metrics::Metrics;
+use crate::metrics::{Closed, Metrics};
 use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
 use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::{Current, Rechecks};
+use crate::service::{Consents, Current, Rechecks, Tunnels};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -63,6 +64,9 @@ pub enum StartError {
     /// TLS for clients cannot be set up.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The admin port cannot be guarded.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// TLS for upstreams cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamSetupError),
@@ -104,6 +108,8 @@ pub struct App {
     currents: Vec<Arc<Current>>,
     beats: Vec<Arc<AtomicU64>>,
     reloads: Arc<Reloads>,
+    /// Of the admin port.
+    guard: Arc<ArcSwap<Guard>>,
     phase: watch::Sender<Phase>,
     /// Beside them, the threads that warm.
     workers: Vec<JoinHandle<()>>,
@@ -176,10 +182,17 @@ impl App {
             }
         });
         let site = Site::new(config, &own, place, &metrics)?;
+        let guard = Arc::new(ArcSwap::from_pointee(site.guard()?));
         let config = &site.config;
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
-        let ground = Ground { cache, rechecks: Arc::new(Rechecks::default()) };
+        let ground = Ground {
+            cache,
+            rechecks: Arc::new(Rechecks::default()),
+            tunnels: Tunnels::new(metrics.tunnel.clone()),
+            consents: Arc::new(Consents::new(metrics.registries.clone())),
+            tokens: Default::default(),
+        };
         let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 
@@ -197,6 +210,7 @@ impl App {
             currents: Vec::new(),
             beats: Vec::new(),
             reloads: Arc::new(Reloads::new(metrics.config.clone())),
+            guard,
             phase,
             workers: Vec::new(),
             admin_thread: None,
@@ -246,8 +260,17 @@ impl App {
             let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
             app.currents.push(Arc::clone(&current));
             let (entries, cache) = (site.config.warm.clone(), Arc::clone(&app.ground.cache));
+            let ended = metrics.server.closed(Closed::Requests);
             let (warmed, all_drained) = (Arc::clone(&warmed), Arc::clone(&all_drained));
-            app.workers.extend(warmer::start(entries, cache, current, warmed, phases.clone(), all_drained)?);
+            app.workers.extend(warmer::start(
+                entries,
+                cache,
+                current,
+                warmed,
+                ended,
+                phases.clone(),
+                all_drained,
+            )?);
         }
         drop(token);
 
@@ -262,7 +285,8 @@ impl App {
                 metrics: metrics.clone(),
                 phase: phases,
             };
-            let admin = Arc::new(Admin { metrics, status: Arc::new(status), filter });
+            let admin =
+                Arc::new(Admin { metrics, status: Arc::new(status), filter, guard: Arc::clone(&app.guard) });
             app.admin_thread =
                 Some(admin_thread(admin_socket, snmp_socket.map(|it| (it, community)), admin)?);
         }

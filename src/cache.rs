@@ -244,6 +244,23 @@ impl Cache {
         }
     }
 
+    /// Drops whatever is stored under `name`, and tells from where. Blocking: what is on its way to the disk is waited for.
+    pub fn purge(&self, name: &ObjectName) -> Vec<&'static str> {
+        let mut places = Vec::new();
+        if let Some(disk) = &self.disk {
+            disk.flush();
+            if disk.remove(name, RemoveReason::Purged) {
+                places.push("disk");
+            }
+        }
+        // After the disk, from which it might come back.
+        if self.in_memory(name).is_some() {
+            self.memory.load().remove(name);
+            places.insert(0, "memory");
+        }
+        places
+    }
+
     /// Deals with a record that could not be read; whether it had gone bad, rather than being another object's.
     pub fn unreadable(&self, name: &ObjectName, error: &ReadError) -> bool {
         match error {

@@ -8,6 +8,8 @@ pub mod images;
 pub mod import_squid;
 mod inquiry;
 pub mod ls;
+mod pinned;
+pub mod purge;
 pub mod scrub;
 pub mod serve;
 pub mod status;
@@ -48,6 +50,8 @@ enum Command {
     Scrub,
     /// Ask a running program how it does; exit status 1 when something needs attention
     Status(status::Options),
+    /// Let a running program drop what is stored of an object or a document; it must have a token (`token_file` in [admin])
+    Purge(purge::Options),
     /// Tell what would become of a request, and why; exit status 1 when it would be refused
     Explain(explain::Options),
     /// Turn a configuration of squid or frontier-squid into one of this program
@@ -84,6 +88,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(status::Verdict::Well) => ExitCode::SUCCESS,
             Ok(status::Verdict::Trouble) => ExitCode::FAILURE,
             Err(error @ status::StatusError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error) => fail(&error, 1),
+        },
+        Command::Purge(options) => match purge::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error @ purge::PurgeError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
         Command::Explain(options) => match explain::run(&options, config, &mut std::io::stdout().lock()) {

@@ -4,6 +4,7 @@
 //! `config/defaults.rs`, every cross-check in `config/check.rs`; TOML is known only to `config/raw.rs`, which reads it,
 //! and `config/print.rs`, which writes it. The parts of the program receive their own sub-struct.
 
+mod authority;
 pub mod change;
 pub mod check;
 mod choices;
@@ -18,7 +19,9 @@ pub mod pattern;
 pub mod print;
 pub mod quantity;
 mod raw;
+mod registry;
 mod repository;
+mod secret;
 pub mod units;
 mod warm;
 
@@ -28,6 +31,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use authority::Authority;
 pub use choices::{AccessLogFormat, OnRevision, ParentsChoice, TargetShape};
 pub use credentials::{Identity, Login};
 pub use environment::Environment;
@@ -36,7 +40,9 @@ use ipnet::IpNet;
 pub use method::WriteMethod;
 pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
+pub use registry::Registry;
 pub use repository::{RepositoryUrl, RepositoryUrlError};
+pub use secret::{Readers, Secret, SecretError};
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
 pub use warm::Warm;
 
@@ -62,6 +68,8 @@ pub struct Config {
     pub documents: Vec<DocumentRule>,
     /// `[[mirrors]]`, in the order written.
     pub mirrors: Vec<MirrorGroup>,
+    /// `[[registries]]`, in the order written: the first is meant where nothing else is said.
+    pub registries: Vec<Registry>,
     /// `[[parents]]`, in the order written.
     pub parents: Vec<Parent>,
     /// `[upstream]`
@@ -167,6 +175,8 @@ pub struct Listen {
     pub max_connections: usize,
     /// `max_client_connections`: of them, of one client (an IPv4 address or an IPv6 /64).
     pub max_client_connections: usize,
+    /// `max_requests`: on one connection; 0 for any number.
+    pub max_requests: usize,
     /// `head_timeout`: a client that takes longer to send the head of a request is cut.
     pub head_timeout: Duration,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
@@ -179,11 +189,17 @@ pub struct Listen {
     pub max_content: ByteSize,
     /// `drain_timeout`: how long answers in progress may take after SIGTERM.
     pub drain_timeout: Duration,
+    /// `max_tunnels`: tunnels (CONNECT) open at the same time.
+    pub max_tunnels: usize,
 }
 
 /// `[admin]`: the operators' side, beside the admin port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
+    /// `tls`: the admin port is reached over TLS.
+    pub tls: bool,
+    /// `token_file`: holds what requests to the admin port must bear, in one line.
+    pub token_file: Option<PathBuf>,
     /// `snmp`: for monitoring that reads squid's MIB; `"off"` in the file for none.
     pub snmp: Option<SocketAddr>,
     /// `snmp_community`: what its requests must name. Sent in the clear: no secret.
@@ -205,6 +221,8 @@ pub struct Access {
     pub internal_hosts: Vec<Glob>,
     /// `methods`: methods beside GET and HEAD that are passed on, of documents.
     pub methods: Vec<WriteMethod>,
+    /// `connect`: servers to which clients may open tunnels.
+    pub connect: Vec<Authority>,
 }
 
 /// `[memory]`: the memory tier.

@@ -2,7 +2,8 @@
 //!
 //! An [`ObjectName`] is the checksum of the bytes as they travel on the wire. It is the whole key of the object
 //! cache: host names, ports, repositories and the type suffix of a URL are not part of it.
-//! Sources: cvmfs `crypto/hash.h` (algorithms, tags, SHAKE-128 truncated to 160 bits).
+//! What only some may have is named apart ([`Algorithm::GuardedSha256`]), so that no path for everybody leads to it.
+//! Sources: cvmfs `crypto/hash.h` (algorithms, tags, SHAKE-128 truncated to 160 bits); FIPS 180-4.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -22,6 +23,11 @@ pub enum Algorithm {
     Rmd160 = 2,
     /// SHAKE-128 with its output cut to 20 bytes; tag `-shake128`.
     Shake128 = 3,
+    /// SHA-256, 32 bytes.
+    Sha256 = 4,
+    /// SHA-256 of what a registry may give to some and refuse to others. The bytes are checked alike, but it is another
+    /// name: who knows a digest does not thereby come to the bytes through a layout that asks nobody.
+    GuardedSha256 = 5,
 }
 
 impl Algorithm {
@@ -32,6 +38,7 @@ impl Algorithm {
     pub const fn digest_len(self) -> usize {
         match self {
             Self::Sha1 | Self::Rmd160 | Self::Shake128 => 20,
+            Self::Sha256 | Self::GuardedSha256 => 32,
         }
     }
 
@@ -41,16 +48,20 @@ impl Algorithm {
             1 => Some(Self::Sha1),
             2 => Some(Self::Rmd160),
             3 => Some(Self::Shake128),
+            4 => Some(Self::Sha256),
+            5 => Some(Self::GuardedSha256),
             _ => None,
         }
     }
 
-    /// The tag that follows the hexadecimal digits in a CVMFS path; empty for SHA-1.
+    /// The tag that follows the hexadecimal digits, as in a CVMFS path; empty for SHA-1.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::Sha1 => "",
             Self::Rmd160 => "-rmd160",
             Self::Shake128 => "-shake128",
+            Self::Sha256 => "-sha256",
+            Self::GuardedSha256 => "-sha256-guarded",
         }
     }
 }
@@ -224,6 +235,8 @@ enum Incremental {
     Sha1(sha1::Sha1),
     Rmd160(ripemd::Ripemd160),
     Shake128(sha3::Shake128),
+    Sha256(sha2::Sha256),
+    GuardedSha256(sha2::Sha256),
 }
 
 impl Incremental {
@@ -232,6 +245,8 @@ impl Incremental {
             Algorithm::Sha1 => Self::Sha1(sha1::Sha1::default()),
             Algorithm::Rmd160 => Self::Rmd160(ripemd::Ripemd160::default()),
             Algorithm::Shake128 => Self::Shake128(sha3::Shake128::default()),
+            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::default()),
+            Algorithm::GuardedSha256 => Self::GuardedSha256(sha2::Sha256::default()),
         }
     }
 
@@ -240,6 +255,7 @@ impl Incremental {
             Self::Sha1(h) => Update::update(h, bytes),
             Self::Rmd160(h) => Update::update(h, bytes),
             Self::Shake128(h) => Update::update(h, bytes),
+            Self::Sha256(h) | Self::GuardedSha256(h) => Update::update(h, bytes),
         }
     }
 
@@ -258,6 +274,14 @@ impl Incremental {
                 h.finalize_xof().read(&mut digest[..20]);
                 Algorithm::Shake128
             }
+            Self::Sha256(h) => {
+                digest.copy_from_slice(&h.finalize());
+                Algorithm::Sha256
+            }
+            Self::GuardedSha256(h) => {
+                digest.copy_from_slice(&h.finalize());
+                Algorithm::GuardedSha256
+            }
         };
         ObjectName { algorithm, digest }
     }
@@ -273,6 +297,11 @@ mod tests {
             (Algorithm::Sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
             (Algorithm::Rmd160, "9c1185a5c5e9fc54612808977ee8f548b2258d31-rmd160"),
             (Algorithm::Shake128, "7f9c2ba4e88f827d616045507605853ed73b8093-shake128"),
+            (Algorithm::Sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855-sha256"),
+            (
+                Algorithm::GuardedSha256,
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855-sha256-guarded",
+            ),
         ];
         for (algorithm, expected) in table {
             let name = ObjectName::of(algorithm, b"");
@@ -283,7 +312,8 @@ mod tests {
 
     #[test]
     fn verifier_sees_pieces_as_one_body() {
-        for algorithm in [Algorithm::Sha1, Algorithm::Rmd160, Algorithm::Shake128] {
+        for code in 1..=5 {
+            let algorithm = Algorithm::from_code(code).unwrap();
             let name = ObjectName::of(algorithm, b"hello world");
             let mut verifier = name.verifier();
             verifier.update(b"hello ");

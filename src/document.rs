@@ -177,6 +177,11 @@ where
         }
     }
 
+    /// Forgets all that is stored of a document; whether there was anything.
+    pub fn forget(&self, key: &DocumentKey) -> bool {
+        self.shelf.forget(key)
+    }
+
     /// The newest manifests known, at most so many: those that were confirmed last.
     pub fn manifests(&self, most: usize, now: SystemTime) -> Vec<ManifestStatus> {
         self.shelf.watermarks.latest(most, now)

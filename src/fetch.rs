@@ -8,6 +8,7 @@
 
 mod attempts;
 mod change;
+mod elsewhere;
 mod pump;
 mod race;
 mod resting;
@@ -41,6 +42,8 @@ pub struct Fetch {
     pub via: HeaderValue,
     /// A field that tells caches further up that nobody waits, where nobody does.
     pub priority: Option<(HeaderName, HeaderValue)>,
+    /// The client's fields that go with a request for an object: none but a registry's.
+    pub fields: HeaderMap,
     /// How long one source may be waited for before the next one is asked as well.
     pub first_byte_budget: Duration,
     /// For the first answer's head, all candidates together.
@@ -191,7 +194,7 @@ impl Fetch {
     /// The head of a document's answer, from the first source that has a usable one; when all of them have are
     /// server errors, one of these. Its body still streams.
     pub async fn document(
-        self,
+        &self,
         method: Method,
         headers: HeaderMap,
         refusals: Refusals,
@@ -315,7 +318,7 @@ impl Fetch {
     }
 
     fn request(&self, from: u64, turn: &Turn) -> Outgoing {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.fields.clone();
         headers.insert(VIA, self.via.clone());
         headers.extend(self.priority.clone());
         if from > 0

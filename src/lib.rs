@@ -60,7 +60,8 @@
 //! | which status an error gets | `src/response.rs` |
 //! | a reason that operators read | `src/reason.rs`; then write `docs/reference.md` anew |
 //! | how a request is classified or refused | `src/request.rs`, `src/access.rs` |
-//! | another kind of content-addressed URL | `src/layout.rs`: one pure function from path to name |
+//! | another kind of content-addressed URL | `src/layout.rs`: one pure function from path to name; `docs/layouts.md` |
+//! | what registries are asked before they are answered for | `src/service/registry.rs` |
 //! | another checksum | `src/digest.rs` |
 //! | whom to ask, in which order | `src/upstream/route.rs` |
 //! | when to give up a source | `src/fetch.rs` |

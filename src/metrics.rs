@@ -1,6 +1,7 @@
 //! Every metric: name, help and labels, one file a part. Handles are resolved once and passed to the parts;
 //! label values come from enums or from the configuration; of names in requests only a fixed number is shown.
 
+mod admin;
 mod cache;
 mod config;
 mod disk;
@@ -9,11 +10,14 @@ mod document_disk;
 mod log;
 mod manifest;
 mod process;
+mod registry;
 mod repository;
 mod request;
 mod server;
+mod tunnel;
 mod upstream;
 
+pub use admin::AdminMetrics;
 pub use cache::CacheMetrics;
 pub use config::ConfigMetrics;
 pub use disk::{DiskMetrics, QuotaMetrics};
@@ -21,9 +25,11 @@ pub use document::DocumentMetrics;
 pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use manifest::{ManifestFigures, ManifestMetrics};
+pub use registry::RegistryMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
 pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
+pub use tunnel::TunnelMetrics;
 pub use upstream::UpstreamMetrics;
 
 use prometheus::core::Collector;
@@ -37,10 +43,14 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// The admin port.
+    pub admin: AdminMetrics,
     /// Reloads.
     pub config: ConfigMetrics,
     /// Connections and drains.
     pub server: ServerMetrics,
+    /// Tunnels.
+    pub tunnel: TunnelMetrics,
     /// Requests by outcome, latency, bytes.
     pub request: RequestMetrics,
     /// Requests by repository.
@@ -55,6 +65,8 @@ pub struct Metrics {
     pub document: DocumentMetrics,
     /// Mirrors and parents.
     pub upstream: UpstreamMetrics,
+    /// What registries let whom have.
+    pub registries: RegistryMetrics,
     /// The access log.
     pub log: LogMetrics,
 }
@@ -66,8 +78,10 @@ impl Metrics {
         process::register(&registry)?;
         let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
+            admin: AdminMetrics::register(&registry)?,
             config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,
+            tunnel: TunnelMetrics::register(&registry)?,
             request: RequestMetrics::register(&registry)?,
             repository: RepositoryMetrics::register(&registry)?,
             manifest: ManifestMetrics::register(&registry)?,
@@ -75,6 +89,7 @@ impl Metrics {
             document: DocumentMetrics::register(&registry, &disk)?,
             disk,
             upstream: UpstreamMetrics::register(&registry)?,
+            registries: RegistryMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,
         })

@@ -29,6 +29,8 @@ pub enum Outcome {
     DocumentChange,
     /// Passed on without looking into or touching the stores (ranges of documents, too large, ...).
     Pass,
+    /// A tunnel was opened for it.
+    Tunnel,
     /// Not answered from upstream: every source failed.
     UpstreamError,
     /// Refused: the client, the target or the host is not allowed.
@@ -41,7 +43,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for tables of metrics.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MemoryHit,
         Self::DiskHit,
         Self::Collapsed,
@@ -55,6 +57,7 @@ impl Outcome {
         Self::DocumentStale,
         Self::DocumentChange,
         Self::Pass,
+        Self::Tunnel,
         Self::UpstreamError,
         Self::Denied,
         Self::BadRequest,
@@ -77,6 +80,7 @@ impl Outcome {
             Self::DocumentStale => "document_stale",
             Self::DocumentChange => "document_change",
             Self::Pass => "pass",
+            Self::Tunnel => "tunnel",
             Self::UpstreamError => "upstream_error",
             Self::Denied => "denied",
             Self::BadRequest => "bad_request",

@@ -151,12 +151,18 @@ reasons! {
         KindNotServed "kind_not_served":
             "URLs of this kind are not served.",
             "`targets` in [access] lists the kinds.";
+        RegistryNotServed "registry_not_served":
+            "The registry that the request names (`?ns=`) is not known.",
+            "`[[registries]]` lists them under the names that clients use.";
         HostNotAllowed "host_not_allowed":
             "The host that the request names may not be asked.",
             "`hosts` in [access] lists patterns, `[[mirrors]]` servers.";
         PortNotAllowed "port_not_allowed":
             "The port that the request names may not be asked.",
             "`ports` in [access] lists them.";
+        TunnelNotAllowed "tunnel_not_allowed":
+            "The request wants a tunnel to a server to which none may be opened.",
+            "`connect` in [access] lists the servers.";
         InternalAddress "internal_address":
             "The host has an address that is not part of the public internet.",
             "`internal_hosts` in [access] lists the hosts that may have one.";

@@ -1,17 +1,24 @@
-//! An HTTP request head -> what it asks for, or a refusal. Pure; borrows from the head.
+//! An HTTP request head -> what it asks for, or a refusal. Pure; borrows from the head and the rules.
 //!
 //! Accepts absolute-form (forward proxy) and origin-form (reverse proxy) targets of GET and HEAD, and of documents with the
 //! methods that the configuration adds. Refuses whatever two
 //! parsers could read differently. Sources: RFC 9112 §3.2 (request target, Host), §6 (framing); RFC 9110 §7.6.3 (Via).
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, PRAGMA, TRANSFER_ENCODING, VIA};
+mod registry;
+
+use std::borrow::Cow;
+
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, PRAGMA, TRANSFER_ENCODING, VIA,
+};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+pub use registry::Guarded;
 
 use crate::access::{Access, Denial};
-use crate::config::{Scheme, ServerUrl, WriteMethod};
+use crate::config::{Authority, Scheme, ServerUrl, WriteMethod};
 use crate::layout::cvmfs::{self, Mutable};
-use crate::layout::{self, NamedObject};
+use crate::layout::{self, Layout, NamedObject, oci};
 use crate::reason::Reason;
 use crate::syntax::Flaw;
 
@@ -45,19 +52,23 @@ impl Verb {
 pub struct Asked<'r> {
     /// The method.
     pub verb: Verb,
-    /// The server named in an absolute-form target; `None` for origin-form.
+    /// The server named in an absolute-form target, or the registry that is meant; `None` for any other origin-form.
     pub named: Option<ServerUrl>,
-    /// Path and query, as received.
-    pub path: &'r PathAndQuery,
+    /// Path and query: as received, but for what is told to this cache alone.
+    pub path: Cow<'r, PathAndQuery>,
     /// Object or document.
     pub target: Target<'r>,
+    /// The image of a registry that wants a token for what everybody may have, and the client shows none.
+    pub anonymous: Option<&'r str>,
 }
 
-/// The two kinds of resource.
+/// The kinds of resource.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target<'r> {
     /// Named by its checksum.
     Object(NamedObject<'r>),
+    /// Named by its checksum, for those whom a registry lets have it.
+    Guarded(Guarded<'r>),
     /// Anything else; with its place in a repository if it has one.
     Document(Option<Mutable<'r>>),
 }
@@ -103,7 +114,11 @@ impl Refusal {
 }
 
 /// Reads the head of a request and applies the access rules to it.
-pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) -> Result<Asked<'r>, Refusal> {
+pub fn parse<'r, B>(
+    request: &'r Request<B>,
+    access: &'r Access,
+    own_mark: &str,
+) -> Result<Asked<'r>, Refusal> {
     let verb = match *request.method() {
         Method::GET => Verb::Get,
         Method::HEAD => Verb::Head,
@@ -122,26 +137,79 @@ pub fn parse<'r, B>(request: &'r Request<B>, access: &Access, own_mark: &str) ->
     if !path.as_str().bytes().all(|c| matches!(c, 0x21..=0x7e)) {
         return Err(Refusal::Malformed("the target has characters that must be escaped"));
     }
-    let target = match (path.query(), layout::object(path.path())) {
-        (None, Some(object)) => {
-            access.objects()?;
-            if let Verb::Write(_) = verb {
-                return Err(Refusal::Immutable);
-            }
-            Target::Object(object)
-        }
-        _ => {
-            access.target(path.as_str())?;
-            Target::Document(cvmfs::mutable(path.path()))
+    // One look at the path: nearly all requests are for objects of CernVM-FS.
+    let of_registry = match path.as_str().starts_with(oci::API) {
+        true => registry::asked(verb, named.as_ref(), request.headers(), path, access)?,
+        false => None,
+    };
+    let asked = match of_registry {
+        Some(asked) => asked,
+        None => {
+            let target = target(verb, request.headers(), path, access)?;
+            Asked { verb, named, path: Cow::Borrowed(path), target, anonymous: None }
         }
     };
-    if let Some(named) = &named {
+    if let Some(named) = &asked.named {
         access.host(named)?;
     }
     if came_through(request.headers(), own_mark) {
         return Err(Refusal::Loop);
     }
-    Ok(Asked { verb, named, path, target })
+    Ok(asked)
+}
+
+/// What a path stands for where no registry is asked.
+fn target<'r>(
+    verb: Verb,
+    headers: &HeaderMap,
+    path: &'r PathAndQuery,
+    access: &Access,
+) -> Result<Target<'r>, Refusal> {
+    match (path.query(), layout::object(path.path())) {
+        (None, Some(object)) if access.objects(object.layout) && is_for_everybody(&object, headers) => {
+            if let Verb::Write(_) = verb {
+                return Err(Refusal::Immutable);
+            }
+            Ok(Target::Object(object))
+        }
+        _ => {
+            access.target(path.as_str())?;
+            Ok(Target::Document(cvmfs::mutable(path.path())))
+        }
+    }
+}
+
+/// Whether the object may be shared by its name alone: CernVM-FS has no credentials; whoever shows some elsewhere may get
+/// what others do not, and reads it as a document.
+fn is_for_everybody(object: &NamedObject<'_>, headers: &HeaderMap) -> bool {
+    object.layout == Layout::Cvmfs || !headers.contains_key(AUTHORIZATION)
+}
+
+/// Reads the head of a CONNECT request and applies the access rules to it (RFC 9110 §9.3.6).
+pub fn tunnel<B>(request: &Request<B>, access: &Access, own_mark: &str) -> Result<Authority, Refusal> {
+    let uri = request.uri();
+    let target = match (uri.authority(), uri.scheme(), uri.path_and_query()) {
+        (Some(authority), None, None) => authority.as_str(),
+        _ => return Err(Refusal::Malformed("the target of CONNECT must be a host and a port")),
+    };
+    let target: Authority =
+        target.parse().map_err(|_| Refusal::Malformed("the target of CONNECT must be a host and a port"))?;
+    expectation(Verb::Get, request.headers())?;
+    framing(Verb::Get, request.headers())?;
+    let mut hosts = request.headers().get_all(HOST).iter();
+    // Many clients leave the port out that is usual for https, or send no field at all.
+    let names_target = |host: &HeaderValue| {
+        let named = host.to_str().ok().map(|host| ServerUrl::from_authority(Scheme::Https, host));
+        matches!(named, Some(Ok(named)) if named == *target.server())
+    };
+    if !hosts.next().is_none_or(names_target) || hosts.next().is_some() {
+        return Err(Refusal::Malformed("the Host field differs from the target of CONNECT"));
+    }
+    access.tunnel(&target)?;
+    if came_through(request.headers(), own_mark) {
+        return Err(Refusal::Loop);
+    }
+    Ok(target)
 }
 
 /// A method that nobody serves. A client that sends it itself is refused as well.
@@ -161,7 +229,7 @@ pub fn flaw<B>(request: &Request<B>) -> Option<Flaw> {
 /// Where there is no content to wait for, 100-continue means nothing; no other expectation exists. Where there is some, to ask for it
 /// would take an interim answer, and no client is ever sent one: it sends the request again without (RFC 9110 §10.1.1).
 fn expectation(verb: Verb, headers: &HeaderMap) -> Result<(), Refusal> {
-    let met = |value: &http::HeaderValue| {
+    let met = |value: &HeaderValue| {
         !matches!(verb, Verb::Write(_)) && value.as_bytes().eq_ignore_ascii_case(b"100-continue")
     };
     if headers.get_all(EXPECT).iter().all(met) { Ok(()) } else { Err(Refusal::Expectation) }
@@ -235,7 +303,7 @@ fn came_through(headers: &HeaderMap, own_mark: &str) -> bool {
 /// Whether the client asks for bytes that were checked just now. CVMFS clients say it once after corrupt data.
 pub fn wants_no_cache(headers: &HeaderMap) -> bool {
     let says_no_cache = |name| {
-        headers.get_all(name).iter().any(|value: &http::HeaderValue| {
+        headers.get_all(name).iter().any(|value: &HeaderValue| {
             value
                 .as_bytes()
                 .split(|&c| c == b',')
@@ -253,11 +321,12 @@ mod tests {
     fn access() -> Access {
         let config = config::Access {
             clients: vec!["127.0.0.0/8".parse().unwrap()],
-            targets: vec![TargetShape::Cvmfs],
+            targets: vec![TargetShape::Cvmfs, TargetShape::Bazel],
             hosts: vec![Glob::new("*.good")],
             ports: config::Access::default().ports,
             internal_hosts: vec![],
             methods: vec![config::WriteMethod::Post],
+            connect: vec!["x.good:443".parse().unwrap()],
         };
         Access::new(&config, &[], &[], &[])
     }
@@ -271,8 +340,10 @@ mod tests {
     }
 
     fn verdict(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
-        match parse(&request(method, target, fields), &access(), "(m1)") {
+        let (request, access) = (request(method, target, fields), access());
+        match parse(&request, &access, "(m1)") {
             Ok(asked) => match asked.target {
+                Target::Guarded(guarded) => format!("guarded {}", guarded.image()),
                 Target::Object(object) => format!("object {}", object.repository),
                 Target::Document(Some(mutable)) => format!("document {:?}", mutable.repository()),
                 Target::Document(None) => "document".to_owned(),
@@ -315,6 +386,21 @@ mod tests {
     }
 
     #[test]
+    fn layouts_beside_cvmfs_are_used_where_they_are_named() {
+        let host = ("host", "x.good");
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let (cas, ac) = (format!("/a/cas/{hex}"), format!("/a/ac/{hex}"));
+        assert_eq!(verdict("GET", &cas, &[host]), "object bazel");
+        assert_eq!(verdict("GET", &ac, &[host]), "document");
+        assert_eq!(verdict("POST", &cas, &[host]), "405 for ever");
+        assert_eq!(verdict("PUT", &cas, &[host]), "405");
+        assert_eq!(verdict("GET", &cas, &[host, ("authorization", "Basic x")]), "document");
+        assert_eq!(verdict("GET", OBJECT, &[host, ("authorization", "Basic x")]), "object a.b");
+        assert_eq!(verdict("GET", &format!("/debian/dists/sid/by-hash/SHA256/{hex}"), &[host]), "403");
+        assert_eq!(verdict("GET", &format!("/v2/a/blobs/sha256:{hex}"), &[host]), "403");
+    }
+
+    #[test]
     fn ambiguity_is_refused() {
         let forward = format!("http://x.good{OBJECT}");
         let cases: [(&str, &[(&str, &str)]); 8] = [
@@ -330,6 +416,37 @@ mod tests {
         for (target, fields) in cases {
             let got = verdict("GET", target, fields);
             assert!(got.starts_with("400"), "{target} {fields:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn tunnels_lead_where_they_may() {
+        type Fields<'a> = &'a [(&'a str, &'a str)];
+        let host = [("host", "x.good:443")];
+        let table: [(&str, Fields<'_>, &str); 13] = [
+            ("x.good:443", &host, "x.good:443"),
+            ("X.Good:443", &[("host", "x.good:443")], "x.good:443"),
+            ("x.good:443", &[("host", "x.good")], "x.good:443"),
+            ("x.good:443", &[], "x.good:443"),
+            ("x.good:444", &[("host", "x.good:444")], "403"),
+            ("y.good:443", &[("host", "y.good:443")], "403"),
+            ("x.good:443", &[("host", "y.good:443")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("host", "x.good:443")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("content-length", "5")], "400"),
+            ("x.good:443", &[("host", "x.good:443"), ("via", "1.1 me (m1)")], "loop"),
+            ("x.good", &[("host", "x.good")], "400"),
+            ("0x7f.1:443", &[], "400"),
+            ("http://x.good:443/", &host, "400"),
+        ];
+        for (target, fields, expected) in table {
+            let got = match tunnel(&request("CONNECT", target, fields), &access(), "(m1)") {
+                Ok(authority) => authority.to_string(),
+                Err(Refusal::Malformed(_)) => "400".to_owned(),
+                Err(Refusal::Denied(_)) => "403".to_owned(),
+                Err(Refusal::Loop) => "loop".to_owned(),
+                Err(other) => other.to_string(),
+            };
+            assert_eq!(got, expected, "{target} {fields:?}");
         }
     }
 

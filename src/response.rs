@@ -268,6 +268,18 @@ impl Heads {
         (response, outcome)
     }
 
+    /// Says on the answer that opens a tunnel who does so.
+    pub fn sign_tunnel(&self, headers: &mut HeaderMap) {
+        headers.insert(VIA, self.via.clone());
+    }
+
+    /// The answer when a tunnel could not be opened. What the client has sent ahead is lost with the connection.
+    pub fn tunnel_failure(&self, failure: &FillError) -> (Response<Bytes>, Outcome) {
+        let (mut response, outcome) = self.failure(failure);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        (response, outcome)
+    }
+
     /// The answer when a document could not be had.
     pub fn document_failure(&self, failure: &document::Failure<FillError>) -> (Response<Bytes>, Outcome) {
         use document::Failure;

@@ -12,6 +12,7 @@ mod places;
 mod stream;
 pub mod tls;
 mod transport;
+mod tunnel;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use intake::{Contents, Intake};
 use parking_lot::Mutex;
 pub use places::ConnectionLimit;
-use places::Place;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -33,8 +33,8 @@ use tokio_rustls::TlsAcceptor;
 use transport::Transport;
 
 use crate::config;
-use crate::metrics::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
-use crate::service::{Current, Service};
+use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
+use crate::service::{Bequest, Current, Service};
 use crate::syntax::Limits;
 use crate::tally::Activity;
 
@@ -178,7 +178,14 @@ impl Server {
         let limits = limits(&worker.listen);
         let contents =
             Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
-        let service = Service::new(Arc::clone(&self.current), client, Arc::clone(&activity));
+        let bequest = Bequest::default();
+        let service = Service::new(
+            Arc::clone(&self.current),
+            client,
+            Arc::clone(&activity),
+            Arc::clone(&bequest),
+            self.metrics.closed(Closed::Requests),
+        );
         let acceptor = match cover {
             Cover::Plain => None,
             Cover::Tls => worker.tls.clone(),
@@ -189,7 +196,12 @@ impl Server {
             if let Some(transport) = uncover(stream, acceptor, &handshakes).await {
                 let intake = Intake::new(limits, contents);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
-                serve(stream, limits, service, phase, moves, counted).await;
+                serve(stream, limits, service, phase.clone(), &moves).await;
+                let legacy = bequest.lock().take();
+                if let Some(legacy) = legacy {
+                    tunnel::inherit(*legacy, phase, &moves).await;
+                }
+                drop(counted);
             }
         });
         self.connections.lock().push(Connection { activity, task });
@@ -217,7 +229,7 @@ impl Server {
             }
             closed.is_none() && !connection.task.is_finished()
         });
-        worker.recorder.flush();
+        worker.tick();
     }
 }
 
@@ -312,14 +324,14 @@ async fn serve(
     limits: Limits,
     service: Service,
     mut phase: watch::Receiver<Phase>,
-    activity: Arc<Activity>,
-    _counted: (Place, OpenConnection),
+    activity: &Activity,
 ) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(limits.head + READ_AHEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;

@@ -5,37 +5,46 @@
 //! [`Documents::answer`]. Every end of every way is a [`Response`] from [`Heads`], and every answer's [`Tally`] is kept until
 //! its last byte.
 
+mod answering;
 mod behind;
 mod change;
 mod document;
 mod object;
 mod recheck;
+mod registry;
+mod tokens;
+mod tunnel;
 mod turns;
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use answering::Answering;
 use arc_swap::ArcSwap;
 use behind::{PRIORITY, Urgency};
 use change::Change;
+use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
+use prometheus::IntCounter;
 pub use recheck::Rechecks;
+pub use registry::Consents;
+pub use tokens::Tokens;
 use tokio_rustls::TlsAcceptor;
+pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};
 
 use crate::access::{Access, Denial};
 use crate::cache::{Cache, FillError};
 use crate::config::{self, ServerUrl};
 use crate::document::{DocumentKey, DocumentRequest, Documents};
-use crate::fetch::{Fetch, HedgeBudget};
+use crate::fetch::{Fetch, HedgeBudget, Refusals};
+use crate::layout;
 use crate::outcome::Outcome;
 use crate::request::{self, Refusal, Target, Verb};
 use crate::response::body::Body;
@@ -79,6 +88,12 @@ pub struct Worker {
     pub turns: Arc<Turns>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Tunnels, of all workers.
+    pub tunnels: Arc<Tunnels>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The worker in force, for one worker thread.
@@ -94,29 +109,16 @@ pub struct Service {
     activity: Arc<Activity>,
     /// The generation of rules that admits the client: they look at the address only. 0: none has yet.
     admitted_by: AtomicU64,
+    /// What the connection is to be after its last answer.
+    bequest: Bequest,
+    lifetime: Lifetime,
 }
 
-/// An answer on its way. What is at hand needs neither an allocation nor a wait.
-#[allow(clippy::large_enum_variant, reason = "the large variant is the frequent one, and must not allocate")]
-pub enum Answering {
-    /// At hand.
-    Ready(Option<Response<Body>>),
-    /// Waits for a disk, a fill or an upstream.
-    Working(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Body>, std::convert::Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Ready(response) => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
-                None => Poll::Pending,
-            },
-            Self::Working(working) => working.as_mut().poll(cx).map(Ok),
-        }
-    }
+/// How many requests are answered on a connection.
+struct Lifetime {
+    asked: AtomicU64,
+    /// Connections that have come to their end.
+    ended: IntCounter,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -125,7 +127,13 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.answer(request)
+        // A tunnel ends when it ends.
+        let worker = &*self.current.load();
+        if *request.method() == Method::CONNECT || !self.is_last(worker) {
+            return self.answer(worker, request);
+        }
+        self.lifetime.ended.inc();
+        self.answer(worker, request).closing()
     }
 }
 
@@ -136,18 +144,36 @@ struct Place {
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
+    /// What a refusal means, of a document.
+    refusals: Refusals,
+    /// Of the client's fields, those that a registry must see; `None` where no registry is asked for an object.
+    fields: Option<HeaderMap>,
+    /// The image for which everybody's token is obtained if its registry wants one.
+    anonymous: Option<Box<str>>,
 }
 
 impl Service {
     /// The service of a connection from `client`.
-    pub fn new(current: Arc<Current>, client: IpAddr, activity: Arc<Activity>) -> Self {
-        Self { current, client, activity, admitted_by: AtomicU64::new(0) }
+    pub fn new(
+        current: Arc<Current>,
+        client: IpAddr,
+        activity: Arc<Activity>,
+        bequest: Bequest,
+        ended: IntCounter,
+    ) -> Self {
+        let lifetime = Lifetime { asked: AtomicU64::new(0), ended };
+        Self { current, client, activity, admitted_by: AtomicU64::new(0), bequest, lifetime }
+    }
+
+    /// Whether this request is the last one that is answered on its connection.
+    fn is_last(&self, worker: &Worker) -> bool {
+        let max = worker.listen.max_requests as u64;
+        max > 0 && self.lifetime.asked.fetch_add(1, Ordering::Relaxed) + 1 >= max
     }
 
     /// The same for what this process asks of itself, which no rule for clients concerns.
-    pub fn own(current: Arc<Current>, activity: Arc<Activity>) -> Self {
-        let client = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        Self { current, client, activity, admitted_by: AtomicU64::new(OURSELVES) }
+    pub fn of_ourselves(self) -> Self {
+        Self { admitted_by: AtomicU64::new(OURSELVES), ..self }
     }
 
     fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
@@ -159,20 +185,22 @@ impl Service {
         Ok(())
     }
 
-    fn answer(&self, request: Request<Incoming>) -> Answering {
-        let worker = &*self.current.load();
+    fn answer(&self, worker: &Arc<Worker>, mut request: Request<Incoming>) -> Answering {
         let mut tally = Tally::open(&worker.recorder, &self.activity, self.client, &request);
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            let connection = hyper::upgrade::on(&mut request);
+            if *request.method() == Method::CONNECT {
+                return self.tunnel(worker, &request, connection, tally);
+            }
+            *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+        }
         let asked = match self.admitted(worker) {
             Ok(()) => request::parse(&request, &worker.access, worker.heads.mark()),
             Err(denial) => Err(Refusal::Denied(denial)),
         };
         let asked = match asked {
             Ok(asked) => asked,
-            Err(refusal) => {
-                tally.because(refusal.reason());
-                let (response, outcome) = worker.heads.refusal(&refusal);
-                return Answering::ready(finish(whole(response, None), outcome, tally));
-            }
+            Err(refusal) => return worker.refused(&refusal, tally),
         };
         // Made for those who are not answered at once.
         let place = |repository: Option<&str>| Place {
@@ -180,20 +208,25 @@ impl Service {
             urgency: Urgency::of(request.headers()),
             named: asked.named.clone(),
             repository: repository.map(Box::from),
-            path: asked.path.clone(),
+            path: asked.path.clone().into_owned(),
+            refusals: Refusals::Answer,
+            fields: None,
+            anonymous: asked.anonymous.map(Box::from),
         };
         match &asked.target {
             Target::Object(object) => {
                 tally.of_repository(object.repository);
                 let wants_check = request::wants_no_cache(request.headers());
-                if !wants_check && let Some(response) = worker.at_hand(asked.verb, request.headers(), object)
+                if !wants_check
+                    && let Some((response, outcome)) =
+                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository)
                 {
-                    let (response, outcome) = response;
                     return Answering::ready(finish(response, outcome, tally));
                 }
                 let object = ObjectRequest {
                     verb: asked.verb,
                     name: object.name,
+                    account: object.repository.into(),
                     headers: request.headers().clone(),
                     place: place(Some(object.repository)),
                 };
@@ -204,13 +237,36 @@ impl Service {
                     finish(response, outcome, tally)
                 }))
             }
+            Target::Guarded(guarded) => {
+                let account = guarded.image();
+                tally.of_repository(&account);
+                let object = ObjectRequest {
+                    verb: asked.verb,
+                    name: guarded.content.name,
+                    account: account.into(),
+                    headers: request.headers().clone(),
+                    place: Place { fields: Some(registry::fields(request.headers())), ..place(None) },
+                };
+                let headers = self.with_client_address(request.headers());
+                let worker = Arc::clone(worker);
+                Answering::Working(Box::pin(async move {
+                    let mut tally = tally;
+                    let (response, outcome) = worker.guarded(object, headers, &mut tally).await;
+                    finish(response, outcome, tally)
+                }))
+            }
             Target::Document(mutable) => {
                 let repository = mutable.and_then(|m| m.repository());
                 if let Some(repository) = repository {
                     tally.of_repository(repository);
                 }
+                // Those who name a server have chosen.
+                let group = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 if let Verb::Write(_) = asked.verb {
-                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                    let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(group));
                     let headers = self.with_client_address(request.headers());
                     let change = Change { verb, headers, place, content: request.into_body() };
                     return Answering::Working(Box::pin(async move {
@@ -222,15 +278,45 @@ impl Service {
                 let document = DocumentRequest {
                     method: asked.verb.method(),
                     key: DocumentKey::at(asked.named.as_ref(), asked.path.as_str()),
-                    scope: worker.upstreams.scope(asked.named.as_ref(), repository),
+                    scope: worker.upstreams.scope(asked.named.as_ref(), group),
                     headers: self.with_client_address(request.headers()),
                 };
-                let (worker, verb, place) = (Arc::clone(worker), asked.verb, place(repository));
+                let refusals = match repository {
+                    Some(_) => Refusals::Trouble,
+                    None => Refusals::Answer,
+                };
+                let place = Place { refusals, ..place(group) };
+                let (worker, verb) = (Arc::clone(worker), asked.verb);
                 Answering::Working(Box::pin(async move {
                     let mut tally = tally;
                     let (response, outcome) = worker.document(verb, document, place, &mut tally).await;
                     finish(response, outcome, tally)
                 }))
+            }
+        }
+    }
+
+    fn tunnel(
+        &self,
+        worker: &Arc<Worker>,
+        request: &Request<Incoming>,
+        connection: OnUpgrade,
+        tally: Tally,
+    ) -> Answering {
+        let target = match self.admitted(worker) {
+            Ok(()) => request::tunnel(request, &worker.access, worker.heads.mark()),
+            Err(denial) => Err(Refusal::Denied(denial)),
+        };
+        match target {
+            Ok(target) => {
+                let (worker, bequest) = (Arc::clone(worker), Arc::clone(&self.bequest));
+                Answering::Working(Box::pin(async move {
+                    worker.tunnel(&target, connection, &bequest, tally).await
+                }))
+            }
+            Err(refusal) => {
+                *self.bequest.lock() = Some(Box::new(Legacy { connection, tunnel: None }));
+                worker.refused(&refusal, tally)
             }
         }
     }
@@ -245,13 +331,28 @@ impl Service {
     }
 }
 
-impl Answering {
-    fn ready(response: Response<Body>) -> Self {
-        Self::Ready(Some(response))
-    }
-}
-
 impl Worker {
+    /// What is to be done about once a second.
+    pub fn tick(&self) {
+        self.recorder.flush();
+        self.upstreams.follow();
+    }
+
+    /// The fields that go with a request for an object.
+    fn fields(&self, place: &Place) -> HeaderMap {
+        let mut fields = place.fields.clone().unwrap_or_default();
+        if let Some(token) = self.tokens.known(place) {
+            fields.insert(AUTHORIZATION, token.field);
+        }
+        fields
+    }
+
+    fn refused(&self, refusal: &Refusal, mut tally: Tally) -> Answering {
+        tally.because(refusal.reason());
+        let (response, outcome) = self.heads.refusal(refusal);
+        Answering::ready(finish(whole(response, None), outcome, tally))
+    }
+
     /// What it takes to fetch what stands at `place`.
     fn fetch(&self, place: &Place, wanted: Wanted<'_>) -> Fetch {
         let query =
@@ -261,10 +362,14 @@ impl Worker {
             candidates: self.upstreams.route(query),
             path: place.path.clone(),
             via: self.heads.request_via().clone(),
+            fields: self.fields(place),
             first_byte_budget: self.upstream.first_byte_timeout,
             head_deadline: self.upstream.head_deadline,
             waited: Duration::ZERO,
-            redirects: self.upstream.redirects,
+            redirects: match place.fields {
+                Some(_) => self.upstream.redirects.max(registry::REDIRECTS),
+                None => self.upstream.redirects,
+            },
             hedges: Arc::clone(&self.hedges),
             priority: match place.urgency {
                 Urgency::Usual => None,

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use parking_lot::Mutex;
 
-use crate::access_log::{Ending, LoggedHeaders, Logger, Record};
+pub use crate::access_log::Ending;
+use crate::access_log::{LoggedHeaders, Logger, Record};
 use crate::metrics::{Counts, InFlight, RepositoryMetrics, RequestMetrics, Seat};
 use crate::outcome::Outcome;
 use crate::reason::Reason;
@@ -84,6 +85,11 @@ impl Activity {
         };
         activity.touch_now();
         Arc::new(activity)
+    }
+
+    /// Now, in the seconds that the others are told in.
+    pub fn seconds(&self) -> u32 {
+        seconds(self.epoch, Instant::now())
     }
 
     /// Seconds since the last movement.

@@ -25,6 +25,8 @@ mod health;
 mod latency;
 mod login;
 mod outcome;
+mod parents;
+mod peer;
 mod pool;
 mod redirect;
 mod rendezvous;
@@ -54,6 +56,7 @@ use std::time::Duration;
 use condition::Condition;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use outcome::Counters;
+use peer::Peer;
 use tokio::time::Instant;
 
 use crate::config::ServerUrl;
@@ -65,6 +68,8 @@ pub enum Role {
     Parent,
     /// A stratum from `[[mirrors]]`.
     Mirror,
+    /// A registry of container images from `[[registries]]`.
+    Registry,
     /// A server that is not configured; a request named it.
     Named,
 }
@@ -75,6 +80,7 @@ impl Role {
         match self {
             Self::Parent => "parent",
             Self::Mirror => "mirror",
+            Self::Registry => "registry",
             Self::Named => "other",
         }
     }
@@ -84,7 +90,9 @@ impl Role {
 /// request where the server is not configured.
 #[derive(Debug)]
 pub struct Upstream {
-    url: Arc<ServerUrl>,
+    peer: Peer,
+    /// For people: the URL, and the address where it is one of several behind it.
+    name: Box<str>,
     role: Role,
     label: Box<str>,
     counters: Arc<Counters>,
@@ -97,12 +105,17 @@ pub struct Upstream {
 impl Upstream {
     /// The server.
     pub fn url(&self) -> &ServerUrl {
-        &self.url
+        &self.peer.url
     }
 
     /// What it is to us.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its name in metrics: the configured URL, or `other`.
@@ -114,7 +127,7 @@ impl Upstream {
     pub fn record(&self, outcome: UpstreamOutcome) {
         self.counters.count(outcome);
         if let Some(condition) = &self.condition {
-            condition.record(&self.label, outcome);
+            condition.record(&self.name, outcome);
         }
     }
 

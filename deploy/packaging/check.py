@@ -5,7 +5,8 @@
 
 deb: installed into a Debian made by debootstrap, started as site and node, asked through both, upgraded under load without a
 request refused or failed, removed and purged. systemd does not run in a chroot: `stage.py` stands in for its sockets.
-rpm: its lists and scripts, and its program, unpacked. Image: its content and settings; the program in it, started.
+rpm: its lists and scripts, and its program, unpacked. Image: its content and settings; the program in it, started. Apptainer: the archive that
+its definition begins with; built, where Apptainer is.
 With --root, an existing chroot is used and kept. Needs debootstrap, rpm, buildah, skopeo, and what build.sh needs.
 """
 
@@ -164,6 +165,28 @@ def check_image():
         run(*BUILDAH, "rm", container)
 
 
+def check_definition():
+    """The archive that the Apptainer definition begins with; and the whole of it, where Apptainer is (Debian has none)."""
+    definition = os.path.join(TOP, "deploy/container/substratum.def")
+    with open(definition) as file:
+        header = dict(line.rstrip().split(": ", 1) for line in file if line.startswith(("Bootstrap: ", "From: ")))
+    claim(header["Bootstrap"] == "oci-archive", "definition: from an archive")
+    archive = "oci-archive:" + os.path.join(TOP, header["From"])
+    if os.path.exists(os.path.join(TOP, header["From"])):
+        os.remove(os.path.join(TOP, header["From"]))
+    run(*BUILDAH, "push", "localhost/substratum", archive)
+    image = json.loads(run("skopeo", "inspect", "--config", archive))["config"]
+    claim(image["Entrypoint"] == ["/substratum"], "definition: its archive is the image")
+    if not shutil.which("apptainer"):
+        print("skipped definition: apptainer is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        sif = os.path.join(folder, "substratum.sif")
+        run("apptainer", "build", sif, definition, cwd=TOP)
+        version = run("apptainer", "exec", sif, "/substratum", "--version")
+        claim(version.startswith("substratum "), "definition: built; its program says " + version.strip())
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--root", help="a Debian root folder that is there already")
@@ -183,6 +206,7 @@ def main():
         check_deb(root, first, second)
     build("image")
     check_image()
+    check_definition()
     print("all is well")
 
 

@@ -128,8 +128,8 @@ fuzz_target!(|input: (u8, &[u8])| {
     let Ok(asked) = request::parse(&request, &access, "(me)") else { return };
     let path = asked.path.as_str();
     assert!(path.starts_with('/') && path.bytes().all(|c| c.is_ascii_graphic()));
-    if let Target::Object(object) = &asked.target {
-        assert!(!path.contains('?') && path.contains(object.repository));
+    if let Target::Object(_) = &asked.target {
+        assert!(!path.contains('?'));
     }
     // As it is put to a server, and to a cache: each is read back as the same.
     let host = asked.named.as_ref().map_or_else(|| "h".to_owned(), |named| named.authority());
@@ -142,7 +142,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         let said = format!("{} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n", asked.verb.method());
         let again = strict(said.as_bytes()).and_then(parsed).unwrap_or_else(|| panic!("{said:?} from {head:?}"));
         let again = request::parse(&again, &access, "(me)").unwrap_or_else(|error| panic!("{error}: {said:?}"));
-        assert_eq!((again.path, again.verb), (asked.path, asked.verb));
+        assert_eq!((&again.path, again.verb), (&asked.path, asked.verb));
         assert_eq!(again.named.as_ref(), asked.named.as_ref().filter(|_| forward));
         assert_eq!(again.target, asked.target);
     }

@@ -18,6 +18,7 @@ fn rules() -> config::Access {
         ports: config::Access::default().ports,
         internal_hosts: globs(&["*.site.local", "localhost", "0.0.0.0", "127.*"]),
         methods: Vec::new(),
+        connect: Vec::new(),
     }
 }
 
@@ -56,10 +57,13 @@ fn clients() {
 
 #[test]
 fn targets() {
-    use TargetShape::{Any, Cvmfs, Frontier};
+    use TargetShape::{Any, Bazel, Cvmfs, Debian, Frontier};
     let (manifest, query) = ("/cvmfs/a.b/.cvmfspublished", "/atlr/Frontier/type=frontier_request:1");
     let object = "/cvmfs/a.b/data/49/bf00112233445566778899aabbccddeeff0a1b";
-    let table: [(&[TargetShape], &str, bool); 9] = [
+    let index = "/debian/dists/sid/by-hash/SHA256/\
+                 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let blob = "/cas/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let table: [(&[TargetShape], &str, bool); 13] = [
         (&[Cvmfs], manifest, true),
         (&[Cvmfs], "/cvmfs/a.b/.cvmfspublished?x", true),
         (&[Cvmfs], "/x?/cvmfs/a.b/.cvmfspublished", false),
@@ -69,12 +73,20 @@ fn targets() {
         (&[Cvmfs, Frontier], query, true),
         (&[Any], "/anything?at=all", true),
         (&[], manifest, false),
+        (&[Debian], "/debian/dists/sid/InRelease", true),
+        (&[Debian], blob, false),
+        (&[Bazel], blob, true),
+        (&[Bazel], index, false),
     ];
     for (targets, path, allowed) in table {
         let access = Access { targets: targets.to_vec(), ..access() };
         let expected = if allowed { Ok(()) } else { Err(Denial::Target) };
         assert_eq!(access.target(path), expected, "{path} {targets:?}");
-        assert_eq!(access.objects(), access.target(object), "{targets:?}");
+        for (layout, object) in [(Layout::Cvmfs, object), (Layout::Debian, index), (Layout::Bazel, blob)] {
+            let served = access.target(object).is_ok();
+            let general = targets.contains(&Any) && layout != Layout::Cvmfs;
+            assert_eq!(access.objects(layout), served && !general, "{layout:?} {targets:?}");
+        }
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn line(record: &Record<'_>, time: Moment<'_>, out: &mut Vec<u8>) {
     let upstream = record.upstream.map(|(role, host)| match role {
         Role::Parent => ("parent", host),
         Role::Mirror => ("mirror", host),
-        Role::Named => ("origin", host),
+        Role::Registry | Role::Named => ("origin", host),
     });
     if let Some((role, host)) = upstream {
         string(out, role, host.as_bytes());

@@ -78,6 +78,7 @@ fn request_status(out: &mut Vec<u8>, record: &Record<'_>) {
         | Outcome::DocumentChange
         | Outcome::Pass
         | Outcome::UpstreamError => "TCP_MISS",
+        Outcome::Tunnel => "TCP_TUNNEL",
         // Believed to be in the cache, but not usable.
         Outcome::Repair => "TCP_SWAPFAIL_MISS",
         Outcome::DocumentRevalidated => "TCP_REFRESH_UNMODIFIED",
@@ -99,7 +100,7 @@ fn request_status(out: &mut Vec<u8>, record: &Record<'_>) {
 fn hierarchy(record: &Record<'_>) -> &'static str {
     match record.upstream {
         None => "HIER_NONE",
-        Some((Role::Mirror | Role::Named, _)) => "HIER_DIRECT",
+        Some((Role::Mirror | Role::Registry | Role::Named, _)) => "HIER_DIRECT",
         Some((Role::Parent, _)) => "FIRSTUP_PARENT",
     }
 }

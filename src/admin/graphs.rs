@@ -45,7 +45,7 @@ const DISK: &[&str] = &["disk_hit"];
 const SHARED: &[&str] = &["collapsed", "document_collapsed"];
 const DOCUMENTS: &[&str] = &["document_hit", "document_stale"];
 const FETCHED: &[&str] =
-    &["miss", "repair", "document_miss", "document_revalidated", "document_change", "pass"];
+    &["miss", "repair", "document_miss", "document_revalidated", "document_change", "pass", "tunnel"];
 const FAILED: &[&str] = &["upstream_error"];
 const REFUSED: &[&str] = &["denied", "bad_request", "overload"];
 const STALE: &[&str] = &["document_stale"];

@@ -50,7 +50,7 @@ pub(super) fn change(
 }
 
 /// A value of a query without its escapes; nothing where they are broken or yield no printable ASCII.
-fn decoded(value: &str) -> Option<String> {
+pub(super) fn decoded(value: &str) -> Option<String> {
     let mut parts = value.split('%');
     let mut text = parts.next()?.replace('+', " ");
     for part in parts {

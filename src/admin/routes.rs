@@ -5,14 +5,16 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
+use super::guard::Right;
 use super::reports::{self, Report, Reports};
-use super::{Admin, Readiness, log, missing, page};
+use super::{Admin, Readiness, log, missing, page, purge};
 
 /// An answer, whole.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -31,18 +33,38 @@ where
     let Some(route) = Route::of(request.uri().path()) else {
         return Ok(text(
             StatusCode::NOT_FOUND,
-            "not found: see /, /status, /history, /metrics, /log, /missing, /livez, /readyz",
+            "not found: see /, /status, /history, /metrics, /log, /missing, /purge, /livez, /readyz",
         ));
     };
+    let guard = admin.guard.load();
+    let right = match &guard.token {
+        _ if matches!(route, Route::Live | Route::Ready) => Right::See,
+        Some(token) => token.right(request.headers()),
+        None => Right::Change,
+    };
+    if right == Right::Nothing {
+        admin.metrics.admin.unauthorized.inc();
+        return Ok(unauthorized(
+            "a token is needed here: `token_file` in [admin] names the file that has it",
+        ));
+    }
     if let Route::Missing = route {
         return Ok(match *request.method() {
             Method::POST => missing::answer(&*admin.status, request.into_body()).await,
             _ => not_allowed("POST"),
         });
     }
-    let writes = matches!(route, Route::Log) && *request.method() == Method::POST;
-    if !writes && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let allowed = if matches!(route, Route::Log) { "GET, HEAD, POST" } else { "GET, HEAD" };
+    let writes = matches!(route, Route::Log | Route::Purge) && *request.method() == Method::POST;
+    if writes && right == Right::See {
+        return Ok(unauthorized("what changes something needs the token as a bearer token"));
+    }
+    let reads = !matches!(route, Route::Purge) && matches!(*request.method(), Method::GET | Method::HEAD);
+    if !writes && !reads {
+        let allowed = match route {
+            Route::Log => "GET, HEAD, POST",
+            Route::Purge => "POST",
+            _ => "GET, HEAD",
+        };
         return Ok(not_allowed(allowed));
     }
     if !request.body().is_end_stream() {
@@ -52,6 +74,10 @@ where
         Route::Log if writes => {
             log::change(admin.filter.as_ref(), peer, request.uri().query(), request.headers())
         }
+        Route::Purge if guard.token.is_none() => {
+            text(StatusCode::FORBIDDEN, "nothing is purged without a token: `token_file` in [admin]")
+        }
+        Route::Purge => purge::purge(admin, request.uri().query()).await,
         Route::Log => log::tell(admin.filter.as_ref()),
         // Answered above.
         Route::Missing => not_allowed("POST"),
@@ -76,6 +102,7 @@ enum Route {
     Metrics,
     Log,
     Missing,
+    Purge,
     Live,
     Ready,
 }
@@ -89,6 +116,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/log" => Self::Log,
             "/missing" => Self::Missing,
+            "/purge" => Self::Purge,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             other => Self::Asset(page::ASSETS.iter().find(|asset| asset.path == other)?),
@@ -99,6 +127,14 @@ impl Route {
 fn not_allowed(allowed: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+fn unauthorized(line: &str) -> Answer {
+    let mut answer = text(StatusCode::UNAUTHORIZED, line);
+    for challenge in ["Bearer realm=\"substratum\"", "Basic realm=\"substratum\""] {
+        answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     answer
 }
 

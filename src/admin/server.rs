@@ -43,8 +43,8 @@ impl Default for Limits {
     }
 }
 
-/// Threads for reports, one that looks for the history, and one for SNMP.
-pub const BLOCKING_CALLS: usize = 6;
+/// Threads for reports, one that looks for the history, one for SNMP, and one for purges.
+pub const BLOCKING_CALLS: usize = 7;
 
 /// Serves until `shutdown`, then finishes the answers in progress: 15 s at most.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
@@ -87,14 +87,21 @@ pub(super) async fn serve_within(
 
 async fn serve_connection(stream: TcpStream, peer: IpAddr, admin: Arc<Admin>, reports: Reports) {
     let service = service_fn(|request| routes::answer(&admin, &reports, peer, request));
-    let served = http1::Builder::new()
-        .keep_alive(false)
-        // The time of the whole connection is bounded.
-        .header_read_timeout(None)
-        .max_headers(64)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
+    let mut builder = http1::Builder::new();
+    // The time of the whole connection is bounded.
+    builder.keep_alive(false).header_read_timeout(None).max_headers(64).max_buf_size(MAX_HEAD);
+    let tls = admin.guard.load().tls.clone();
+    let served = match tls {
+        None => builder.serve_connection(TokioIo::new(stream), service).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
+            Err(error) => {
+                tracing::debug!(%error, "somebody cannot connect to the admin address over TLS");
+                return;
+            }
+        },
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "a connection to the admin address ended early");
     }
 }

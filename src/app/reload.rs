@@ -116,6 +116,7 @@ impl App {
         let least_disk = ByteSize(least_disk);
         let Change { config, waiting } = Change::of(&old.config, wanted, least_disk);
         let new = old.renewed(config, &self.own)?;
+        let guard = new.guard()?;
         let new_log = (new.config.log != old.config.log)
             .then(|| AccessLog::open(&new.config.log, self.metrics.log.clone()))
             .transpose()
@@ -135,6 +136,7 @@ impl App {
             // Ends the former one, with all its lines.
             *log = Some(new_log);
         }
+        self.guard.store(guard.into());
         new.upstreams.take_leave(&old.upstreams);
         self.ground.cache.adjust(&config.memory, &config.objects, config.disk.as_ref());
         ArcSwap::store(&self.site, new.into());

@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::StartError;
 use crate::access::Access;
+use crate::admin::{Guard, Token};
 use crate::cache::{Cache, FillError};
 use crate::config::Config;
 use crate::document::{self, Documents};
@@ -17,7 +18,7 @@ use crate::fetch::HedgeBudget;
 use crate::metrics::Metrics;
 use crate::response::Heads;
 use crate::server::tls;
-use crate::service::{Rechecks, Turns, Worker};
+use crate::service::{Consents, Rechecks, Tokens, Tunnels, Turns, Worker};
 use crate::tally::Recorder;
 use crate::upstream::{Client, Upstreams};
 
@@ -44,6 +45,12 @@ pub struct Ground {
     pub cache: Arc<Cache>,
     /// Rechecks of stored objects, of all workers.
     pub rechecks: Arc<Rechecks>,
+    /// Tunnels, of all workers.
+    pub tunnels: Arc<Tunnels>,
+    /// Whom registries let have what, for all workers.
+    pub consents: Arc<Consents>,
+    /// Tokens that registries give to everybody, for all workers.
+    pub tokens: Arc<Tokens>,
 }
 
 impl Site {
@@ -54,7 +61,8 @@ impl Site {
         place: Option<document::disk::Place>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let upstreams = Upstreams::new(
             &config.mirrors,
             &config.parents,
@@ -77,7 +85,8 @@ impl Site {
 
     /// The next one. A failure leaves everything as it was.
     pub fn renewed(&self, config: Config, own: &[SocketAddr]) -> Result<Self, StartError> {
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, own);
+        let access = Arc::new(access.before(&config.registries));
         let same = config.listen.name == self.config.listen.name
             && config.access.methods == self.config.access.methods;
         let heads = match same {
@@ -109,6 +118,13 @@ impl Site {
         })
     }
 
+    /// What guards the admin port. Reads the token.
+    pub fn guard(&self) -> Result<Guard, StartError> {
+        let admin = &self.config.admin;
+        let token = admin.token_file.as_deref().map(Token::read).transpose()?;
+        Ok(Guard { tls: self.tls.clone().filter(|_| admin.tls), token })
+    }
+
     /// This site for one worker thread, which keeps `client` and `recorder` to itself.
     pub fn worker(&self, ground: &Ground, client: Client, recorder: Arc<Recorder>) -> Arc<Worker> {
         Arc::new(Worker {
@@ -127,6 +143,9 @@ impl Site {
             hedges: Arc::clone(&self.hedges),
             turns: Arc::clone(&self.turns),
             rechecks: Arc::clone(&ground.rechecks),
+            tunnels: Arc::clone(&ground.tunnels),
+            consents: Arc::clone(&ground.consents),
+            tokens: Arc::clone(&ground.tokens),
         })
     }
 }

@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::purge::Wanted;
 use super::reload::{LastReload, Reloads};
 use super::site::Site;
 use super::warmer::{Warmed, WarmedRow};
-use crate::admin::{Readiness, StatusSource};
+use crate::admin::{PurgeError, Purged, Readiness, StatusSource};
 use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::config::ServerUrl;
@@ -110,6 +111,17 @@ impl StatusSource for Status {
         self.cache.has(name)
     }
 
+    fn purge(&self, what: &str) -> Result<Purged, PurgeError> {
+        let purged = Wanted::parse(what)?.drop_from(&self.cache, &self.site.load().documents);
+        let metrics = &self.metrics.admin;
+        if purged.places.is_empty() {
+            metrics.absent.inc()
+        } else {
+            metrics.dropped.inc()
+        }
+        Ok(purged)
+    }
+
     fn sample(&self) {
         self.cache.sample();
         self.site.load().upstreams.sample();
@@ -145,10 +157,12 @@ impl Status {
 
     fn server(&self, status: UpstreamStatus) -> Server {
         let count = |outcome: UpstreamOutcome| {
-            self.metrics.upstream.requests.with_label_values(&[status.url.as_str(), outcome.as_str()]).get()
+            let label = status.label.as_deref()?;
+            Some(self.metrics.upstream.requests.with_label_values(&[label, outcome.as_str()]).get())
         };
-        let counted = UpstreamOutcome::ALL.map(|outcome| (outcome.as_str(), count(outcome)));
-        let outcomes = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+        let counted =
+            UpstreamOutcome::ALL.into_iter().filter_map(|outcome| Some((outcome.as_str(), count(outcome)?)));
+        let outcomes = counted.filter(|(_, count)| *count > 0).collect();
         Server { outcomes, ..Server::from(status) }
     }
 }

@@ -5,6 +5,7 @@
 //! may wait behind that.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use prometheus::IntCounter;
 use serde::Serialize;
 use tokio::io::DuplexStream;
 use tokio::runtime::Handle;
@@ -25,7 +27,7 @@ use crate::catalog::{BadPath, Object, RepoPath, Tree};
 use crate::config::{self, OnRevision};
 use crate::document::manifest::Revision;
 use crate::server::Phase;
-use crate::service::{Current, Service};
+use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
     Board, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Way, bring,
@@ -157,6 +159,7 @@ pub fn start(
     cache: Arc<Cache>,
     current: Arc<Current>,
     warmed: Arc<Warmed>,
+    ended: IntCounter,
     phases: watch::Receiver<Phase>,
     all_drained: Arc<watch::Sender<()>>,
 ) -> io::Result<[JoinHandle<()>; 2]> {
@@ -164,7 +167,7 @@ pub fn start(
     let (serving, walking) = (build()?, build()?);
     let pipe: Arc<dyn Fn() -> DuplexStream + Send + Sync> = {
         let (current, serving) = (Arc::clone(&current), serving.handle().clone());
-        Arc::new(move || pipe(&current, &serving))
+        Arc::new(move || pipe(&current, &serving, &ended))
     };
     let ground = Ground { cache, pipe, warmed };
     let (mut phase, mut other_phase) = (phases.clone(), phases);
@@ -209,10 +212,12 @@ async fn draining(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// The client's end of a connection to this process.
-fn pipe(current: &Arc<Current>, serving: &Handle) -> DuplexStream {
+fn pipe(current: &Arc<Current>, serving: &Handle, ended: &IntCounter) -> DuplexStream {
     let (near, far) = tokio::io::duplex(PIPE);
     let activity = Activity::new(&current.load().recorder);
-    let service = Service::own(Arc::clone(current), activity);
+    let ourselves = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let service = Service::new(Arc::clone(current), ourselves, activity, Bequest::default(), ended.clone());
+    let service = service.of_ourselves();
     serving.spawn(async move {
         let served =
             http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(far), service);
@@ -280,7 +285,7 @@ async fn look(
     let (mut fetched, mut bytes) = (0, 0);
     for objects in &all {
         // Only one of these can fail, and it is asked elsewhere.
-        let missing = presence.missing(objects).await.unwrap_or_default();
+        let missing = presence.missing(objects).unwrap_or_default();
         let brought = bring(way, missing, JOBS, &pace, &Arc::new(Board::default())).await;
         if let Some((object, why)) = brought.example {
             return Err(WarmError::Objects { failed: brought.failed, example: format!("{object}: {why}") });

@@ -87,8 +87,9 @@ use shared::Shared;
 use shares::{Keep, Shares};
 use space::Space;
 
-/// Bytes that may wait for the writer thread.
-const WRITE_QUEUE: u64 = 64 << 20;
+/// Bytes that may wait for the writer thread: this share of the capacity, at least and at most. It is memory, of which a node
+/// has less to give than a site.
+const WRITE_QUEUE: (u64, u64, u64) = (512, 16 << 20, 64 << 20);
 /// A capacity is at least so many segments: they are the grain in which objects go.
 const MIN_SEGMENTS: u64 = 16;
 const MIN_SEGMENT: u64 = 64 << 10;
@@ -158,7 +159,7 @@ impl Disk {
             segments: Segments::new(ledger, context, space, shares, segment),
             index: Index::default(),
             ghost: Mutex::new(Ghost::new((capacity / GHOST_OBJECT).min(MAX_GHOSTS) as usize)),
-            queue: WriteQueue::new(WRITE_QUEUE),
+            queue: WriteQueue::new(write_queue(capacity)),
             metrics,
             quotas,
             max_object: AtomicU64::new(max_object(config)),
@@ -338,6 +339,11 @@ impl Drop for Handle {
 /// Longest object that is stored, in bytes.
 fn max_object(config: &config::Disk) -> u64 {
     config.max_object.bytes().min(config.objects().bytes() / 4).min(MAX_LEN)
+}
+
+fn write_queue(capacity: u64) -> u64 {
+    let (part, least, most) = WRITE_QUEUE;
+    (capacity / part).clamp(least, most)
 }
 
 fn spawn(

@@ -4,17 +4,18 @@
 //! The running program, when it answers, adds how its tiers and servers do.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use http::Request;
 use serde_json::Value;
 
-use super::inquiry;
+use super::inquiry::{self, Inquiry};
 use super::status::{room, server};
 use crate::access::Access;
 use crate::config::{Config, ConfigError, Environment};
+use crate::layout;
 use crate::layout::cvmfs::Mutable;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -32,9 +33,8 @@ pub struct Options {
     /// Address of the client
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
-    /// Admin address of the running program; default: the one in the configuration
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    inquiry: inquiry::Target,
 }
 
 /// Why nothing can be explained.
@@ -83,7 +83,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
     for (label, text) in lines {
         say(out, label, &text)?;
     }
-    let live = inquiry::address(options.admin, || inquiry::configured(&config)).and_then(inquiry::status);
+    let live = Inquiry::new(&options.inquiry, Some(&config)).and_then(|inquiry| inquiry.status());
     match live {
         Ok(status) => tell_live(out, &status, &asked)?,
         Err(error) => say(out, "running", &error.to_string())?,
@@ -112,7 +112,8 @@ impl<'a> Case<'a> {
             let listen = &config.listen;
             listen.proxy.iter().chain(&listen.tls).copied().chain(listen.admin).collect()
         };
-        let access = Arc::new(Access::new(&config.access, &config.mirrors, &config.parents, &own));
+        let access = Access::new(&config.access, &config.mirrors, &config.parents, &own);
+        let access = Arc::new(access.before(&config.registries));
         // Passwords are for the running program's eyes; the order does not depend on them.
         let mut parents = config.parents.clone();
         parents.iter_mut().for_each(|parent| parent.login = None);
@@ -182,12 +183,23 @@ impl<'a> Case<'a> {
                 lines.push(("look", format!("in memory{disk}, then among the downloads in progress")));
                 (Some(object.repository), Wanted::Object(object.name.hash64()))
             }
+            Target::Guarded(guarded) => {
+                let name = guarded.content.name;
+                lines.push(("object", format!("of {}, named by its checksum", guarded.image())));
+                lines.push(("key", format!("{name}: one copy, for those whom the registry lets have it")));
+                lines.push(("look", "first the registry is asked (HEAD) whether this client may".to_owned()));
+                (None, Wanted::Object(name.hash64()))
+            }
             Target::Document(mutable) => {
                 lines.push(("document", kind(*mutable)));
                 let host = asked.named.as_ref().map_or_else(String::new, ToString::to_string);
                 lines.push(("key", format!("{host}{}: a copy for each host that is named", asked.path)));
                 lines.push(("look", "among the documents in memory, while its lifetime lasts".to_owned()));
                 let repository = mutable.and_then(|mutable| mutable.repository());
+                let repository = repository.or_else(|| match asked.named {
+                    Some(_) => None,
+                    None => layout::archive(asked.path.path()),
+                });
                 (repository, Wanted::Document(asked.path.as_str()))
             }
         }
@@ -244,7 +256,11 @@ mod tests {
 
     fn explained(text: &str, target: &str, client: &str) -> (String, Verdict) {
         let config = Config::parse(text, Path::new("site.toml")).unwrap();
-        let options = Options { target: target.to_owned(), client: client.parse().unwrap(), admin: None };
+        let options = Options {
+            target: target.to_owned(),
+            client: client.parse().unwrap(),
+            inquiry: inquiry::Target::default(),
+        };
         let (lines, verdict, _) = Case::new(&config).unwrap().judge(&options).unwrap();
         (lines.iter().map(|(label, text)| format!("{label}: {text}\n")).collect(), verdict)
     }

@@ -18,7 +18,7 @@ use crate::warm::Pace;
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    visit: visit::Target,
+    visit: visit::Place,
     /// Only images whose path matches: * stands for any characters
     #[arg(value_name = "PATTERN", default_value = "*")]
     pattern: String,
@@ -72,7 +72,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
             let tree = visit.walk().tree(path, Depth::All).await;
             let line = match tree {
                 Ok(tree) => {
-                    let here = here(&visit, &tree).await?;
+                    let here = here(&visit, &tree)?;
                     let more =
                         if tree.external > 0 { format!(" ({})", summary(&tree)) } else { String::new() };
                     format!("{}  {path}{more}", columns(&tree, here))

@@ -14,7 +14,7 @@ use crate::warm::{Pace, Presence, shown};
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    visit: visit::Target,
+    visit: visit::Place,
     /// The directory, from the root of the repository
     #[arg(value_name = "PATH", default_value = "/")]
     path: String,
@@ -41,11 +41,11 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         )?;
         let mut all = Tree::default();
         for (entry, tree) in &listed {
-            let here = here(&visit, tree).await?;
+            let here = here(&visit, tree)?;
             writeln!(out, "{}  {}", columns(tree, here), name(entry, tree))?;
             all.merge(tree);
         }
-        let here = here(&visit, &all).await?;
+        let here = here(&visit, &all)?;
         writeln!(out, "{}  in all: {}", columns(&all, here), summary(&all))?;
         out.flush()?;
         Ok(())
@@ -58,11 +58,11 @@ pub(super) fn parse(path: &str) -> Result<RepoPath, VisitError> {
 }
 
 /// How many of the objects are in the tier, if anybody knows.
-pub(super) async fn here(visit: &Visit, tree: &Tree) -> Result<Option<u64>, VisitError> {
+pub(super) fn here(visit: &Visit, tree: &Tree) -> Result<Option<u64>, VisitError> {
     if let Presence::Unknown = visit.presence {
         return Ok(None);
     }
-    let missing = visit.presence.missing(&tree.objects).await?;
+    let missing = visit.presence.missing(&tree.objects)?;
     Ok(Some((tree.objects.len() - missing.len()) as u64))
 }
 

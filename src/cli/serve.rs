@@ -63,6 +63,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     let config = load()?;
     let inherited = Inherited::of_process()?;
     let summary = summary(&config);
+    let admin_scheme = if config.admin.tls { "https" } else { "http" };
     raise_file_limit(&config);
     // Before there are handlers for signals: whoever waits can be ended like any program.
     if options.wait
@@ -89,7 +90,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
         eprintln!("TLS on {address}");
     }
     if let Some(address) = app.admin_addr() {
-        eprintln!("admin on http://{address}");
+        eprintln!("admin on {admin_scheme}://{address}");
     }
     if let Some(address) = app.snmp_addr() {
         eprintln!("snmp on {address}");
@@ -148,7 +149,9 @@ fn raise_file_limit(config: &Config) {
         eprintln!("warning: cannot raise the limit of open files: {error}");
     }
     let segments = config.disk.as_ref().map_or(0, |disk| disk.capacity.bytes() / disk.segment.bytes().max(1));
-    let servers = config.parents.len() + config.mirrors.iter().map(|group| group.urls.len()).sum::<usize>();
+    let servers = config.parents.len()
+        + config.registries.len()
+        + config.mirrors.iter().map(|group| group.urls.len()).sum::<usize>();
     let upward = config.upstream.max_connections * config.listen.workers * servers.max(1);
     // A few are needed for everything else.
     let wanted = (config.listen.max_connections + upward) as u64 + segments + 64;
@@ -176,6 +179,9 @@ fn summary(config: &Config) -> String {
     for group in &config.mirrors {
         let urls: Vec<_> = group.urls.iter().map(ToString::to_string).collect();
         text += &format!("mirrors {}: {}\n", group.name, urls.join(", "));
+    }
+    for registry in &config.registries {
+        text += &format!("registry {}: {}\n", registry.name, registry.url);
     }
     for parent in &config.parents {
         text += &format!("parent: {}\n", parent.url);

@@ -2,20 +2,18 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::inquiry::{self, InquiryError};
-use crate::config::{ByteSize, Config, ConfigError, Environment};
+use super::inquiry::{self, Inquiry, InquiryError};
+use crate::config::{ByteSize, ConfigError};
 
 /// Arguments of `substratum status`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Admin address of the running program; default: the one in the configuration
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    inquiry: inquiry::Target,
 }
 
 /// Why there is no status.
@@ -46,11 +44,7 @@ const REPOSITORIES: usize = 5;
 
 /// Asks, and writes what is essential.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, StatusError> {
-    let configured = match (options.admin, config) {
-        (Some(_), _) => None,
-        (None, path) => inquiry::configured(&Config::obtain(path, &Environment::of_process())?.config),
-    };
-    let status = inquiry::status(inquiry::address(options.admin, || configured)?)?;
+    let status = Inquiry::obtain(&options.inquiry, config)??.status()?;
     let (text, verdict) = render(&status);
     out.write_all(text.as_bytes())?;
     out.flush()?;

@@ -1,11 +1,10 @@
 //! What `warm`, `ls` and `images` have in common: which repository, through which tier, and what is there already.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::inquiry;
+use super::inquiry::{self, Inquiry, InquiryError};
 use crate::catalog::BadPath;
 use crate::catalog::trust::{Distrust, MAX_KEY, PublicKey};
 use crate::catalog::walk::{Bounds, Walk, WalkError};
@@ -17,7 +16,7 @@ use crate::warm::{
 
 /// Which repository, and through whom.
 #[derive(clap::Args)]
-pub struct Target {
+pub struct Place {
     /// The repository, such as http://stratum.example.org:8000/cvmfs/images.example.org; its name alone when the tier has
     /// mirrors for it
     #[arg(value_name = "URL")]
@@ -25,9 +24,9 @@ pub struct Target {
     /// The tier, as clients name it; default: the one that the configuration describes
     #[arg(long, value_name = "PROXY", value_parser = proxy)]
     via: Option<ServerUrl>,
-    /// Admin address of the tier, which tells what is there already; default: the one in the configuration, unless --via is given
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<SocketAddr>,
+    /// What is there already is asked of its admin port; with --via of none, unless --admin is given
+    #[command(flatten)]
+    inquiry: inquiry::Target,
     /// Public key of the repository (PEM), for its manifest to be checked with; may be given several times
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
@@ -57,6 +56,9 @@ pub enum VisitError {
     /// Its catalogs cannot be walked through.
     #[error(transparent)]
     Walk(Box<WalkError<Trouble>>),
+    /// The running program cannot be asked.
+    #[error(transparent)]
+    Inquiry(#[from] InquiryError),
     /// What is there is not known.
     #[error(transparent)]
     Presence(#[from] PresenceError),
@@ -72,38 +74,44 @@ pub struct Visit {
     /// Who knows what is there.
     pub presence: Presence,
     /// The same, for other questions.
-    pub admin: Option<SocketAddr>,
+    pub(super) inquiry: Option<Arc<Inquiry>>,
     /// The repository.
     pub repository: Repository,
     /// Brings catalogs.
     pub surveyor: Surveyor,
 }
 
-impl Target {
+impl Place {
     /// Reads what everything begins with.
     pub async fn begin(&self, config: Option<&Path>, pace: Arc<Pace>) -> Result<Visit, VisitError> {
         let keys = self.key.iter().map(|file| key(file)).collect::<Result<Vec<_>, _>>()?;
-        let (tier, admin) = match &self.via {
-            Some(proxy) => (proxy.clone(), self.admin),
+        let (tier, inquiry) = match &self.via {
+            Some(proxy) => {
+                let asked = self.inquiry.is_named().then(|| Inquiry::new(&self.inquiry, None)).transpose()?;
+                (proxy.clone(), asked)
+            }
             None => {
                 let config = Config::obtain(config, &Environment::of_process())?.config;
                 let proxy = config.listen.proxy.iter().find(|address| address.port() != 0);
                 let proxy = inquiry::reachable(*proxy.ok_or(VisitError::NoTier)?);
-                let tier = ServerUrl {
-                    scheme: Scheme::Http,
-                    host: proxy.ip().to_string().into(),
-                    port: proxy.port(),
+                let host = proxy.ip().to_string().into();
+                let tier = ServerUrl { scheme: Scheme::Http, host, port: proxy.port() };
+                let asked = match Inquiry::new(&self.inquiry, Some(&config)) {
+                    Err(InquiryError::Off) => None,
+                    other => Some(other?),
                 };
-                (tier, self.admin.or(inquiry::configured(&config)))
+                (tier, asked)
             }
         };
-        let admin = admin.map(inquiry::reachable);
-        let presence = admin.map_or(Presence::Unknown, Presence::Admin);
+        let inquiry = inquiry.map(Arc::new);
+        let presence = inquiry.clone().map_or(Presence::Unknown, |inquiry| {
+            Presence::Other(Arc::new(move |names| inquiry.missing(names).map_err(|error| error.to_string())))
+        });
         let way = Arc::new(Way { tier: Tier::At(tier), repository: self.repository.clone() });
         let mut lane = Lane::new(Arc::clone(&way));
         let repository = Repository::open(&mut lane, &way, &keys).await?;
         let surveyor = Surveyor::new(lane, pace);
-        Ok(Visit { way, presence, admin, repository, surveyor })
+        Ok(Visit { way, presence, inquiry, repository, surveyor })
     }
 }
 

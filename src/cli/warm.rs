@@ -25,7 +25,7 @@ const USUAL: u64 = 3;
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    visit: visit::Target,
+    visit: visit::Place,
     /// What to warm, from the root of the repository; may be given several times; default: all of it
     #[arg(long, value_name = "PATH")]
     path: Vec<String>,
@@ -86,7 +86,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
             }
             all.merge(&tree);
         }
-        let (missing, room) = (visit.presence.missing(&all.objects).await?, Room::ask(&visit));
+        let (missing, room) = (visit.presence.missing(&all.objects)?, Room::ask(&visit));
         let estimate = all.bytes.saturating_mul(missing.len() as u64).checked_div(all.objects.len() as u64);
         tell_plan(options, &visit, &all, missing.len() as u64, estimate.unwrap_or(0), out)?;
         if !missing.is_empty() && !room.tell(all.bytes, USUAL, options.anyway, out)? {
@@ -94,7 +94,7 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         }
         out.flush()?;
         let brought = bring_watched(&visit, missing, options.jobs.into(), &pace).await;
-        let verdict = tell_end(&visit, &all, &brought, begun.elapsed(), out).await?;
+        let verdict = tell_end(&visit, &all, &brought, begun.elapsed(), out)?;
         out.flush()?;
         Ok(verdict)
     })
@@ -157,7 +157,7 @@ async fn bring_watched(visit: &Visit, missing: Vec<Object>, jobs: usize, pace: &
     }
 }
 
-async fn tell_end(
+fn tell_end(
     visit: &Visit,
     all: &Tree,
     brought: &Brought,
@@ -179,7 +179,7 @@ async fn tell_end(
     // What is written in the background counts as there.
     let left = match visit.presence {
         Presence::Unknown => all.objects.len() as u64 - brought.objects.min(all.objects.len() as u64),
-        _ => visit.presence.missing(&all.objects).await?.len() as u64,
+        _ => visit.presence.missing(&all.objects)?.len() as u64,
     };
     match left {
         0 => writeln!(out, "all of it is in the tier now")?,

@@ -4,6 +4,8 @@
 //! A contradiction refuses the configuration; a warning is for the operator to read.
 
 mod quotas;
+mod registries;
+mod warm;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -22,9 +24,6 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// The fewest segments with which reclaiming one does not lose a large part of the cache.
 const MIN_SEGMENTS: u64 = 8;
 
-/// Most `[[warm]]`: each is looked at now and then, and its names are kept in memory.
-const MAX_WARM: usize = 100;
-
 /// Everything that cannot be meant, table by table.
 pub fn contradictions(config: &Config) -> Vec<Finding> {
     let mut found = Findings::default();
@@ -33,7 +32,7 @@ pub fn contradictions(config: &Config) -> Vec<Finding> {
     timeouts(config, &mut found);
     quotas::contradictions(config, &mut found);
     upstreams(config, &mut found);
-    warming(config, &mut found);
+    warm::contradictions(config, &mut found);
     loops(config, &mut found);
     files(config, &mut found);
     found.0
@@ -85,6 +84,10 @@ fn listen_addresses(config: &Config, found: &mut Findings) {
     }
     if !listen.tls.is_empty() && listen.identity.is_none() {
         found.between(&TLS, &TLS_CERTIFICATE, "needs tls_certificate and tls_key beside it".to_owned());
+    }
+    if config.admin.tls && listen.identity.is_none() {
+        let message = "needs tls_certificate and tls_key in [listen]".to_owned();
+        found.between(&keys::admin::TLS, &TLS_CERTIFICATE, message);
     }
     for (i, &address) in listen.proxy.iter().enumerate() {
         if let Some(&earlier) = listen.proxy[..i].iter().find(|&&earlier| collide(earlier, address)) {
@@ -183,6 +186,7 @@ fn upstreams(config: &Config, found: &mut Findings) {
             }
         }
     }
+    registries::contradictions(config, found);
     for (i, parent) in config.parents.iter().enumerate() {
         if config.parents[..i].iter().any(|earlier| earlier.url == parent.url) {
             let place = Place::nth(&keys::parents::URL, i);
@@ -193,24 +197,14 @@ fn upstreams(config: &Config, found: &mut Findings) {
         let message = "false without any [[parents]] leaves nobody to ask".to_owned();
         found.at(&keys::upstream::DIRECT, message);
     }
-    if config.access.hosts.is_empty() && config.mirrors.is_empty() {
+    if !config.upstream.direct && !config.access.connect.is_empty() {
+        let message =
+            "tunnels are opened from here, never through a parent, and false forbids that".to_owned();
+        found.between(&keys::access::CONNECT, &keys::upstream::DIRECT, message);
+    }
+    if config.access.hosts.is_empty() && config.mirrors.is_empty() && config.registries.is_empty() {
         let message = "an empty list without any [[mirrors]] leaves nothing to ask for".to_owned();
         found.at(&keys::access::HOSTS, message);
-    }
-}
-
-fn warming(config: &Config, found: &mut Findings) {
-    let place = |i| Place::nth(&keys::warm::REPOSITORY, i);
-    for (i, warm) in config.warm.iter().enumerate() {
-        let name = &warm.repository.name;
-        let is_served = config.mirrors.iter().any(|group| group.serves.iter().any(|glob| glob.matches(name)));
-        if warm.repository.server.is_none() && !is_served {
-            found
-                .at(place(i), format!("no group of [[mirrors]] serves {name}: write its URL, with a server"));
-        }
-    }
-    if config.warm.len() > MAX_WARM {
-        found.at(place(MAX_WARM), format!("these are more than {MAX_WARM} entries"));
     }
 }
 
@@ -223,6 +217,9 @@ fn loops(config: &Config, found: &mut Findings) {
     };
     for (i, group) in config.mirrors.iter().enumerate() {
         group.urls.iter().for_each(|url| refuse(Place::nth(&keys::mirrors::URLS, i), url));
+    }
+    for (i, registry) in config.registries.iter().enumerate() {
+        refuse(Place::nth(&keys::registries::URL, i), &registry.url);
     }
     for (i, parent) in config.parents.iter().enumerate() {
         refuse(Place::nth(&keys::parents::URL, i), &parent.url);

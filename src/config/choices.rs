@@ -9,11 +9,15 @@ pub enum TargetShape {
     Frontier,
     /// `"any"`: any http URL, for external data and general use.
     Any,
+    /// `"debian"`: Debian archives, `/<archive>/dists/...` and packages in `/<archive>/pool/...`.
+    Debian,
+    /// `"bazel"`: Bazel's remote cache, `/<instance>/{cas,ac}/<SHA-256>`.
+    Bazel,
 }
 
 impl TargetShape {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cvmfs, Self::Frontier, Self::Any];
+    pub const ALL: [Self; 5] = [Self::Cvmfs, Self::Frontier, Self::Any, Self::Debian, Self::Bazel];
 
     /// As written in the file.
     pub const fn as_str(self) -> &'static str {
@@ -21,6 +25,8 @@ impl TargetShape {
             Self::Cvmfs => "cvmfs",
             Self::Frontier => "frontier",
             Self::Any => "any",
+            Self::Debian => "debian",
+            Self::Bazel => "bazel",
         }
     }
 }
@@ -32,17 +38,20 @@ pub enum ParentsChoice {
     Ordered,
     /// `"rendezvous"`: the one whose share the name falls into, by a hash that is the same on all machines.
     Rendezvous,
+    /// `"addresses"`: the same among all addresses that the parents' names have at the time.
+    Addresses,
 }
 
 impl ParentsChoice {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ordered, Self::Rendezvous];
+    pub const ALL: [Self; 3] = [Self::Ordered, Self::Rendezvous, Self::Addresses];
 
     /// As written in the file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ordered => "ordered",
             Self::Rendezvous => "rendezvous",
+            Self::Addresses => "addresses",
         }
     }
 }

@@ -31,6 +31,7 @@ impl Default for Config {
             objects: Objects::default(),
             documents: Vec::new(),
             mirrors: Vec::new(),
+            registries: Vec::new(),
             parents: Vec::new(),
             upstream: Upstream::default(),
             warm: Vec::new(),
@@ -50,19 +51,21 @@ impl Default for Listen {
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             max_connections: 10_000,
             max_client_connections: 5_000,
+            max_requests: 0,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             max_head: ByteSize::kib(64),
             max_target: ByteSize::kib(32),
             max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
+            max_tunnels: 100,
         }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { snmp: None, snmp_community: "public".to_owned() }
+        Self { tls: false, token_file: None, snmp: None, snmp_community: "public".to_owned() }
     }
 }
 
@@ -78,6 +81,7 @@ impl Default for Access {
             ports: vec![PortRange::new(80, 80), PortRange::new(443, 443), PortRange::new(1024, u16::MAX)],
             internal_hosts: Vec::new(),
             methods: Vec::new(),
+            connect: Vec::new(),
         }
     }
 }
@@ -163,7 +167,7 @@ impl Default for Upstream {
             redirects: 0,
             max_connections: 256,
             max_waiting: 1024,
-            idle_connections: 32,
+            idle_connections: 128,
             // Apache closes at 5 s (KeepAliveTimeout); whoever closes first does not race with a request.
             idle_timeout: Duration::from_secs(4),
             parents_choice: ParentsChoice::Ordered,

@@ -1,8 +1,7 @@
 //! Every key the file may contain: one table, from which parsing takes ranges and suggestions, printing takes
 //! comments, and `docs/configuration.md` takes its tables (tests hold them together).
 //!
-//! To add a key: a line here, a field with its default, a line in `raw.rs` and one in `print.rs`; the tests then name
-//! the files that do not mention it yet.
+//! To add a key: a line here, a field with its default, a line in `raw.rs`, one in `print.rs`; tests then name who lacks it.
 
 mod accepts;
 mod words;
@@ -11,8 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 pub use accepts::Accepts;
+use words::*;
 
-use self::words::*;
 use super::units::ByteSize;
 
 /// One key.
@@ -81,7 +80,7 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 13] = [
+pub static TABLES: [&Table; 14] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
@@ -91,6 +90,7 @@ pub static TABLES: [&Table; 13] = [
     &objects::TABLE,
     &documents::TABLE,
     &mirrors::TABLE,
+    &registries::TABLE,
     &parents::TABLE,
     &upstream::TABLE,
     &warm::TABLE,
@@ -159,6 +159,9 @@ table! { Once listen: "where and how requests are taken"
     MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
         Absent::Words("half of max_connections"),
         "of them, of one client: one IPv4 address or one IPv6 /64";
+    MAX_REQUESTS "max_requests", Accepts::Count(0, 1_000_000_000), Absent::Value("0"),
+        "requests answered on one connection, which is then closed in good order, so that its client connects anew; 0 for \
+         any number";
     HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
         "a client that takes longer to send the head of a request is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
@@ -171,9 +174,17 @@ table! { Once listen: "where and how requests are taken"
         "longest content of a request whose method is one of `methods` in [access]; longer ones are answered with 413";
     DRAIN_TIMEOUT "drain_timeout", Accepts::Duration(Duration::ZERO, HOUR), Absent::Value(r#""20 s""#),
         "how long answers in progress may still take when the program is told to stop";
+    MAX_TUNNELS "max_tunnels", Accepts::Count(1, 1_000_000), Absent::Value("100"),
+        "tunnels to the servers of `connect` in [access] open at the same time; further ones are refused with 421";
 }
 
 table! { Once admin: "the operators' side, beside the admin port"
+    TLS "tls", Accepts::Switch, Absent::Value("false"),
+        "whether the admin port is reached over TLS, with tls_certificate and tls_key of [listen]";
+    TOKEN_FILE "token_file", Accepts::Text("an absolute path, such as \"/etc/substratum/admin-token\""),
+        Absent::Words("no token is asked for, and nothing can be purged"),
+        "a file with a token in its only line, which all requests to the admin port but probes must then bear; nobody but \
+         this program and operators should be able to read it";
     SNMP "snmp", Accepts::Text("\"off\" or an address and port, such as \"127.0.0.1:3401\""), Absent::Value(r#""off""#),
         "address and port on which SNMP v2c tells the figures of squid's MIB";
     SNMP_COMMUNITY "snmp_community", Accepts::Text("1 to 64 printable characters, such as \"public\""), Absent::Value(r#""public""#),
@@ -184,7 +195,8 @@ table! { Once access: "who may ask, for what, whither"
     CLIENTS "clients", Accepts::NonEmptyList(&NETWORK), Absent::Value(r#"["127.0.0.0/8", "::1"]"#),
         "networks whose clients are answered; everybody else is refused";
     TARGETS "targets", Accepts::NonEmptyList(&TARGET), Absent::Value(r#"["cvmfs"]"#),
-        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, or any http URL";
+        "kinds of URL that may be asked for: CVMFS repositories, Frontier queries, any http URL; files of Debian archives, \
+         entries of Bazel's cache";
     HOSTS "hosts", Accepts::List(&HOST), Absent::Value(r#"["*"]"#),
         "servers that clients may name in a proxy request; mirrors are always allowed";
     PORTS "ports", Accepts::NonEmptyList(&PORT), Absent::Value(r#"["80", "443", "1024-65535"]"#),
@@ -195,6 +207,8 @@ table! { Once access: "who may ask, for what, whither"
     METHODS "methods", Accepts::List(&METHOD), Absent::Value("[]"),
         "methods beside GET and HEAD that are passed on, for what is not named by its checksum; the others are \
          answered with 405";
+    CONNECT "connect", Accepts::List(&AUTHORITY), Absent::Value("[]"),
+        "servers, each with its port, to which clients may open a tunnel (CONNECT); nobody else is ever connected to by one";
 }
 
 table! { Once memory: "the memory tier"
@@ -293,6 +307,18 @@ table! { Many mirrors: "servers that hold the same repositories; an object may c
          proxy; the first group that matches is taken";
 }
 
+table! { Many registries: "registries of container images that this cache stands before"
+    NAME "name", Accepts::Text("a host, and a port if it has one, such as \"docker.io\""), Absent::Required,
+        "what clients call the registry: what images begin with";
+    URL "url", Accepts::Text("a server, such as \"https://registry-1.docker.io\""), Absent::Required,
+        "where it is asked";
+    HOSTS "hosts", Accepts::List(&HOST), Absent::Value("[]"),
+        "names of this cache under which clients mean this registry, unless they tell; under any other name they mean the \
+         first one";
+    ANONYMOUS "anonymous", Accepts::Switch, Absent::Value("false"),
+        "whether this cache obtains the tokens that the registry gives to everybody, for clients that show none";
+}
+
 table! { Many parents: "caches further up, asked before the servers themselves"
     URL "url", Accepts::Text(SERVER_WORDS), Absent::Required,
         "the parent, which is used as a proxy";
@@ -330,13 +356,15 @@ table! { Once upstream: "time and connections given to mirrors and parents"
     MAX_WAITING "max_waiting", Accepts::Count(0, 65_535), Absent::Value("1024"),
         "requests that may wait for one of these connections, for each worker; they are refused at once when there are \
          more, or when it would take longer than connect_timeout";
-    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535), Absent::Value("32"),
+    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535),
+        Absent::Words("half of max_connections"),
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long these are kept; below the 5 s after which Apache closes them from its side";
-    PARENTS_CHOICE "parents_choice", Accepts::OneOf(&["ordered", "rendezvous"]), Absent::Value(r#""ordered""#),
+    PARENTS_CHOICE "parents_choice", Accepts::OneOf(&["ordered", "rendezvous", "addresses"]), Absent::Value(r#""ordered""#),
         "which parent is asked first: the first one written, or the one whose share a name falls into, so that together \
-         they hold more; all machines of a site must list the same parents for that";
+         they hold more; with \"addresses\" the names are shared out among all addresses that the parents' host names have at \
+         the time. All machines of a site must list the same parents for either";
     DIRECT "direct", Accepts::Switch, Absent::Value("true"),
         "whether the servers themselves are asked when no parent answers";
     CA_FILES "ca_files", Accepts::List(&FILE), Absent::Value("[]"),
@@ -370,13 +398,6 @@ table! { Once log: "the access log"
     KEEP "keep", Accepts::Count(0, 1000), Absent::Value("5"),
         "files put aside that are kept";
 }
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,7 @@ fn all(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     objects(config, p)?;
     documents(config, p)?;
     mirrors(config, p)?;
+    registries(config, p)?;
     parents(config, p)?;
     upstream(config, p)?;
     warm(config, p)?;
@@ -64,17 +65,24 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::WORKERS, listen.workers)?;
     p.key(&key::MAX_CONNECTIONS, listen.max_connections)?;
     p.key(&key::MAX_CLIENT_CONNECTIONS, listen.max_client_connections)?;
+    p.key(&key::MAX_REQUESTS, listen.max_requests)?;
     p.key(&key::HEAD_TIMEOUT, quoted(exact_duration(listen.head_timeout)))?;
     p.key(&key::IDLE_TIMEOUT, quoted(exact_duration(listen.idle_timeout)))?;
     p.key(&key::MAX_HEAD, quoted(exact_size(listen.max_head)))?;
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
     p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
-    p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))
+    p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))?;
+    p.key(&key::MAX_TUNNELS, listen.max_tunnels)
 }
 
 fn admin(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     use keys::admin as key;
     p.table(&key::TABLE)?;
+    p.key(&key::TLS, config.admin.tls)?;
+    match &config.admin.token_file {
+        Some(file) => p.key(&key::TOKEN_FILE, path(file))?,
+        None => p.no_key(&key::TOKEN_FILE)?,
+    }
     p.key(&key::SNMP, config.admin.snmp.map_or_else(|| quoted("off"), quoted))?;
     p.key(&key::SNMP_COMMUNITY, quoted(&config.admin.snmp_community))
 }
@@ -88,7 +96,8 @@ fn access(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::HOSTS, list(access.hosts.iter().map(|host| host.as_str())))?;
     p.key(&key::PORTS, list(&access.ports))?;
     p.key(&key::INTERNAL_HOSTS, list(access.internal_hosts.iter().map(|host| host.as_str())))?;
-    p.key(&key::METHODS, list(access.methods.iter().map(|method| method.as_str())))
+    p.key(&key::METHODS, list(access.methods.iter().map(|method| method.as_str())))?;
+    p.key(&key::CONNECT, list(&access.connect))
 }
 
 fn memory(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
@@ -184,6 +193,22 @@ fn mirrors(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
         p.key(&key::NAME, quoted(&group.name))?;
         p.key(&key::URLS, list(&group.urls))?;
         p.key(&key::SERVES, list(group.serves.iter().map(|glob| glob.as_str())))?;
+    }
+    Ok(())
+}
+
+fn registries(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::registries as key;
+    if config.registries.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for (index, registry) in config.registries.iter().enumerate() {
+        p.index = index;
+        p.table(&key::TABLE)?;
+        p.key(&key::NAME, quoted(&registry.name))?;
+        p.key(&key::URL, quoted(&registry.url))?;
+        p.key(&key::HOSTS, list(registry.hosts.iter().map(|glob| glob.as_str())))?;
+        p.key(&key::ANONYMOUS, registry.anonymous)?;
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ use super::environment::Environment;
 use super::error::{Fault, Finding, Site};
 use super::{
     Access, AccessLogFormat, Admin, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen,
-    Loaded, Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, Quota, TargetShape,
-    Upstream, Warm, WriteMethod, check, keys,
+    Loaded, Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, Quota, Registry,
+    TargetShape, Upstream, Warm, WriteMethod, check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -74,6 +74,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         disk: disk_with_quotas(reader),
         documents: reader.sections(&keys::documents::TABLE, document_rule),
         mirrors: reader.sections(&keys::mirrors::TABLE, mirror_group),
+        registries: reader.sections(&keys::registries::TABLE, registry),
         parents: reader.sections(&keys::parents::TABLE, parent),
         upstream: upstream(&mut reader.section(&keys::upstream::TABLE)),
         warm: reader.sections(&keys::warm::TABLE, warm),
@@ -98,12 +99,14 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: max_connections.unwrap_or(default.max_connections),
         max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        max_requests: section.count(&key::MAX_REQUESTS).unwrap_or(default.max_requests),
         head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         max_head: section.size(&key::MAX_HEAD).unwrap_or(default.max_head),
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
+        max_tunnels: section.count(&key::MAX_TUNNELS).unwrap_or(default.max_tunnels),
     }
 }
 
@@ -111,6 +114,8 @@ fn admin(section: &mut Section<'_, '_>) -> Admin {
     use keys::admin as key;
     let default = Admin::default();
     Admin {
+        tls: section.switch(&key::TLS).unwrap_or(default.tls),
+        token_file: section.text(&key::TOKEN_FILE, text::absolute_path),
         snmp: section.text(&key::SNMP, text::address_or_off).unwrap_or(default.snmp),
         snmp_community: section.text(&key::SNMP_COMMUNITY, text::community).unwrap_or(default.snmp_community),
     }
@@ -130,6 +135,7 @@ fn access(section: &mut Section<'_, '_>) -> Access {
             .list(&key::INTERNAL_HOSTS, text::host_pattern)
             .unwrap_or(default.internal_hosts),
         methods: section.list(&key::METHODS, method).unwrap_or(default.methods),
+        connect: section.list(&key::CONNECT, text::authority).unwrap_or(default.connect),
     }
 }
 
@@ -225,6 +231,15 @@ fn mirror_group(section: &mut Section<'_, '_>) -> Option<MirrorGroup> {
     Some(MirrorGroup { name: name?, urls: urls?, serves: serves.unwrap_or_else(MirrorGroup::serves_all) })
 }
 
+fn registry(section: &mut Section<'_, '_>) -> Option<Registry> {
+    use keys::registries as key;
+    let name = section.text(&key::NAME, text::registry_name);
+    let url = section.text(&key::URL, text::server);
+    let hosts = section.list(&key::HOSTS, text::host_pattern);
+    let anonymous = section.switch(&key::ANONYMOUS).unwrap_or(false);
+    Some(Registry { name: name?, url: url?, hosts: hosts.unwrap_or_default(), anonymous })
+}
+
 fn parent(section: &mut Section<'_, '_>) -> Option<Parent> {
     use keys::parents as key;
     let url = section.text(&key::URL, text::server);
@@ -239,6 +254,7 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
     use keys::upstream as key;
     let default = Upstream::default();
     let choice = |text: &str| text::choice(text, ParentsChoice::ALL, ParentsChoice::as_str);
+    let max_connections = section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections);
     Upstream {
         connect_timeout: section.duration(&key::CONNECT_TIMEOUT).unwrap_or(default.connect_timeout),
         first_byte_timeout: section.duration(&key::FIRST_BYTE_TIMEOUT).unwrap_or(default.first_byte_timeout),
@@ -249,9 +265,9 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         absent_for: section.duration(&key::ABSENT_FOR).unwrap_or(default.absent_for),
         max_body: section.size(&key::MAX_BODY).unwrap_or(default.max_body),
         redirects: section.count(&key::REDIRECTS).unwrap_or(default.redirects),
-        max_connections: section.count(&key::MAX_CONNECTIONS).unwrap_or(default.max_connections),
+        max_connections,
         max_waiting: section.count(&key::MAX_WAITING).unwrap_or(default.max_waiting),
-        idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(default.idle_connections),
+        idle_connections: section.count(&key::IDLE_CONNECTIONS).unwrap_or(max_connections / 2),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
         parents_choice: section.text(&key::PARENTS_CHOICE, choice).unwrap_or(default.parents_choice),
         direct: section.switch(&key::DIRECT).unwrap_or(default.direct),

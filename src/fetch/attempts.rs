@@ -88,7 +88,7 @@ impl Attempts {
         if self.story.len() < MAX_STORY {
             let separator = if self.story.is_empty() { "" } else { "; " };
             // Writing to a String cannot fail.
-            let _ = write!(self.story, "{separator}{}: {what}", candidate.upstream.label());
+            let _ = write!(self.story, "{separator}{}: {what}", candidate.upstream.name());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Sources: cvmfs `crypto/hash.h` (`Digest::MakePath`, suffixes), `manifest.h` (`.cvmfsalt-`), server Apache configuration.
 
-use super::NamedObject;
+use super::{Layout, NamedObject};
 use crate::digest::{Algorithm, ObjectName};
 
 /// What a CVMFS path is, beside objects.
@@ -63,7 +63,7 @@ pub fn object(path: &str) -> Option<NamedObject<'_>> {
         [c] if c.is_ascii_uppercase() => {}
         _ => return None,
     }
-    Some(NamedObject { name, repository })
+    Some(NamedObject { name, layout: Layout::Cvmfs, repository })
 }
 
 /// What else a path below `/cvmfs/` may be; `None` when it is not a CVMFS URL at all.

@@ -51,24 +51,27 @@ impl Refusal {
     }
 }
 
-/// Why the sweep closed a connection.
+/// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// Nothing was asked on it, or nothing taken, for too long.
     Idle,
     /// The client took too long to send a head.
     SlowHead,
+    /// As many requests were answered on it as are allowed.
+    Requests,
 }
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Idle, Self::SlowHead];
+    pub const ALL: [Self; 3] = [Self::Idle, Self::SlowHead, Self::Requests];
 
     /// A stable label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::SlowHead => "slow_head",
+            Self::Requests => "max_requests",
         }
     }
 }
@@ -98,7 +101,7 @@ impl ServerMetrics {
         let closed = counters(
             registry,
             "substratum_connections_closed_total",
-            "Client connections closed for what the client did not do. A rise of \"slow_head\" means clients that send \
+            "Client connections closed for what the client did not do, or after max_requests. A rise of \"slow_head\" means clients that send \
              requests a few bytes at a time.",
             &["reason"],
         )?;
@@ -128,6 +131,11 @@ impl ServerMetrics {
     /// Counts a connection that was not served.
     pub fn refuse(&self, reason: Refusal) {
         self.refused[reason as usize].inc();
+    }
+
+    /// Where connections that are closed for this reason are counted.
+    pub fn closed(&self, reason: Closed) -> IntCounter {
+        self.closed[reason as usize].clone()
     }
 
     /// Counts a connection that the sweep closed.
@@ -174,6 +182,6 @@ mod tests {
         metrics.refuse(Refusal::AcceptError);
         metrics.close(Closed::SlowHead);
         assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 1, 2]);
-        assert_eq!(metrics.closed.map(|counter| counter.get()), [0, 1]);
+        assert_eq!(metrics.closed.map(|counter| counter.get()), [0, 1, 0]);
     }
 }

@@ -23,6 +23,8 @@ pub struct UpstreamMetrics {
     pub idle: IntGauge,
     /// Whether an `upstream` is asked in its place (1) or last (0).
     pub healthy: IntGaugeVec,
+    /// Parents that are asked.
+    pub parents: IntGauge,
     /// How often an `upstream` was found to be in trouble.
     pub circuit_opened: IntCounterVec,
     /// Seconds from a request sent to the head of its answer.
@@ -82,6 +84,12 @@ impl UpstreamMetrics {
                 "1 for a configured upstream that is asked in its place, 0 for one that is in trouble and asked last. A \
                  rise means that it recovered; 0 for long means that somebody should look after it.",
                 &["upstream"],
+            )?,
+            parents: super::gauge(
+                registry,
+                "substratum_upstream_parents",
+                "Parents that are asked: those configured, or with parents_choice = \"addresses\" those behind their names. A \
+                 fall: caches of the tier above are gone.",
             )?,
             circuit_opened: super::counters(
                 registry,

@@ -2,7 +2,8 @@
 //! have some; or nothing. Pure.
 //!
 //! GET and HEAD have no content here. Other methods have as much as they say, where they are served at all; where not, whatever
-//! follows their head is never looked at, since the refusal closes the connection. In place of a flawed head the parser gets a
+//! follows their head is never looked at, since the refusal closes the connection. Nor is what follows CONNECT: it is somebody
+//! else's, or comes to nothing with the connection. In place of a flawed head the parser gets a
 //! stand-in ([`request::stand_in`]), so that the refusal is an answer like any other: in its turn, counted and logged. After it
 //! nothing more is taken in.
 
@@ -24,8 +25,8 @@ pub struct Contents {
 pub struct Intake {
     lines: Lines,
     contents: Contents,
-    /// Content of the latest head that has yet to come.
-    content: u64,
+    /// What comes behind the latest head.
+    behind: Behind,
     /// Bytes not yet handed on: those that may be first, then the beginning of a head.
     held: Vec<u8>,
     /// How many of them may be handed on.
@@ -33,10 +34,26 @@ pub struct Intake {
     refused: bool,
 }
 
+/// What comes behind a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// So many bytes of content that have yet to come, then the next head.
+    Content(u64),
+    /// What a tunnel carries, to the end.
+    Tunnel,
+}
+
 impl Intake {
     /// Before the first byte.
     pub fn new(limits: Limits, contents: Contents) -> Self {
-        Self { lines: Lines::new(limits), contents, content: 0, held: Vec::new(), whole: 0, refused: false }
+        Self {
+            lines: Lines::new(limits),
+            contents,
+            behind: Behind::Content(0),
+            held: Vec::new(),
+            whole: 0,
+            refused: false,
+        }
     }
 
     /// Whether a flawed head came; the rest is not looked at.
@@ -69,12 +86,12 @@ impl Intake {
         if !self.held.is_empty() {
             return false;
         }
-        let content = self.content;
+        let behind = self.behind;
         if self.scan(came, 0) == Ok(came.len()) {
             return true;
         }
         // Looked at once more, from where it is held.
-        self.content = content;
+        self.behind = behind;
         self.lines.restart();
         false
     }
@@ -102,18 +119,22 @@ impl Intake {
     fn scan(&mut self, bytes: &[u8], seen: usize) -> Result<usize, (usize, Flaw)> {
         let (mut whole, mut at) = (0, seen);
         loop {
-            if self.content > 0 {
-                let n = self.content.min((bytes.len() - at) as u64);
-                self.content -= n;
-                // Fits: it is no more than there are bytes.
-                at += n as usize;
-                whole = at;
+            match &mut self.behind {
+                Behind::Content(0) => {}
+                Behind::Content(content) => {
+                    let n = (*content).min((bytes.len() - at) as u64);
+                    *content -= n;
+                    // Fits: it is no more than there are bytes.
+                    at += n as usize;
+                    whole = at;
+                }
+                Behind::Tunnel => return Ok(bytes.len()),
             }
             match self.lines.feed(&bytes[at..]) {
                 Ok(None) => return Ok(whole),
                 Ok(Some(n)) => {
                     at += n;
-                    self.content = self.judge(&bytes[whole..at]).map_err(|flaw| (whole, flaw))?;
+                    self.behind = self.judge(&bytes[whole..at]).map_err(|flaw| (whole, flaw))?;
                     whole = at;
                 }
                 Err(flaw) => return Err((whole, flaw)),
@@ -121,16 +142,20 @@ impl Intake {
         }
     }
 
-    /// Bytes of content behind a whole head.
-    fn judge(&self, head: &[u8]) -> Result<u64, Flaw> {
+    /// What comes behind a whole head.
+    fn judge(&self, head: &[u8]) -> Result<Behind, Flaw> {
         request_line(head)?;
-        if self.contents.methods.is_empty() {
-            return Ok(0);
-        }
         let line = head.strip_prefix(b"\r\n").unwrap_or(head);
+        if line.starts_with(b"CONNECT ") {
+            return Ok(Behind::Tunnel);
+        }
+        if self.contents.methods.is_empty() {
+            return Ok(Behind::Content(0));
+        }
         let method = line.split(|&c| c == b' ').next().unwrap_or_default();
         let served = self.contents.methods.iter().any(|one| one.as_str().as_bytes() == method);
-        if served { content::length(head, self.contents.max) } else { Ok(0) }
+        let length = if served { content::length(head, self.contents.max)? } else { 0 };
+        Ok(Behind::Content(length))
     }
 }
 
@@ -166,6 +191,7 @@ mod tests {
     }
 
     const GET: &str = "GET /x HTTP/1.1\r\nA: b\r\n\r\n";
+    const CONNECT: &str = "CONNECT a.example.org:443 HTTP/1.1\r\n\r\n";
 
     #[test]
     fn content_is_as_long_as_it_says() {
@@ -180,6 +206,8 @@ mod tests {
             (post("51", "x"), refused(Flaw::ContentTooLong)),
             (post("5, 5", "hello"), refused(Flaw::ContentLength)),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".into(), refused(Flaw::LengthRequired)),
+            // Whatever comes behind CONNECT, and nothing of it is looked at.
+            (format!("{GET}{CONNECT}\n\nGET\x16"), format!("{GET}{CONNECT}\n\nGET\x16")),
             // Not served here: its content is looked at as if it were a head, and the refusal of the head comes first.
             (
                 "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\n".into(),
@@ -198,7 +226,7 @@ mod tests {
         #[test]
         fn pieces_make_no_difference(
             texts in prop::collection::vec(prop::sample::select(vec![
-                GET, "POST /y HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "\r\n", "\n", "GET ", "hello", "\r\nA: b\r\n",
+                GET, CONNECT, "POST /y HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "\r\n", "\n", "GET ", "hello", "\r\nA: b\r\n",
             ]), 0..8),
             pieces in prop::collection::vec(1usize..40, 1..5),
         ) {

@@ -33,6 +33,8 @@ pub struct ClientStream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     NotYet,
+    /// A tunnel goes through: whatever the client sends is somebody else's.
+    Tunnel,
     /// Both sides are done in good order.
     ShutDown,
 }
@@ -41,6 +43,11 @@ impl ClientStream {
     /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
     pub fn new(stream: Transport, intake: Intake, activity: Arc<Activity>) -> Self {
         Self { stream, intake, end: End::NotYet, activity, in_head: false }
+    }
+
+    /// From now on, a tunnel goes through it.
+    pub fn carry(&mut self) {
+        self.end = End::Tunnel;
     }
 
     /// What of `all` bytes the socket took: less only of a client that takes them slowly.
@@ -109,7 +116,9 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        self.end = End::ShutDown;
+        if std::mem::replace(&mut self.end, End::ShutDown) != End::NotYet {
+            return Poll::Ready(Ok(()));
+        }
         let mut scrap = [0; 4096];
         for _ in 0..DISCARDED / scrap.len() {
             if !matches!(self.stream.tcp().try_read(&mut scrap), Ok(1..)) {

@@ -8,7 +8,6 @@ use http::Response;
 use super::{Place, Worker, note_first};
 use crate::cache::FillError;
 use crate::document::{Answer, DocumentRequest, Failure, UpstreamRequest};
-use crate::fetch::Refusals;
 use crate::outcome::Outcome;
 use crate::request::Verb;
 use crate::response::body::Body;
@@ -34,17 +33,14 @@ impl Worker {
         let worker = Arc::clone(&self);
         let first = Arc::new(OnceLock::new());
         let asked = Arc::clone(&first);
-        let refusals = match place.repository {
-            Some(_) => Refusals::Trouble,
-            None => Refusals::Answer,
-        };
+        let refusals = place.refusals;
         let fetch = move |request: UpstreamRequest| async move {
             let fetch = worker.fetch(&place, place.wanted());
             if let Some(first) = fetch.candidates.first() {
                 asked.get_or_init(|| first.clone());
             }
             let (fetch, _turn) = worker.turns.begin(place.client, place.urgency, fetch).await?;
-            fetch.document(request.method, request.headers, refusals).await
+            worker.ask(&fetch, &place, (request.method, request.headers), refusals).await
         };
         let answer = self.documents.answer(request, fetch, SystemTime::now()).await;
         if let Ok(answer) = &answer

@@ -12,7 +12,6 @@ use super::{Place, Worker, note_first};
 use crate::cache::disk::{DiskObject, ReadError};
 use crate::cache::{CHUNK, FillError, FillReader, Lookup, MemoryObject, Object, Ready, Recheck, Why};
 use crate::digest::ObjectName;
-use crate::layout::NamedObject;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::request::Verb;
@@ -31,6 +30,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct ObjectRequest {
     pub verb: Verb,
     pub name: ObjectName,
+    /// In whose name it is stored: a repository, or what stands for one.
+    pub account: Box<str>,
     pub headers: HeaderMap,
     pub place: Place,
 }
@@ -41,12 +42,13 @@ impl Worker {
         self: &Arc<Self>,
         verb: Verb,
         headers: &HeaderMap,
-        NamedObject { name, repository }: &NamedObject<'_>,
+        name: &ObjectName,
+        account: &str,
     ) -> Option<(Response<Body>, Outcome)> {
         if let Some(object) = self.cache.in_memory(name) {
             return Some(self.answer_from_memory(verb, headers, name, object, Outcome::MemoryHit));
         }
-        let object = self.cache.on_disk(name, repository)?;
+        let object = self.cache.on_disk(name, account)?;
         match object.try_read(0, CHUNK) {
             Ok(Some(first)) => Some(self.answer_from_disk(verb, headers, name, object, first)),
             // Would block, or is bad: both are dealt with where waiting is allowed.
@@ -141,7 +143,7 @@ impl Worker {
         }
         let place = &request.place;
         let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
-        let share = self.cache.share(place.repository.as_deref());
+        let share = self.cache.share(Some(&request.account));
         let mut last = None;
         for _ in 0..LOOKUPS {
             let lookup = match readable {
@@ -202,7 +204,7 @@ impl Worker {
         self.failed(&request, &error, tally)
     }
 
-    fn failed(
+    pub(super) fn failed(
         &self,
         request: &ObjectRequest,
         error: &FillError,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::pool::{Lease, Pools};
 use super::stream::Exchanges;
 use super::{Candidate, Content, Failure, Form, Upstream, UpstreamBody, Upstreams, framing, redirect};
-use crate::config::ByteSize;
+use crate::config::{ByteSize, ServerUrl};
 use crate::metrics::UpstreamMetrics;
 
 /// The upstream side of one worker. It owns the connections, whose tasks run on the runtime that
@@ -60,6 +60,14 @@ impl Client {
         }
     }
 
+    /// Another server, to which an answer of `from` points, if the access rules allow it.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`].
+    pub fn elsewhere(&self, from: &Candidate, server: ServerUrl) -> Result<Candidate, Failure> {
+        self.upstreams.redirected(from, server)
+    }
+
     /// Sends one request and returns the head of its answer, with the body still on its way.
     ///
     /// The turn for a connection and then the connection itself are waited for no longer than `connect_timeout`, and
@@ -101,6 +109,10 @@ impl Client {
         let (mut candidate, mut request) = (candidate.clone(), request);
         while request.redirects > 0 && redirect::is_redirect(answer.status()) {
             let (server, path) = redirect::location(answer.headers(), candidate.target())?;
+            // Credentials are for the server that the client means.
+            if server != *candidate.target() {
+                request.headers.remove(header::AUTHORIZATION);
+            }
             candidate = self.upstreams.redirected(&candidate, server)?;
             request = Outgoing { path_and_query: path, redirects: request.redirects - 1, ..request };
             self.metrics().redirects.inc();
@@ -115,10 +127,10 @@ impl Client {
         request: Outgoing,
         deadline: Instant,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let server = candidate.upstream.url();
+        let peer = &candidate.upstream.peer;
         let metrics = self.upstreams.metrics();
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let mut permit = self.pools.permit(server, connected_by).await?;
+        let mut permit = self.pools.permit(peer, connected_by).await?;
         if let Some(connection) = permit.kept(connected_by).await {
             metrics.reused.inc();
             let lease = permit.lease(connection, Exchanges::Several);
@@ -131,7 +143,7 @@ impl Client {
             }
         }
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let connection = self.upstreams.connector().open(server, Exchanges::Several, connected_by).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::Several, connected_by).await?;
         metrics.opened.inc();
         let lease = permit.lease(connection, Exchanges::Several);
         self.exchange(lease, candidate, request, deadline).await.map_err(|broken| broken.failure)
@@ -170,10 +182,10 @@ impl Client {
         content: &mut Option<Content>,
         silence: Duration,
     ) -> Result<Response<UpstreamBody>, Failure> {
-        let server = candidate.upstream.url();
+        let peer = &candidate.upstream.peer;
         let connected_by = Instant::now() + self.upstreams.limits().connect_timeout;
-        let permit = self.pools.permit(server, connected_by).await?;
-        let connection = self.upstreams.connector().open(server, Exchanges::One, connected_by).await?;
+        let permit = self.pools.permit(peer, connected_by).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::One, connected_by).await?;
         self.metrics().opened.inc();
         let mut lease = permit.lease(connection, Exchanges::One);
         let content = content.take().unwrap_or_default();

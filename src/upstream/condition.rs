@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::absence::Absences;
 use super::health::{Cause, Change, Circuit, Standing};
 use super::latency::Latency;
-use super::{Role, UpstreamOutcome};
+use super::{Role, Upstream, UpstreamOutcome};
 use crate::config;
 use crate::metrics::UpstreamMetrics;
 
@@ -21,7 +21,8 @@ const SOONEST_HEDGE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Condition {
     state: Mutex<State>,
-    healthy: IntGauge,
+    /// Where it has a label of its own.
+    healthy: Option<IntGauge>,
     opened: IntCounter,
 }
 
@@ -36,8 +37,10 @@ struct State {
 /// The condition of one server, for people.
 #[derive(Clone, Debug)]
 pub struct UpstreamStatus {
-    /// Its URL.
+    /// Its URL, and its address where it is one of several behind it.
     pub url: String,
+    /// Under what it is counted in the metrics, where it is there by itself.
+    pub label: Option<String>,
     /// What it is to us.
     pub role: Role,
     /// Whether it is asked in its place.
@@ -54,15 +57,21 @@ pub struct UpstreamStatus {
 
 impl Condition {
     pub(super) fn new(metrics: &UpstreamMetrics, label: &str, limits: &config::Upstream) -> Self {
+        let healthy = metrics.healthy.with_label_values(&[label]);
+        healthy.set(1);
+        Self { healthy: Some(healthy), ..Self::of_member(metrics, label, limits) }
+    }
+
+    /// Of one of several servers that share a label.
+    pub(super) fn of_member(metrics: &UpstreamMetrics, label: &str, limits: &config::Upstream) -> Self {
         let state = State {
             circuit: Circuit::new(fastrand::u64(..)),
             latency: Latency::new(),
             absences: Absences::new(limits.absent_for),
             last_failure: None,
         };
-        let healthy = metrics.healthy.with_label_values(&[label]);
-        healthy.set(1);
-        Self { state: Mutex::new(state), healthy, opened: metrics.circuit_opened.with_label_values(&[label]) }
+        let opened = metrics.circuit_opened.with_label_values(&[label]);
+        Self { state: Mutex::new(state), healthy: None, opened }
     }
 
     /// Other limits hold from now on; what is known of the server stays.
@@ -88,7 +97,7 @@ impl Condition {
         match change {
             Change::Opened(cause, time) => {
                 self.opened.inc();
-                self.healthy.set(0);
+                self.show(0);
                 let seconds = time.as_secs_f64();
                 match cause {
                     Cause::WrongBytes => tracing::error!(
@@ -104,9 +113,16 @@ impl Condition {
                 }
             }
             Change::Closed => {
-                self.healthy.set(1);
+                self.show(1);
                 tracing::info!(upstream, "an upstream is well again");
             }
+        }
+    }
+
+    /// Shows in the gauge whether it is asked in its place.
+    pub(super) fn show(&self, healthy: i64) {
+        if let Some(gauge) = &self.healthy {
+            gauge.set(healthy);
         }
     }
 
@@ -145,14 +161,15 @@ impl Condition {
 
     /// Brings the gauge up to date with the time that has passed.
     pub(super) fn sample(&self, now: Instant) {
-        self.healthy.set(self.standing(now).is_in_place().into());
+        self.show(self.standing(now).is_in_place().into());
     }
 
-    pub(super) fn status(&self, url: &str, role: Role, now: Instant) -> UpstreamStatus {
+    pub(super) fn status(&self, upstream: &Upstream, now: Instant) -> UpstreamStatus {
         let state = self.state.lock();
         UpstreamStatus {
-            url: url.to_owned(),
-            role,
+            url: upstream.name.to_string(),
+            label: self.healthy.is_some().then(|| upstream.label.to_string()),
+            role: upstream.role,
             standing: state.circuit.standing(now),
             out_for: state.circuit.out_until(now).map(|until| until - now),
             first_byte: state.latency.average(),

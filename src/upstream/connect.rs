@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::content::Content;
+use super::peer::Peer;
 use super::resolve::Resolver;
 use super::stream::{Exchanges, UpstreamStream};
 use super::task::OwnedTask;
@@ -60,14 +61,15 @@ impl Connector {
         self.resolver.clone()
     }
 
-    /// A connection to `server`, before `by`. Its task runs on the current worker.
+    /// A connection to `peer`, before `by`. Its task runs on the current worker.
     pub(super) async fn open(
         &self,
-        server: &ServerUrl,
+        peer: &Peer,
         exchanges: Exchanges,
         by: Instant,
     ) -> Result<Connection, Failure> {
-        let stream = self.open_tcp(server, by).await?;
+        let server = &peer.url;
+        let stream = self.open_tcp(peer, by).await?;
         match server.scheme {
             Scheme::Http => handshake(stream, exchanges).await,
             Scheme::Https => {
@@ -79,10 +81,17 @@ impl Connector {
 
     /// Happy Eyeballs (RFC 8305 §5): tries the addresses one after the other without waiting for the end of an attempt
     /// longer than [`NEXT_ATTEMPT`]. The first connection wins, the other attempts are given up.
-    async fn open_tcp(&self, server: &ServerUrl, by: Instant) -> Result<TcpStream, Failure> {
-        let addresses = self.permitted_addresses(server, by).await?;
+    pub(super) async fn open_tcp(&self, peer: &Peer, by: Instant) -> Result<TcpStream, Failure> {
+        let server = &peer.url;
+        let addresses = match peer.at {
+            Some(address) => {
+                self.access.may_connect(server, address)?;
+                vec![address]
+            }
+            None => self.permitted_addresses(server, by).await?,
+        };
         let opened = self.open_any(server, addresses, by).await;
-        if opened.as_ref().is_err_and(|failure| failure.side() == Side::Upstream) {
+        if peer.at.is_none() && opened.as_ref().is_err_and(|failure| failure.side() == Side::Upstream) {
             self.resolver.doubt(&server.host);
         }
         opened

@@ -18,9 +18,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
 use super::connect::Connection;
+use super::peer::Peer;
 use super::stream::Exchanges;
 use super::task::OwnedTask;
-use crate::config::{self, ServerUrl};
+use crate::config;
 
 /// Servers in the table before it is swept out of turn. Clients choose hosts where `hosts` allows it.
 const MANY_SERVERS: usize = 1024;
@@ -32,7 +33,7 @@ pub(super) struct Pools {
 }
 
 struct State {
-    servers: HashMap<ServerUrl, Arc<Pool>>,
+    servers: HashMap<Peer, Arc<Pool>>,
     sweeper: Option<OwnedTask>,
 }
 
@@ -99,7 +100,7 @@ impl Pools {
 
     /// The right to a connection to `server`, waited for until `by`; refused at once when too many wait already, or when
     /// it would take longer than that.
-    pub(super) async fn permit(self: &Arc<Self>, server: &ServerUrl, by: Instant) -> Result<Permit, Failure> {
+    pub(super) async fn permit(self: &Arc<Self>, server: &Peer, by: Instant) -> Result<Permit, Failure> {
         let pool = self.pool(server);
         let permit = match Arc::clone(&pool.permits).try_acquire_owned() {
             Ok(permit) => permit,
@@ -112,7 +113,7 @@ impl Pools {
         Ok(Permit { pool, since: Instant::now(), _permit: permit })
     }
 
-    fn pool(self: &Arc<Self>, server: &ServerUrl) -> Arc<Pool> {
+    fn pool(self: &Arc<Self>, server: &Peer) -> Arc<Pool> {
         let mut state = self.state.lock();
         if let Some(pool) = state.servers.get(server) {
             return Arc::clone(pool);
@@ -284,8 +285,8 @@ mod tests {
         Arc::new(Pools { limits, state: Mutex::new(State { servers: HashMap::new(), sweeper: None }) })
     }
 
-    fn server(n: usize) -> ServerUrl {
-        format!("http://host-{n}").parse().unwrap()
+    fn server(n: usize) -> Peer {
+        Arc::new(format!("http://host-{n}").parse::<crate::config::ServerUrl>().unwrap()).into()
     }
 
     #[tokio::test(start_paused = true)]

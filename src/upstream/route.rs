@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::condition::UpstreamStatus;
 use super::connect::Connector;
 use super::outcome::Counters;
-use super::rendezvous::{self, Rendezvous};
+use super::parents::Parents;
+use super::rendezvous;
 use super::{Failure, Role, Upstream, choice};
 use crate::access::Access;
 use crate::config::{self, Glob, ServerUrl};
@@ -22,9 +24,7 @@ pub(super) const OTHER: &str = "other";
 
 /// The servers and the way to them; shared by all workers.
 pub struct Upstreams {
-    pub(super) parents: Vec<Arc<Upstream>>,
-    /// Who of them is responsible for what; `None` where they are asked in the order written.
-    pub(super) rendezvous: Option<Rendezvous>,
+    pub(super) parents: Parents,
     pub(super) groups: Vec<Group>,
     /// Counters of servers that are not configured.
     pub(super) other: Arc<Counters>,
@@ -93,7 +93,7 @@ impl Candidate {
     /// Whom the request is for: what stands in `Host`.
     pub fn target(&self) -> &ServerUrl {
         match &self.form {
-            Form::Origin => &self.upstream.url,
+            Form::Origin => &self.upstream.peer.url,
             Form::Absolute(target) => target,
         }
     }
@@ -107,13 +107,15 @@ impl Upstreams {
         let strata = self.strata(query);
         let target = match (query.named, strata.first()) {
             (Some(named), _) => Arc::new(named.clone()),
-            (None, Some(first)) => Arc::clone(&first.url),
+            (None, Some(first)) => Arc::clone(&first.peer.url),
             (None, None) => return Vec::new(),
         };
         let parents = self
-            .parents_for(query.wanted)
+            .parents
+            .in_order(|| query.wanted.hash64())
+            .into_iter()
             .map(|upstream| Candidate { upstream, form: Form::Absolute(Arc::clone(&target)) });
-        let direct = self.limits.direct || self.parents.is_empty();
+        let direct = self.limits.direct || self.parents.configured().is_empty();
         let strata = strata.into_iter().filter(|_| direct);
         let strata = strata.map(|upstream| Candidate { upstream, form: Form::Origin });
         let mut candidates: Vec<_> = parents.chain(strata).collect();
@@ -126,22 +128,40 @@ impl Upstreams {
         let now = Instant::now();
         let status = |upstream: &Upstream| {
             let condition = upstream.condition.as_ref()?;
-            Some(condition.status(&upstream.label, upstream.role, now))
+            Some(condition.status(upstream, now))
         };
-        self.configured().into_iter().filter_map(|upstream| status(upstream)).collect()
+        let members = self.parents.members();
+        self.distinct(&members).into_iter().filter_map(|upstream| status(upstream)).collect()
     }
 
     /// Brings the gauges up to date that change by time alone. To be called before metrics are read.
     pub fn sample(&self) {
         let now = Instant::now();
-        for condition in self.configured().iter().filter_map(|upstream| upstream.condition.as_ref()) {
+        let members = self.parents.members();
+        for condition in self.distinct(&members).iter().filter_map(|upstream| upstream.condition.as_ref()) {
             condition.sample(now);
+        }
+        // A name that stands for several caches is well while one of them is.
+        for parent in self.parents.configured() {
+            let mut behind = members.iter().filter(|member| member.peer.url == parent.peer.url);
+            let well = behind.any(|member| member.standing(now).is_in_place());
+            parent.condition.iter().for_each(|condition| condition.show(well.into()));
         }
     }
 
+    /// Looks up again who is behind the parents' names, when it is time. To be called about once a second, on a worker.
+    pub fn follow(&self) {
+        self.parents.follow();
+    }
+
+    /// Parents, then mirrors, as written, each once.
     pub(super) fn configured(&self) -> Vec<&Arc<Upstream>> {
+        self.distinct(self.parents.configured())
+    }
+
+    fn distinct<'a>(&'a self, parents: &'a [Arc<Upstream>]) -> Vec<&'a Arc<Upstream>> {
         let mut found: Vec<&Arc<Upstream>> = Vec::new();
-        for upstream in self.parents.iter().chain(self.groups.iter().flat_map(|group| &group.mirrors)) {
+        for upstream in parents.iter().chain(self.groups.iter().flat_map(|group| &group.mirrors)) {
             if !found.iter().any(|known| Arc::ptr_eq(known, upstream)) {
                 found.push(upstream);
             }
@@ -161,15 +181,6 @@ impl Upstreams {
             (None, Some(named)) => named.to_string().into(),
             (None, None) => "".into(),
         }
-    }
-
-    /// All parents, the one that is responsible first.
-    fn parents_for(&self, wanted: Wanted<'_>) -> impl Iterator<Item = Arc<Upstream>> {
-        let order = match &self.rendezvous {
-            Some(rendezvous) => rendezvous.order(wanted.hash64()),
-            None => (0..self.parents.len()).collect(),
-        };
-        order.into_iter().map(|place| Arc::clone(&self.parents[place]))
     }
 
     /// The strata that may serve the request, best first.
@@ -198,8 +209,9 @@ impl Upstreams {
 
     fn unconfigured(&self, named: &ServerUrl) -> Arc<Upstream> {
         Arc::new(Upstream {
-            url: Arc::new(named.clone()),
+            peer: Arc::new(named.clone()).into(),
             role: Role::Named,
+            name: OTHER.into(),
             label: OTHER.into(),
             counters: Arc::clone(&self.other),
             authorization: None,
@@ -221,6 +233,13 @@ impl Upstreams {
         Ok(Candidate { upstream, form })
     }
 
+    /// A connection to `server` for whatever a client wants to say to it, opened within `connect_timeout`.
+    pub async fn tunnel(&self, server: &ServerUrl) -> Result<TcpStream, Failure> {
+        self.connector
+            .open_tcp(&Arc::new(server.clone()).into(), Instant::now() + self.limits.connect_timeout)
+            .await
+    }
+
     pub(super) fn limits(&self) -> &config::Upstream {
         &self.limits
     }
@@ -235,8 +254,11 @@ impl Upstreams {
 }
 
 impl Group {
-    /// Whether the group is there for the repository; every group is for a request without one.
+    /// Whether the group is there for the repository; every group of mirrors is for a request without one.
     fn serves(&self, repository: Option<&str>) -> bool {
-        repository.is_none_or(|name| self.serves.iter().any(|glob| glob.matches(name)))
+        match repository {
+            Some(name) => self.serves.iter().any(|glob| glob.matches(name)),
+            None => !self.serves.is_empty(),
+        }
     }
 }

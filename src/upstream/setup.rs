@@ -10,24 +10,25 @@ use super::condition::Condition;
 use super::connect::Connector;
 use super::login::{self, LoginError};
 use super::outcome::Counters;
-use super::rendezvous::Rendezvous;
+use super::parents::Parents;
 use super::resolve::{Resolver, Source};
 use super::route::{Group, OTHER, Upstreams};
 use super::tls::{Tls, TlsSetupError};
 use super::{Role, Upstream};
 use crate::access::Access;
-use crate::config::{self, MirrorGroup, Parent, ParentsChoice, Scheme, ServerUrl};
+use crate::config::{self, MirrorGroup, Parent, Scheme, ServerUrl};
 use crate::metrics::UpstreamMetrics;
 
 /// What is known already, of servers and of names.
 struct Known<'a> {
     servers: &'a [&'a Arc<Upstream>],
+    parents: Option<&'a Parents>,
     resolver: Resolver,
 }
 
 impl Known<'_> {
     fn condition(&self, url: &ServerUrl, role: Role) -> Option<Arc<Condition>> {
-        let known = self.servers.iter().find(|known| *known.url == *url && known.role == role)?;
+        let known = self.servers.iter().find(|known| *known.peer.url == *url && known.role == role)?;
         known.condition.clone()
     }
 }
@@ -63,7 +64,7 @@ impl Upstreams {
         metrics: UpstreamMetrics,
         source: Source,
     ) -> Result<Self, UpstreamSetupError> {
-        let known = Known { servers: &[], resolver: Resolver::new(source) };
+        let known = Known { servers: &[], parents: None, resolver: Resolver::new(source) };
         Self::build(mirrors, parents, config, access, metrics, known)
     }
 
@@ -77,7 +78,8 @@ impl Upstreams {
         access: Arc<Access>,
     ) -> Result<Self, UpstreamSetupError> {
         let servers = self.configured();
-        let known = Known { servers: &servers, resolver: self.connector.resolver() };
+        let known =
+            Known { servers: &servers, parents: Some(&self.parents), resolver: self.connector.resolver() };
         Self::build(mirrors, parents, config, access, self.metrics.clone(), known)
     }
 
@@ -89,8 +91,8 @@ impl Upstreams {
         metrics: UpstreamMetrics,
         known: Known<'_>,
     ) -> Result<Self, UpstreamSetupError> {
-        let mut configured =
-            mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let configured = mirrors.iter().flat_map(|group| &group.urls).chain(parents.iter().map(|p| &p.url));
+        let mut configured = configured.chain(access.registries().iter().map(|registry| &registry.url));
         let mut tls = Tls::new(config.ca_files.clone());
         if configured.any(|url| url.scheme == Scheme::Https) {
             tls = tls.load_now()?;
@@ -119,7 +121,8 @@ impl Upstreams {
                 None => Arc::new(Condition::new(&metrics, &label, config)),
             };
             Arc::new(Upstream {
-                url: Arc::new(url.clone()),
+                peer: Arc::new(url.clone()).into(),
+                name: label.as_str().into(),
                 role,
                 authorization,
                 counters: Arc::new(Counters::resolve(&metrics, &label)),
@@ -131,26 +134,30 @@ impl Upstreams {
         let mut taken: HashMap<&ServerUrl, Arc<Upstream>> = HashMap::new();
         let mut mirror =
             |url| Arc::clone(taken.entry(url).or_insert_with(|| upstream(url, Role::Mirror, None)));
+        let mirrors = mirrors.iter().map(|group| Group {
+            name: format!("group {}", group.name).into(),
+            mirrors: group.urls.iter().map(&mut mirror).collect(),
+            serves: group.serves.clone(),
+        });
+        // Who asks for one names it: they serve nothing to those who name nobody.
+        let registries = access.registries().iter().map(|registry| Group {
+            name: format!("registry {}", registry.url).into(),
+            mirrors: vec![upstream(&registry.url, Role::Registry, None)],
+            serves: Vec::new(),
+        });
         Ok(Self {
-            groups: mirrors
-                .iter()
-                .map(|group| Group {
-                    name: format!("group {}", group.name).into(),
-                    mirrors: group.urls.iter().map(&mut mirror).collect(),
-                    serves: group.serves.clone(),
-                })
-                .collect(),
-            rendezvous: match config.parents_choice {
-                ParentsChoice::Ordered => None,
-                ParentsChoice::Rendezvous => {
-                    Some(Rendezvous::new(parents.iter().map(|parent| parent.url.to_string())))
-                }
-            },
-            parents: parents
-                .iter()
-                .zip(logins)
-                .map(|(parent, login)| upstream(&parent.url, Role::Parent, login))
-                .collect(),
+            groups: mirrors.chain(registries).collect(),
+            parents: Parents::new(
+                parents
+                    .iter()
+                    .zip(logins)
+                    .map(|(parent, login)| upstream(&parent.url, Role::Parent, login))
+                    .collect(),
+                known.parents,
+                known.resolver.clone(),
+                &metrics,
+                config,
+            ),
             other: Arc::new(Counters::resolve(&metrics, OTHER)),
             limits: config.clone(),
             connector: Connector::new(known.resolver, tls, Arc::clone(&access)),

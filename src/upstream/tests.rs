@@ -97,6 +97,7 @@ impl Setup {
             ports: config::Access::default().ports,
             internal_hosts: self.internal_hosts,
             methods: Vec::new(),
+            connect: Vec::new(),
         };
         let access = Arc::new(Access::new(&rules, &self.mirrors, &self.parents, &[]));
         let metrics = Metrics::new().unwrap().upstream;

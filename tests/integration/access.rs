@@ -159,18 +159,6 @@ async fn other_methods_are_refused_and_told_which_are_not() {
     assert_eq!(stratum.requests(), 0);
 }
 
-#[tokio::test]
-async fn no_tunnels() {
-    let stratum = Origin::new().run();
-    let proxy = Proxy::start(site(&[&stratum])).await;
-    let target = stratum.address();
-    let mut client = proxy.client();
-    client.send_raw(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").as_bytes()).await.unwrap();
-    let head = client.head().await.unwrap();
-    assert!(matches!(head.status, 403 | 405), "{}", head.status);
-    assert_eq!(stratum.connections(), 0);
-}
-
 /// Requests that two parties could read differently, or that nobody can read.
 fn malformed(target: &str, host: &str) -> Vec<String> {
     let get = |fields: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");

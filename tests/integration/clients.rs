@@ -199,3 +199,25 @@ async fn who_takes_nothing_is_sent_away() {
     let taken = stalling.body(&head, &ask).await;
     assert!(matches!(taken, Err(ClientError::Short { .. } | ClientError::Io(_))), "cut, not ended");
 }
+
+#[tokio::test]
+async fn a_connection_ends_after_so_many_requests() {
+    let object = Object::generate(7, 20_000);
+    let stratum = Origin::new().object(&object).run();
+    let setup = site(&[&stratum]).with(|config| config.listen.max_requests = 3);
+    let proxy = Proxy::start(setup).await;
+    let mut client = proxy.client();
+    for round in 0..2 {
+        // Fetched, from memory, refused: whatever the last one is, it comes whole, and says so.
+        for (n, path) in [(1, object.path()), (2, object.path()), (3, "/refused".to_owned())] {
+            let ask = Ask::get(&path);
+            client.send(&ask).await.unwrap();
+            let head = client.head().await.unwrap();
+            assert_eq!(head.closes(), n == 3, "request {n} of round {round}");
+            assert!(client.body(&head, &ask).await.is_ok());
+        }
+        assert!(client.until_closed().await.unwrap().is_empty());
+        let closed = metric("substratum_connections_closed_total").label("reason", "max_requests");
+        proxy.until(closed.eq(round + 1)).await;
+    }
+}

@@ -2,7 +2,9 @@
 
 pub mod binary;
 pub mod client;
+pub mod dns;
 pub mod hole;
+pub mod image;
 pub mod metric;
 pub mod object;
 pub mod origin;

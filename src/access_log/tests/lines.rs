@@ -166,6 +166,7 @@ fn words_for_outcomes_and_endings() {
         (Outcome::DocumentStale, Ending::Complete, None, "TCP_REFRESH_FAIL_OLD:HIER_NONE"),
         (Outcome::DocumentChange, Ending::Complete, Some((Role::Mirror, "s1")), "TCP_MISS:HIER_DIRECT"),
         (Outcome::Pass, Ending::Complete, Some((Role::Named, "s1")), "TCP_MISS:HIER_DIRECT"),
+        (Outcome::Tunnel, Ending::Complete, Some((Role::Named, "s1")), "TCP_TUNNEL:HIER_DIRECT"),
         (Outcome::UpstreamError, Ending::Complete, None, "TCP_MISS:HIER_NONE"),
         (Outcome::Denied, Ending::Complete, None, "TCP_DENIED:HIER_NONE"),
         (Outcome::BadRequest, Ending::Complete, None, "NONE_NONE:HIER_NONE"),

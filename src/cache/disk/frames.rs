@@ -13,8 +13,8 @@ pub const MAX_FRAME: usize = 256 << 10;
 const BUFFER: usize = MAX_FRAME + BLOCK as usize + 4096 + HEADER;
 // Whoever keeps the bytes keeps the whole buffer: smaller reads would waste too much of it.
 const POOLED_FROM: usize = 192 << 10;
-// At rest the pool holds at most about 20 MiB.
-const KEPT: usize = 64;
+// At rest the pool holds at most about 5 MiB.
+const KEPT: usize = 16;
 
 /// A pool of buffers. At most [`KEPT`] of them are kept unused.
 #[derive(Default)]

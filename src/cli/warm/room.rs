@@ -7,7 +7,6 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::super::figures::bytes;
-use super::super::inquiry;
 use super::super::visit::Visit;
 use crate::config::Glob;
 
@@ -17,7 +16,7 @@ pub struct Room(Option<(String, u64)>);
 impl Room {
     /// Asks the running program; when it does not tell, nothing is known.
     pub fn ask(visit: &Visit) -> Self {
-        let status = visit.admin.and_then(|admin| inquiry::status(admin).ok());
+        let status = visit.inquiry.as_ref().and_then(|inquiry| inquiry.status().ok());
         Self(status.and_then(|status| of(&status, &visit.way.repository.name)))
     }
 

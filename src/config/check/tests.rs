@@ -97,12 +97,22 @@ fn contradictions_are_refused() {
         &["[memory] max_document: 2 MiB is more than documents (1 MiB)"],
     );
     check(
-        "[upstream]\nmax_connections = 8",
-        &["[upstream] idle_connections: 32 is more than max_connections (8)"],
+        "[upstream]\nmax_connections = 8\nidle_connections = 9",
+        &["[upstream] idle_connections: 9 is more than max_connections (8)"],
     );
     check(
         "[[mirrors]]\nname = 'a'\nurls = ['http://a', 'http://A:80']",
         &["[[mirrors]] #1 urls: http://a stands twice"],
+    );
+    check(
+        "[[mirrors]]\nname = 'a'\nurls = ['http://a']\n[[registries]]\nname = 'r'\nurl = 'http://a'\n\
+         [[registries]]\nname = 'R'\nurl = 'http://A:80'",
+        &[
+            "[[registries]] #1 url: http://a stands in [[mirrors]], too; a registry is nobody's mirror",
+            "[[registries]] #2 name: \"r\" is the name of an earlier registry",
+            "[[registries]] #2 url: http://a is the URL of an earlier registry",
+            "[[registries]] #2 url: http://a stands in [[mirrors]], too; a registry is nobody's mirror",
+        ],
     );
     check(
         "[[parents]]\nurl = 'http://p:3128'\n[[parents]]\nurl = 'http://p:3128/'",

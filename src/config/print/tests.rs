@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
-    Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, PortRange, Quota,
+    Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, PortRange, Quota, Registry,
     TargetShape, Upstream, Warm, WriteMethod,
 };
 
@@ -61,9 +61,11 @@ fn every_key_is_printed() {
             stale_while_revalidate: Some(Duration::ZERO),
         }],
         mirrors: vec![group("one"), group("two")],
+        registries: vec![registry("docker.io", &[]), registry("b.test:5000", &["b-*.test", "::1"])],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
         warm: vec![warm()],
+        admin: config::Admin { token_file: Some(PathBuf::from("/t")), ..config::Admin::default() },
         listen: Listen {
             identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
             ..Listen::default()
@@ -118,19 +120,23 @@ fn listen() -> impl Strategy<Value = Listen> {
             workers,
             max_connections,
             max_client_connections: max_connections.div_ceil(3),
+            max_requests: max_connections,
             head_timeout: Duration::from_secs(1 + workers as u64),
             idle_timeout: idle + Duration::from_secs(1),
             max_head: ByteSize::kib(workers as u64),
             max_target: ByteSize::kib(1 + workers as u64 % 60),
             max_content: ByteSize(max_connections as u64),
             drain_timeout,
+            max_tunnels: workers,
         },
     )
 }
 
 fn admin() -> impl Strategy<Value = config::Admin> {
     let snmp = option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
-    (snmp, "[ -~]{1,64}").prop_map(|(snmp, snmp_community)| config::Admin { snmp, snmp_community })
+    (any::<bool>(), option::of(file()), snmp, "[ -~]{1,64}").prop_map(
+        |(tls, token_file, snmp, snmp_community)| config::Admin { tls, token_file, snmp, snmp_community },
+    )
 }
 
 fn access() -> impl Strategy<Value = Access> {
@@ -143,6 +149,7 @@ fn access() -> impl Strategy<Value = Access> {
             hosts,
             ports: vec![PortRange::new(80, 80), PortRange::new(1025, 65_535)],
             internal_hosts,
+            connect: methods.iter().map(|_| "a.example.org:443".parse().unwrap()).collect(),
             methods,
         },
     )
@@ -206,6 +213,16 @@ fn mirrors() -> impl Strategy<Value = Vec<MirrorGroup>> {
         };
         groups.into_iter().enumerate().map(group).collect()
     })
+}
+
+fn registry(name: &str, hosts: &[&str]) -> Registry {
+    let url = format!("https://{name}").parse().unwrap();
+    Registry {
+        name: name.to_owned(),
+        url,
+        hosts: hosts.iter().map(|host| Glob::new(host)).collect(),
+        anonymous: !hosts.is_empty(),
+    }
 }
 
 fn login() -> Login {
@@ -283,16 +300,20 @@ prop_compose! {
         objects in objects(),
         documents in vec(document_rule(), 0..4),
         mirrors in mirrors(),
+        registries in 0usize..3,
         parents in option::of(parent()),
         upstream in upstream(),
         warm in vec(select(vec![warm(), Warm { key: None, ..warm() }]), 0..3),
         log in log(),
     ) -> Config {
-        let direct = upstream.direct || parents.is_none();
+        let direct = upstream.direct || parents.is_none() || !access.connect.is_empty();
         let log = if disk.is_some() { Log { path: None, ..log } } else { log };
         let upstream = Upstream { direct, ..upstream };
         let parents = parents.into_iter().collect();
-        Config { listen, admin, access, memory, disk, objects, documents, mirrors, parents, upstream, warm, log }
+        let registries = (0..registries).map(|n| registry(&format!("r{n}.test"), &["a.test"][..n.min(1)])).collect();
+        Config {
+            listen, admin, access, memory, disk, objects, documents, mirrors, registries, parents, upstream, warm, log,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::config::Authority;
 use crate::config::defaults::{MAX_NAME, is_name_char};
 use crate::config::pattern::DocumentPatternError;
 use crate::config::quantity::QuantityError;
@@ -95,6 +96,14 @@ pub(super) fn group_name(text: &str) -> Result<String, Why> {
     name(text, |c| c.is_ascii_alphanumeric() || "-._".contains(c))
 }
 
+/// What clients call a registry: a host, and a port if there is one.
+pub(super) fn registry_name(text: &str) -> Result<String, Why> {
+    if text.contains("://") {
+        return Err("has a scheme".into());
+    }
+    Ok(name(text, |c| c.is_ascii_alphanumeric() || "-._:".contains(c))?.to_ascii_lowercase())
+}
+
 fn name(text: &str, admits: impl Fn(char) -> bool) -> Result<String, Why> {
     if text.is_empty() {
         Err("is empty".into())
@@ -160,16 +169,29 @@ pub(super) fn repository_path(text: &str) -> Result<String, Why> {
 
 /// `http://host:port` or `https://host:port`.
 pub(super) fn server(text: &str) -> Result<ServerUrl, Why> {
-    text.parse().map_err(|error| {
-        let why = match error {
-            ServerUrlError::Scheme => "does not begin with http:// or https://",
-            ServerUrlError::Host => "has no host name or a malformed one",
-            ServerUrlError::Port => "has a port that is not between 1 and 65535",
-            ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
-            ServerUrlError::Path => "has a path or query behind the host and port",
-        };
-        why.into()
+    text.parse().map_err(server_fault)
+}
+
+/// A server and a port, without a scheme.
+pub(super) fn authority(text: &str) -> Result<Authority, Why> {
+    if text.contains("://") {
+        return Err("has a scheme; a server and its port are meant".into());
+    }
+    text.parse().map_err(|error| match error {
+        ServerUrlError::Port => "has no port, or one that is not between 1 and 65535".into(),
+        other => server_fault(other),
     })
+}
+
+fn server_fault(error: ServerUrlError) -> Why {
+    let why = match error {
+        ServerUrlError::Scheme => "does not begin with http:// or https://",
+        ServerUrlError::Host => "has no host name or a malformed one",
+        ServerUrlError::Port => "has a port that is not between 1 and 65535",
+        ServerUrlError::UserInfo => "has a user name or password, which would end up in logs",
+        ServerUrlError::Path => "has a path or query behind the host and port",
+    };
+    why.into()
 }
 
 /// A relative path would depend on the folder in which the program happens to be started.

@@ -245,3 +245,56 @@ async fn a_mirror_without_the_object_is_asked_for_it_behind_the_others() {
     tokio::time::advance(Duration::from_secs(5)).await;
     assert_eq!(object(name), "p(a) a b c");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_caches_behind_a_name_share_the_names_and_come_and_go() {
+    const THREE: [&str; 3] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    const FIVE: [&str; 5] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"];
+    let setup = setup().parent("http://tier:3128").name("tier", &THREE).limits(|limits| {
+        limits.direct = false;
+        limits.parents_choice = ParentsChoice::Addresses;
+    });
+    let names = setup.names.clone();
+    let tested = setup.client();
+    let parents = tested.metrics.parents.clone();
+    let target: ServerUrl = "http://stratum".parse().unwrap();
+    let homes = || {
+        let home = |name: u64| {
+            let wanted = Wanted::Object(name.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let query = RouteQuery { named: Some(&target), repository: None, wanted };
+            tested.upstreams.route(query).iter().map(|c| c.upstream.name().to_owned()).collect::<Vec<_>>()
+        };
+        (0..1000).map(home).collect::<Vec<_>>()
+    };
+    // One look a second, as workers have it, until so many are known.
+    let until = async |number: i64| {
+        while parents.get() != number {
+            tested.upstreams.follow();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    assert_eq!(homes()[0], ["http://tier:3128"], "nothing is known yet: the name is one cache");
+    until(3).await;
+    let before = homes();
+    assert!(
+        before.iter().all(|order| order.len() == 3 && order[0].starts_with("http://tier:3128 at 10.0.0."))
+    );
+
+    names.set("tier", &FIVE);
+    until(5).await;
+    let grown = homes();
+    let moved = before.iter().zip(&grown).filter(|(before, after)| before[0] != after[0]);
+    assert!(moved.clone().all(|(_, after)| after[0].ends_with(".4") || after[0].ends_with(".5")));
+    assert!((350..=450).contains(&moved.count()), "two fifths");
+
+    // Another replica of the name server lists them the other way round; one is not there at all.
+    names.set("tier", &["10.0.0.3", "10.0.0.2", "10.0.0.1"]);
+    until(3).await;
+    assert!(homes() == before);
+    names.forget("tier");
+    tested.upstreams.follow();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    tested.upstreams.follow();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(homes() == before, "a name server that does not answer takes nobody away");
+}

@@ -99,7 +99,7 @@ pub fn cases() -> Vec<Case> {
         all.push(case(format!("{method} {{T}} HTTP/1.1\r\nHost: {{H}}\r\n\r\n"), BAD));
     }
     // A tunnel's target is no URL.
-    all.push(case("CONNECT {H} HTTP/1.1\r\nHost: {H}\r\n\r\n{S}", &[405]));
+    all.push(case("CONNECT {H} HTTP/1.1\r\nHost: {H}\r\n\r\n{S}", &[403]));
     all.push(case("OPTIONS * HTTP/1.1\r\nHost: {H}\r\n\r\n", &[405]));
     all.push(case("GET  {T} HTTP/1.1\r\nHost: {H}\r\n\r\n", BAD));
     all.push(case("GET\t{T}\tHTTP/1.1\r\nHost: {H}\r\n\r\n", BAD));

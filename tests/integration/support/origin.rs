@@ -71,6 +71,12 @@ impl Origin {
         self
     }
 
+    /// With this page wherever there is nothing else.
+    pub fn any_page(mut self, page: Page) -> Self {
+        self.content.anywhere = Some(page);
+        self
+    }
+
     /// With revision `n` of `repository` as the current one.
     pub fn revision(mut self, repository: &str, n: u32) -> Self {
         self.content.set_revision(repository, n);

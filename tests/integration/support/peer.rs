@@ -1,8 +1,9 @@
-//! Other people's programs as neighbours: nginx for a stratum, squid above or below us, curl for a client, Prometheus.
+//! Other people's programs as neighbours: nginx for a stratum, squid above or below us, curl for a client, Prometheus, a
+//! registry of container images.
 //!
 //! Each runs in the foreground, in a folder and on a port of its own, and is killed when dropped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,16 @@ pub fn find(program: &str) -> Option<PathBuf> {
         eprintln!("{program} is not installed: nothing tested");
     }
     found
+}
+
+/// Whom a registry answers.
+pub enum Auth {
+    /// Everybody.
+    Nobody,
+    /// Who logs in as `user` with the password `secret`.
+    Basic,
+    /// Who shows a token from this URL.
+    Token(String),
 }
 
 /// A program that serves on a port.
@@ -59,6 +70,25 @@ impl Peer {
     /// Prometheus with the job and the alerts of a folder, scraping `target` every second instead.
     pub fn prometheus(program: &Path, target: SocketAddr, shipped: &Path) -> Self {
         let job = fs::read_to_string(shipped.join("scrape.yml")).expect("a scrape configuration");
+        Self::scraping(program, target, shipped, &job)
+    }
+
+    /// The same where the target wants a token and has this certificate.
+    pub fn guarded_prometheus(
+        program: &Path,
+        target: SocketAddr,
+        shipped: &Path,
+        token: &Path,
+        certificate: &Path,
+    ) -> Self {
+        let job = fs::read_to_string(shipped.join("scrape-guarded.yml")).expect("a scrape configuration");
+        let job = job
+            .replace("/etc/prometheus/substratum-token", &token.to_string_lossy())
+            .replace("/etc/prometheus/substratum.crt", &certificate.to_string_lossy());
+        Self::scraping(program, target, shipped, &job)
+    }
+
+    fn scraping(program: &Path, target: SocketAddr, shipped: &Path, job: &str) -> Self {
         let job = job
             .replace("127.0.0.1:3129", &target.to_string())
             .replace("scrape_interval: 15s", "scrape_interval: 1s");
@@ -86,6 +116,41 @@ impl Peer {
         })
     }
 
+    /// docker-registry, empty.
+    pub fn registry(program: &Path, auth: &Auth) -> Self {
+        Self::start(|address, folder| {
+            // bcrypt of "secret", the cheapest there is.
+            let users = "user:$2b$04$xC2InNLcP.ipLPzhUillBe4P8qgSoaUnmjlurYL.aD1k5tjoXisH6\n";
+            fs::write(folder.join("users"), users).expect("a file of users");
+            let file = folder.join("registry.yml");
+            fs::write(&file, registry_conf(address, folder, auth)).expect("a configuration file");
+            let mut command = Command::new(program);
+            command.env_clear().arg("serve").arg(file);
+            command
+        })
+    }
+
+    /// Bytes of blobs that a registry has sent so far.
+    pub fn blob_bytes(&self) -> u64 {
+        let sent = |line: &String| line.rsplit(' ').nth(2)?.parse::<u64>().ok();
+        self.blob_gets_logged().iter().filter(|line| line.contains("/blobs/")).filter_map(sent).sum()
+    }
+
+    /// How often a registry has sent a blob as one of `image`.
+    pub fn blob_gets(&self, image: &str, digest: &str) -> usize {
+        let path = format!("/v2/{image}/blobs/{digest} ");
+        self.blob_gets_logged().iter().filter(|line| line.contains(&path)).count()
+    }
+
+    /// Lines in the combined form: `... "GET /v2/a/blobs/sha256:00 HTTP/1.1" 200 BYTES "" "agent"`.
+    fn blob_gets_logged(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join(STDOUT)).expect("a log");
+        log.lines()
+            .filter(|line| line.contains("\"GET ") && line.contains("\" 200 "))
+            .map(strip_agent)
+            .collect()
+    }
+
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -107,7 +172,8 @@ impl Peer {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let address = free_address();
             let mut command = command(address, folder.path());
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let stdout = File::create(folder.path().join(STDOUT)).expect("a file");
+            command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::null());
             let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
             let mut peer = Self { child, address, folder };
             if peer.serves() {
@@ -144,6 +210,29 @@ impl Drop for Peer {
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address")
+}
+
+/// What a program says on its standard output.
+const STDOUT: &str = "stdout";
+
+/// `... 200 BYTES "" "agent with blanks"` -> `... 200 BYTES "" ""`
+fn strip_agent(line: &str) -> String {
+    let (before, _) = line.rsplit_once(" \"").unwrap_or((line, ""));
+    format!("{before} \"\"")
+}
+
+fn registry_conf(address: SocketAddr, folder: &Path, auth: &Auth) -> String {
+    let folder = folder.display();
+    let auth = match auth {
+        Auth::Nobody => String::new(),
+        Auth::Basic => format!("auth: {{htpasswd: {{realm: tests, path: {folder}/users}}}}\n"),
+        // It asks for a token and takes any.
+        Auth::Token(url) => format!("auth: {{silly: {{realm: \"{url}\", service: tests}}}}\n"),
+    };
+    format!(
+        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n\
+         http: {{addr: \"{address}\", secret: tests}}\n{auth}"
+    )
 }
 
 fn nginx_conf(address: SocketAddr, folder: &Path) -> String {

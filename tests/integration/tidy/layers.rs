@@ -46,8 +46,8 @@ const MODULES: [(&str, &[&str]); 25] = [
     (
         "service",
         &[
-            "access", "cache", "config", "digest", "document", "fetch", "layout", "outcome", "reason",
-            "request", "response", "tally", "upstream",
+            "access", "cache", "config", "digest", "document", "fetch", "layout", "metrics", "outcome",
+            "reason", "request", "response", "tally", "upstream",
         ],
     ),
     ("server", &["config", "metrics", "request", "service", "syntax", "tally"]),
@@ -65,6 +65,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "digest",
             "document",
             "fetch",
+            "layout",
             "metrics",
             "response",
             "server",

@@ -54,6 +54,8 @@ const OBJECT_LIFETIME: Duration = Duration::from_secs(259_200);
 pub(super) struct Content {
     pub overlay: HashMap<String, Page>,
     pub tree: Tree,
+    /// What stands where nothing else does, in place of a 404.
+    pub anywhere: Option<Page>,
     /// Lifetime of manifests and their like; 61 s on a real stratum.
     pub document_lifetime: Duration,
 }
@@ -67,7 +69,8 @@ pub(super) enum Tree {
 
 impl Content {
     pub(super) fn new() -> Self {
-        Self { overlay: HashMap::new(), tree: Tree::Empty, document_lifetime: Duration::from_secs(61) }
+        let document_lifetime = Duration::from_secs(61);
+        Self { overlay: HashMap::new(), tree: Tree::Empty, anywhere: None, document_lifetime }
     }
 
     /// What lies at `path` (with its query, as requested).
@@ -76,6 +79,7 @@ impl Content {
             .get(path)
             .cloned()
             .or_else(|| self.file(path))
+            .or_else(|| self.anywhere.clone())
             .unwrap_or_else(|| Page::new("no such file\n").status(404))
     }
 
