@@ -20,11 +20,14 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let too_much = || text(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB of names: ask in several requests");
+    // What is announced need not be waited for.
+    if content.size_hint().lower() > MAX_CONTENT as u64 {
+        return too_much();
+    }
     let content = match Limited::new(content, MAX_CONTENT).collect().await {
         Ok(content) => content.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return text(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB of names: ask in several requests");
-        }
+        Err(error) if error.is::<LengthLimitError>() => return too_much(),
         Err(_) => return text(StatusCode::BAD_REQUEST, "the content did not come whole"),
     };
     let mut missing = String::new();
