@@ -2,7 +2,7 @@
 //! purges.
 //!
 //! `/metrics` Prometheus text, `/livez` the process answers, `/readyz` whether to send clients here, `/status` JSON,
-//! `/` the same for people with the last hour as graphs (`/history`). Probes are answered at once; the others are *reports*: made on the blocking pool, few
+//! `/missing` which of these objects are not here, `/` the same as the status for people with the last hour as graphs (`/history`). Probes are answered at once; the others are *reports*: made on the blocking pool, few
 //! at a time, and given up when they take too long, so that a tier that hangs can still be asked whether it is alive.
 //!
 //! One request a connection: its time-out bounds slow senders, slow readers and idlers alike. Who may connect is decided
@@ -12,6 +12,7 @@ mod graphs;
 mod guard;
 mod history;
 mod log;
+mod missing;
 mod page;
 mod purge;
 mod reports;
@@ -32,6 +33,7 @@ use serde_json::{Map, Value};
 pub use self::guard::{Guard, Token, TokenError};
 pub use self::server::{BLOCKING_CALLS, serve};
 use crate::diagnostics::LogFilter;
+use crate::digest::ObjectName;
 use crate::metrics::Metrics;
 
 /// What there is to show.
@@ -55,6 +57,9 @@ pub trait StatusSource: Send + Sync {
     /// How things are: `name` (the title of the page) and whatever helps; values may be nested. On the page a key's
     /// ending gives its unit: `_bytes`, `_seconds`. May block for a while.
     fn status(&self) -> Map<String, Value>;
+
+    /// Whether an object is in one of the tiers. Asked on the reactor: no I/O, and not a use of it.
+    fn has(&self, name: &ObjectName) -> bool;
 
     /// Brings gauges up to date, just before they are shown. May block for a while.
     fn sample(&self);

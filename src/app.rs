@@ -3,19 +3,22 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod operators;
 mod purge;
 mod reload;
 mod site;
 mod status;
+mod warmer;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use operators::{admin_thread, snmp_socket};
 use parking_lot::Mutex;
 pub use reload::ReloadError;
 use reload::Reloads;
@@ -24,14 +27,14 @@ use status::Status;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLog};
-use crate::admin::{self, Admin, Guard, TokenError};
+use crate::admin::{Admin, Guard, TokenError};
 use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
 use crate::config::Config;
 use crate::diagnostics::LogFilter;
 use crate::document;
-use crate::metrics::Metrics;
+use crate::metrics::{Closed, Metrics};
 use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
@@ -108,6 +111,7 @@ pub struct App {
     /// Of the admin port.
     guard: Arc<ArcSwap<Guard>>,
     phase: watch::Sender<Phase>,
+    /// Beside them, the threads that warm.
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     /// Locked by whoever reloads, too.
@@ -241,6 +245,27 @@ impl App {
             };
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
+        let warmed = Arc::new(warmer::Warmed::new(&site.config.warm));
+        if !site.config.warm.is_empty() {
+            let logger = app.log.lock().as_ref().and_then(AccessLog::logger);
+            let recorder =
+                Recorder::new(metrics.request.for_worker(), metrics.repository.for_worker(), logger);
+            let client = Client::new(Arc::clone(&site.upstreams));
+            let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
+            app.currents.push(Arc::clone(&current));
+            let (entries, cache) = (site.config.warm.clone(), Arc::clone(&app.ground.cache));
+            let ended = metrics.server.closed(Closed::Requests);
+            let (warmed, all_drained) = (Arc::clone(&warmed), Arc::clone(&all_drained));
+            app.workers.extend(warmer::start(
+                entries,
+                cache,
+                current,
+                warmed,
+                ended,
+                phases.clone(),
+                all_drained,
+            )?);
+        }
         drop(token);
 
         if admin_socket.is_some() || snmp_socket.is_some() {
@@ -249,6 +274,7 @@ impl App {
                 proxy: app.proxy.clone(),
                 site: Arc::clone(&app.site),
                 cache: Arc::clone(&app.ground.cache),
+                warmed,
                 reloads: Arc::clone(&app.reloads),
                 metrics: metrics.clone(),
                 phase: phases,
@@ -345,48 +371,6 @@ impl App {
             disk.close();
         }
     }
-}
-
-fn snmp_socket(address: SocketAddr) -> Result<UdpSocket, StartError> {
-    let bound = UdpSocket::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    bound.map_err(|error| StartError::Snmp(address, error))
-}
-
-/// One thread for all that operators ask.
-fn admin_thread(
-    http: Option<TcpListener>,
-    snmp: Option<(UdpSocket, String)>,
-    admin: Arc<Admin>,
-) -> io::Result<(watch::Sender<bool>, JoinHandle<()>)> {
-    let (stop, stopped) = watch::channel(false);
-    let until_stopped = || {
-        let mut stopped = stopped.clone();
-        // An error means that the sender is gone, and the program with it.
-        async move { _ = stopped.wait_for(|stop| *stop).await }
-    };
-    let (http_end, snmp_end) = (until_stopped(), until_stopped());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(admin::BLOCKING_CALLS)
-        .build()?;
-    let run = move || {
-        let http = async {
-            match http.map(tokio::net::TcpListener::from_std).transpose() {
-                Ok(Some(listener)) => admin::serve(listener, Arc::clone(&admin), http_end).await,
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, "the admin port cannot serve"),
-            }
-        };
-        let snmp = async {
-            let Some((socket, community)) = snmp else { return };
-            match tokio::net::UdpSocket::from_std(socket) {
-                Ok(socket) => admin::snmp::serve(socket, community, Arc::clone(&admin), snmp_end).await,
-                Err(error) => tracing::error!(%error, "the SNMP port cannot serve"),
-            }
-        };
-        runtime.block_on(async { tokio::join!(http, snmp) });
-    };
-    Ok((stop, std::thread::Builder::new().name("admin".into()).spawn(run)?))
 }
 
 impl Drop for App {

@@ -190,6 +190,15 @@ impl Cache {
         on_disk().or_else(|| self.waiting_for_disk(name).map(Object::Memory)).or_else(on_disk)
     }
 
+    /// Whether the object is in a tier or between them. No I/O, and not a use of it.
+    pub fn has(&self, name: &ObjectName) -> bool {
+        self.memory.load().has(name)
+            || self.disk.as_ref().is_some_and(|disk| {
+                // Once more at the end, as above.
+                disk.contains(name) || disk.queued(name).is_some() || disk.contains(name)
+            })
+    }
+
     /// What the memory tier did not take or keep can be found before it is written, too: a large object that many
     /// ask for would otherwise be fetched once more.
     fn waiting_for_disk(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {

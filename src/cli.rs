@@ -3,13 +3,18 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod figures;
+pub mod images;
 pub mod import_squid;
 mod inquiry;
+pub mod ls;
 mod pinned;
 pub mod purge;
 pub mod scrub;
 pub mod serve;
 pub mod status;
+pub mod visit;
+pub mod warm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +56,12 @@ enum Command {
     Explain(explain::Options),
     /// Turn a configuration of squid or frontier-squid into one of this program
     ImportSquid(import_squid::Options),
+    /// Bring what is under a path of a repository into the tier; exit status 1 when not all of it could be
+    Warm(warm::Options),
+    /// List a directory of a repository, and how much of it is in the tier
+    Ls(ls::Options),
+    /// List the container images of a repository, and how much of each is in the tier
+    Images(images::Options),
     /// Show on this machine alone what the tier does: strata, caches, jobs, faults
     Demo(demo::Options),
 }
@@ -93,6 +104,19 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::ImportSquid(options) => match import_squid::run(&options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
+        },
+        Command::Warm(options) => match warm::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(warm::Verdict::Warm) => ExitCode::SUCCESS,
+            Ok(warm::Verdict::NotAll) => ExitCode::FAILURE,
+            Err(error) => fail(&error, error.exit_code()),
+        },
+        Command::Ls(options) => match ls::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.exit_code()),
+        },
+        Command::Images(options) => match images::run(&options, config, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, error.exit_code()),
         },
         Command::Demo(options) => match demo::run(&options) {
             Ok(demo::Verdict::Kept) => ExitCode::SUCCESS,

@@ -20,8 +20,10 @@ pub mod print;
 pub mod quantity;
 mod raw;
 mod registry;
+mod repository;
 mod secret;
 pub mod units;
+mod warm;
 
 use std::fs::File;
 use std::io::Read;
@@ -30,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use authority::Authority;
-pub use choices::{AccessLogFormat, ParentsChoice, TargetShape};
+pub use choices::{AccessLogFormat, OnRevision, ParentsChoice, TargetShape};
 pub use credentials::{Identity, Login};
 pub use environment::Environment;
 pub use error::{ConfigError, Fault, Finding};
@@ -39,8 +41,10 @@ pub use method::WriteMethod;
 pub use origin::{Origin, Origins};
 pub use pattern::DocumentPattern;
 pub use registry::Registry;
+pub use repository::{RepositoryUrl, RepositoryUrlError};
 pub use secret::{Readers, Secret, SecretError};
 pub use units::{ByteSize, Glob, PortRange, Scheme, ServerUrl};
+pub use warm::Warm;
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -70,6 +74,8 @@ pub struct Config {
     pub parents: Vec<Parent>,
     /// `[upstream]`
     pub upstream: Upstream,
+    /// `[[warm]]`, in the order written.
+    pub warm: Vec<Warm>,
     /// `[log]`
     pub log: Log,
 }

@@ -31,6 +31,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sha1, Self::Rmd160, Self::Shake128];
+
     /// Length of a digest, in bytes, at most [`MAX_DIGEST`].
     pub const fn digest_len(self) -> usize {
         match self {

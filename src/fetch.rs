@@ -20,7 +20,7 @@ use std::time::Duration;
 use attempts::Attempts;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, RANGE, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use pump::{Ended, pump};
 pub use race::HedgeBudget;
 use race::{Chance, Turn, race};
@@ -40,6 +40,8 @@ pub struct Fetch {
     pub path: PathAndQuery,
     /// Our `Via` member.
     pub via: HeaderValue,
+    /// A field that tells caches further up that nobody waits, where nobody does.
+    pub priority: Option<(HeaderName, HeaderValue)>,
     /// The client's fields that go with a request for an object: none but a registry's.
     pub fields: HeaderMap,
     /// How long one source may be waited for before the next one is asked as well.
@@ -318,6 +320,7 @@ impl Fetch {
     fn request(&self, from: u64, turn: &Turn) -> Outgoing {
         let mut headers = self.fields.clone();
         headers.insert(VIA, self.via.clone());
+        headers.extend(self.priority.clone());
         if from > 0
             && let Ok(range) = HeaderValue::try_from(format!("bytes={from}-"))
         {

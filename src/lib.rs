@@ -26,6 +26,8 @@
 //! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
+//! | [`catalog`] | manifest -> catalogs -> the objects under a path | whom to ask |
+//! | [`warm`] | brings what is under a path into the tier, as a client of it | caches |
 //! | [`upstream`] | which server, connections, time limits | caches, digests |
 //! | [`fetch`] | joins the two: source after source into one fill | clients |
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
@@ -72,6 +74,7 @@ pub mod access_log;
 pub mod admin;
 pub mod app;
 pub mod cache;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod diagnostics;
@@ -89,3 +92,4 @@ pub mod service;
 pub mod syntax;
 pub mod tally;
 pub mod upstream;
+pub mod warm;

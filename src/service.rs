@@ -5,6 +5,8 @@
 //! [`Documents::answer`]. Every end of every way is a [`Response`] from [`Heads`], and every answer's [`Tally`] is kept until
 //! its last byte.
 
+mod answering;
+mod behind;
 mod change;
 mod document;
 mod fetching;
@@ -15,17 +17,16 @@ mod tokens;
 mod tunnel;
 mod turns;
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
+pub use answering::Answering;
 use arc_swap::ArcSwap;
+use behind::Urgency;
 use change::Change;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use object::ObjectRequest;
@@ -97,6 +98,9 @@ pub struct Worker {
 /// The worker in force, for one worker thread.
 pub type Current = ArcSwap<Worker>;
 
+/// The generation of rules that admits ourselves: all do.
+const OURSELVES: u64 = u64::MAX;
+
 /// The service of one client connection. Not through an adapter to tower: that clones the service for each request.
 pub struct Service {
     current: Arc<Current>,
@@ -114,29 +118,6 @@ struct Lifetime {
     asked: AtomicU64,
     /// Connections that have come to their end.
     ended: IntCounter,
-}
-
-/// An answer on its way. What is at hand needs neither an allocation nor a wait.
-#[allow(clippy::large_enum_variant, reason = "the large variant is the frequent one, and must not allocate")]
-pub enum Answering {
-    /// At hand.
-    Ready(Option<Response<Body>>),
-    /// Waits for a disk, a fill or an upstream.
-    Working(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Body>, std::convert::Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Ready(response) => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
-                None => Poll::Pending,
-            },
-            Self::Working(working) => working.as_mut().poll(cx).map(Ok),
-        }
-    }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -158,6 +139,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 /// Where a resource is said to be, and by whom.
 struct Place {
     client: IpAddr,
+    urgency: Urgency,
     named: Option<ServerUrl>,
     repository: Option<Box<str>>,
     path: PathAndQuery,
@@ -188,8 +170,14 @@ impl Service {
         max > 0 && self.lifetime.asked.fetch_add(1, Ordering::Relaxed) + 1 >= max
     }
 
+    /// The same for what this process asks of itself, which no rule for clients concerns.
+    pub fn of_ourselves(self) -> Self {
+        Self { admitted_by: AtomicU64::new(OURSELVES), ..self }
+    }
+
     fn admitted(&self, worker: &Worker) -> Result<(), Denial> {
-        if self.admitted_by.load(Ordering::Relaxed) != worker.generation {
+        let by = self.admitted_by.load(Ordering::Relaxed);
+        if by != worker.generation && by != OURSELVES {
             worker.access.client(self.client)?;
             self.admitted_by.store(worker.generation, Ordering::Relaxed);
         }
@@ -216,6 +204,7 @@ impl Service {
         // Made for those who are not answered at once.
         let place = |repository: Option<&str>| Place {
             client: self.client,
+            urgency: Urgency::of(request.headers()),
             named: asked.named.clone(),
             repository: repository.map(Box::from),
             path: asked.path.clone().into_owned(),
@@ -338,24 +327,6 @@ impl Service {
             headers.append(X_FORWARDED_FOR.clone(), client);
         }
         headers
-    }
-}
-
-impl Answering {
-    /// The same, and the end of the connection.
-    fn closing(self) -> Self {
-        let close = |mut response: Response<Body>| {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            response
-        };
-        match self {
-            Self::Ready(response) => Self::Ready(response.map(close)),
-            Self::Working(working) => Self::Working(Box::pin(async move { close(working.await) })),
-        }
-    }
-
-    fn ready(response: Response<Body>) -> Self {
-        Self::Ready(Some(response))
     }
 }
 

@@ -14,22 +14,26 @@ use http_body_util::Full;
 
 use super::guard::Right;
 use super::reports::{self, Report, Reports};
-use super::{Admin, Readiness, log, page, purge};
+use super::{Admin, Readiness, log, missing, page, purge};
 
 /// An answer, whole.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Answers a request. The body of a request is refused, not read.
-pub(super) async fn answer<B: Body>(
+/// Answers a request. Where no body belongs, it is refused, not read.
+pub(super) async fn answer<B>(
     admin: &Admin,
     reports: &Reports,
     peer: IpAddr,
     request: Request<B>,
-) -> Result<Answer, Infallible> {
+) -> Result<Answer, Infallible>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let Some(route) = Route::of(request.uri().path()) else {
         return Ok(text(
             StatusCode::NOT_FOUND,
-            "not found: see /, /status, /history, /metrics, /log, /purge, /livez, /readyz",
+            "not found: see /, /status, /history, /metrics, /log, /missing, /purge, /livez, /readyz",
         ));
     };
     let guard = admin.guard.load();
@@ -44,6 +48,12 @@ pub(super) async fn answer<B: Body>(
             "a token is needed here: `token_file` in [admin] names the file that has it",
         ));
     }
+    if let Route::Missing = route {
+        return Ok(match *request.method() {
+            Method::POST => missing::answer(&*admin.status, request.into_body()).await,
+            _ => not_allowed("POST"),
+        });
+    }
     let writes = matches!(route, Route::Log | Route::Purge) && *request.method() == Method::POST;
     if writes && right == Right::See {
         return Ok(unauthorized("what changes something needs the token as a bearer token"));
@@ -55,9 +65,7 @@ pub(super) async fn answer<B: Body>(
             Route::Purge => "POST",
             _ => "GET, HEAD",
         };
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-        return Ok(answer);
+        return Ok(not_allowed(allowed));
     }
     if !request.body().is_end_stream() {
         return Ok(text(StatusCode::BAD_REQUEST, "no request body is taken"));
@@ -71,6 +79,8 @@ pub(super) async fn answer<B: Body>(
         }
         Route::Purge => purge::purge(admin, request.uri().query()).await,
         Route::Log => log::tell(admin.filter.as_ref()),
+        // Answered above.
+        Route::Missing => not_allowed("POST"),
         Route::Live => text(StatusCode::OK, "ok"),
         Route::Ready => readiness(&admin.status.ready()),
         Route::Asset(asset) => typed(StatusCode::OK, asset.media_type, asset.text),
@@ -91,6 +101,7 @@ enum Route {
     History,
     Metrics,
     Log,
+    Missing,
     Purge,
     Live,
     Ready,
@@ -104,12 +115,19 @@ impl Route {
             "/status" => Self::Status,
             "/metrics" => Self::Metrics,
             "/log" => Self::Log,
+            "/missing" => Self::Missing,
             "/purge" => Self::Purge,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             other => Self::Asset(page::ASSETS.iter().find(|asset| asset.path == other)?),
         })
     }
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed}"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
 }
 
 fn unauthorized(line: &str) -> Answer {

@@ -14,10 +14,12 @@ use tokio::sync::watch;
 use super::purge::Wanted;
 use super::reload::{LastReload, Reloads};
 use super::site::Site;
+use super::warmer::{Warmed, WarmedRow};
 use crate::admin::{PurgeError, Purged, Readiness, StatusSource};
 use crate::cache::Cache;
 use crate::cache::disk::{IndexState, QuotaUsage};
 use crate::config::ServerUrl;
+use crate::digest::ObjectName;
 use crate::document::ManifestStatus;
 use crate::metrics::{ManifestFigures, Metrics};
 use crate::server::Phase;
@@ -29,6 +31,7 @@ pub struct Status {
     pub(super) proxy: Vec<SocketAddr>,
     pub(super) site: Arc<ArcSwap<Site>>,
     pub(super) cache: Arc<Cache>,
+    pub(super) warmed: Arc<Warmed>,
     pub(super) reloads: Arc<Reloads>,
     pub(super) metrics: Metrics,
     pub(super) phase: watch::Receiver<Phase>,
@@ -89,6 +92,7 @@ impl StatusSource for Status {
             mirrors: config.mirrors.iter().map(|group| (&*group.name, urls(&group.urls))).collect(),
             parents: config.parents.iter().map(|parent| parent.url.to_string()).collect(),
             upstreams: site.upstreams.status().into_iter().map(|status| self.server(status)).collect(),
+            warm: self.warmed.rows(&self.cache),
             last_reload: self.reloads.last(),
             manifests: site
                 .documents
@@ -101,6 +105,10 @@ impl StatusSource for Status {
             Ok(Value::Object(map)) => map,
             other => Map::from_iter([("error".to_owned(), Value::from(format!("{other:?}")))]),
         }
+    }
+
+    fn has(&self, name: &ObjectName) -> bool {
+        self.cache.has(name)
     }
 
     fn purge(&self, what: &str) -> Result<Purged, PurgeError> {
@@ -179,6 +187,8 @@ struct StatusPage<'a> {
     mirrors: BTreeMap<&'a str, Vec<String>>,
     parents: Vec<String>,
     upstreams: Vec<Server>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warm: Vec<WarmedRow>,
     last_reload: Option<LastReload>,
     manifests: Vec<Manifest>,
 }

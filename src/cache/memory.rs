@@ -81,6 +81,12 @@ impl Memory {
         }
     }
 
+    /// Whether the object is here; not counted as a use.
+    pub fn has(&self, name: &ObjectName) -> bool {
+        self.objects.as_ref().is_some_and(|objects| objects.contains_key(name))
+            || self.previous.as_ref().is_some_and(|previous| previous.has(name))
+    }
+
     /// Whether an object of `len` bytes belongs here.
     pub fn takes(&self, len: u64) -> bool {
         self.objects.is_some() && len <= self.max_object

@@ -10,7 +10,6 @@
 mod account;
 mod board;
 mod crew;
-mod figures;
 mod image;
 mod job;
 mod latency;
@@ -30,7 +29,6 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use self::figures::{bytes, plural, time};
 use self::image::Image;
 use self::job::Job;
 use self::paint::Paint;
@@ -39,6 +37,7 @@ pub use self::report::Verdict;
 use self::stratum::{Conduct, MANIFEST_LIFETIME, Stratum};
 use self::tier::{Sizes, Tier, TierError};
 use self::wave::{Wave, WaveError};
+use super::figures::{self, bytes, plural, time};
 
 /// Strata: one to send wrong bytes, one to be killed, one that keeps well.
 const STRATA: usize = 3;

@@ -30,6 +30,13 @@ pub struct Target {
     certificate: Option<PathBuf>,
 }
 
+impl Target {
+    /// Whether the command line names a program.
+    pub(super) fn is_named(&self) -> bool {
+        self.admin.is_some()
+    }
+}
+
 /// Why a running program could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum InquiryError {
@@ -120,14 +127,27 @@ impl Inquiry {
         }
     }
 
+    /// Which of these names of objects, one a line, it does not have.
+    pub(super) fn missing(&self, names: &str) -> Result<String, InquiryError> {
+        match self.put("POST", "/missing", names)? {
+            (200, body) => Ok(body),
+            (404 | 405, _) => Err(InquiryError::Foreign(self.address, "it has no /missing")),
+            (_, body) => Err(InquiryError::Refused(self.address, body.trim().to_owned())),
+        }
+    }
+
     fn ask(&self, method: &str, path: &str) -> Result<(u16, String), InquiryError> {
+        self.put(method, path, "")
+    }
+
+    fn put(&self, method: &str, path: &str, content: &str) -> Result<(u16, String), InquiryError> {
         let answer = match &self.certificate {
-            None => self.connect().and_then(|stream| self.exchange(stream, method, path)),
+            None => self.connect().and_then(|stream| self.exchange(stream, method, path, content)),
             Some(file) => {
                 let client = pinned::client(file)?;
                 self.connect().and_then(|stream| {
                     let stream = rustls::StreamOwned::new(client, stream);
-                    self.exchange(stream, method, path)
+                    self.exchange(stream, method, path, content)
                 })
             }
         };
@@ -143,12 +163,21 @@ impl Inquiry {
     }
 
     /// HTTP/1.0, so that the answer ends with the connection and is not in chunks.
-    fn exchange(&self, mut stream: impl Read + Write, method: &str, path: &str) -> io::Result<Vec<u8>> {
+    fn exchange(
+        &self,
+        mut stream: impl Read + Write,
+        method: &str,
+        path: &str,
+        content: &str,
+    ) -> io::Result<Vec<u8>> {
         write!(stream, "{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address)?;
         if let Some(token) = &self.token {
             stream.write_all(&[b"Authorization: Bearer ", token.bytes(), b"\r\n"].concat())?;
         }
-        stream.write_all(b"\r\n")?;
+        if !content.is_empty() {
+            write!(stream, "Content-Length: {}\r\n", content.len())?;
+        }
+        write!(stream, "\r\n{content}")?;
         stream.flush()?;
         let mut answer = Vec::new();
         let read = stream.take(MAX_ANSWER + 1).read_to_end(&mut answer)?;
@@ -187,7 +216,7 @@ impl Write for Timed {
 }
 
 /// A listener on all addresses is asked on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let loopback = match address {
         SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),

@@ -22,6 +22,7 @@ impl Change {
         change.admin(running);
         change.documents(running);
         change.disk(running, least_disk);
+        change.waiting.extend(keep(&keys::warm::REPOSITORY, &running.warm, &mut change.config.warm));
         change
     }
 
@@ -149,6 +150,12 @@ mod tests {
             &["disk documents", "disk path", "disk capacity", "disk segment", "disk io_threads"],
             nothing,
         );
+    }
+
+    #[test]
+    fn what_is_warmed_waits_for_a_restart() {
+        let warm = |config: &mut Config| config.warm = vec![crate::config::Warm::new("a.b".parse().unwrap())];
+        check(warm, &["warm repository"], |_| {});
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! A contradiction refuses the configuration; a warning is for the operator to read.
 
 mod quotas;
+mod registries;
+mod warm;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +32,7 @@ pub fn contradictions(config: &Config) -> Vec<Finding> {
     timeouts(config, &mut found);
     quotas::contradictions(config, &mut found);
     upstreams(config, &mut found);
+    warm::contradictions(config, &mut found);
     loops(config, &mut found);
     files(config, &mut found);
     found.0
@@ -183,7 +186,7 @@ fn upstreams(config: &Config, found: &mut Findings) {
             }
         }
     }
-    registries(config, found);
+    registries::contradictions(config, found);
     for (i, parent) in config.parents.iter().enumerate() {
         if config.parents[..i].iter().any(|earlier| earlier.url == parent.url) {
             let place = Place::nth(&keys::parents::URL, i);
@@ -202,28 +205,6 @@ fn upstreams(config: &Config, found: &mut Findings) {
     if config.access.hosts.is_empty() && config.mirrors.is_empty() && config.registries.is_empty() {
         let message = "an empty list without any [[mirrors]] leaves nothing to ask for".to_owned();
         found.at(&keys::access::HOSTS, message);
-    }
-}
-
-fn registries(config: &Config, found: &mut Findings) {
-    use keys::registries::{NAME, URL};
-    for (i, registry) in config.registries.iter().enumerate() {
-        let earlier = &config.registries[..i];
-        if earlier.iter().any(|earlier| earlier.name == registry.name) {
-            found.at(
-                Place::nth(&NAME, i),
-                format!("\"{}\" is the name of an earlier registry", registry.name),
-            );
-        }
-        let url = &registry.url;
-        if earlier.iter().any(|earlier| earlier.url == *url) {
-            found.at(Place::nth(&URL, i), format!("{url} is the URL of an earlier registry"));
-        }
-        // Its group's other members would be sent what clients tell the registry, tokens included.
-        if config.mirrors.iter().any(|group| group.urls.contains(url)) {
-            let message = format!("{url} stands in [[mirrors]], too; a registry is nobody's mirror");
-            found.between(Place::nth(&URL, i), &keys::mirrors::URLS, message);
-        }
     }
 }
 

@@ -56,6 +56,28 @@ impl ParentsChoice {
     }
 }
 
+/// What is fetched when a repository has a new revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRevision {
+    /// `"catalogs"`: its catalogs.
+    Catalogs,
+    /// `"all"`: these, and the objects of all files.
+    All,
+}
+
+impl OnRevision {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Catalogs, Self::All];
+
+    /// As written in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Catalogs => "catalogs",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Form of an access log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLogFormat {

@@ -34,6 +34,7 @@ impl Default for Config {
             registries: Vec::new(),
             parents: Vec::new(),
             upstream: Upstream::default(),
+            warm: Vec::new(),
             log: Log::default(),
         }
     }

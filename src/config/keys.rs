@@ -1,8 +1,7 @@
 //! Every key the file may contain: one table, from which parsing takes ranges and suggestions, printing takes
 //! comments, and `docs/configuration.md` takes its tables (tests hold them together).
 //!
-//! To add a key: a line here, a field with its default, a line in `raw.rs` and one in `print.rs`; the tests then name
-//! the files that do not mention it yet.
+//! To add a key: a line here, a field with its default, a line in `raw.rs`, one in `print.rs`; tests then name who lacks it.
 
 mod accepts;
 mod words;
@@ -81,7 +80,7 @@ impl fmt::Display for Table {
 }
 
 /// All tables, in the order in which they are printed.
-pub static TABLES: [&Table; 13] = [
+pub static TABLES: [&Table; 14] = [
     &listen::TABLE,
     &admin::TABLE,
     &access::TABLE,
@@ -94,6 +93,7 @@ pub static TABLES: [&Table; 13] = [
     &registries::TABLE,
     &parents::TABLE,
     &upstream::TABLE,
+    &warm::TABLE,
     &log::TABLE,
 ];
 
@@ -369,6 +369,23 @@ table! { Once upstream: "time and connections given to mirrors and parents"
         "whether the servers themselves are asked when no parent answers";
     CA_FILES "ca_files", Accepts::List(&FILE), Absent::Value("[]"),
         "PEM files with certificate authorities to trust for https, beside those of the system";
+}
+
+table! { Many warm: "what is fetched before clients ask, each time that its repository has a new revision"
+    REPOSITORY "repository", Accepts::Text("a repository or its URL, such as \"http://stratum.example.org:8000/cvmfs/images.example.org\""), Absent::Required,
+        "the repository; its name alone needs a group of [[mirrors]] that serves it";
+    PATHS "paths", Accepts::NonEmptyList(&REPOSITORY_PATH), Absent::Value(r#"["/"]"#),
+        "what of it, from its root";
+    ON_REVISION "on_revision", Accepts::OneOf(&["catalogs", "all"]), Absent::Value(r#""catalogs""#),
+        "how much: the catalogs, or the objects of all files as well";
+    RATE "rate", Accepts::Size(ByteSize::kib(1), ByteSize::gib(16)), Absent::Value(r#""10 MiB""#),
+        "so much a second at the most";
+    INTERVAL "interval", Accepts::Duration(Duration::from_secs(1), YEAR), Absent::Value(r#""1 min""#),
+        "how often the manifest is looked at; it is asked for like any client's, so that caches answer while it is fresh";
+    SPREAD "spread", Accepts::Duration(Duration::ZERO, YEAR), Absent::Value(r#""30 s""#),
+        "each cache begins with a new revision after a part of this, chosen by lot, so that not all of them do at once";
+    KEY "key", Accepts::Text("an absolute path, such as \"/etc/cvmfs/keys/example.org.pub\""), Absent::Words("none, and signatures are not checked"),
+        "public key of the repository: a manifest that is not genuine is then not followed";
 }
 
 table! { Once log: "the access log"

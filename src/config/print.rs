@@ -40,6 +40,7 @@ fn all(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     registries(config, p)?;
     parents(config, p)?;
     upstream(config, p)?;
+    warm(config, p)?;
     log(config, p)
 }
 
@@ -256,6 +257,29 @@ fn upstream(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::PARENTS_CHOICE, quoted(upstream.parents_choice.as_str()))?;
     p.key(&key::DIRECT, upstream.direct)?;
     p.key(&key::CA_FILES, list(upstream.ca_files.iter().map(|file| file.display())))
+}
+
+fn warm(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
+    use keys::warm as key;
+    if config.warm.is_empty() {
+        p.no_table(&key::TABLE)?;
+    }
+    for (index, warm) in config.warm.iter().enumerate() {
+        p.index = index;
+        p.table(&key::TABLE)?;
+        p.key(&key::REPOSITORY, quoted(&warm.repository))?;
+        p.key(&key::PATHS, list(&warm.paths))?;
+        p.key(&key::ON_REVISION, quoted(warm.on_revision.as_str()))?;
+        p.key(&key::RATE, quoted(exact_size(warm.rate)))?;
+        p.key(&key::INTERVAL, quoted(exact_duration(warm.interval)))?;
+        p.key(&key::SPREAD, quoted(exact_duration(warm.spread)))?;
+        match &warm.key {
+            Some(file) => p.key(&key::KEY, path(file))?,
+            None => p.no_key(&key::KEY)?,
+        }
+    }
+    p.index = 0;
+    Ok(())
 }
 
 fn log(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

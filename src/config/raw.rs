@@ -16,8 +16,8 @@ use super::environment::Environment;
 use super::error::{Fault, Finding, Site};
 use super::{
     Access, AccessLogFormat, Admin, ByteSize, Config, Disk, DocumentPattern, DocumentRule, Identity, Listen,
-    Loaded, Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, Quota, Registry, TargetShape,
-    Upstream, WriteMethod, check, keys,
+    Loaded, Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, Quota, Registry,
+    TargetShape, Upstream, Warm, WriteMethod, check, keys,
 };
 
 /// The configuration a text describes, with the environment above it; or all faults of the first kind there are, in the
@@ -77,6 +77,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         registries: reader.sections(&keys::registries::TABLE, registry),
         parents: reader.sections(&keys::parents::TABLE, parent),
         upstream: upstream(&mut reader.section(&keys::upstream::TABLE)),
+        warm: reader.sections(&keys::warm::TABLE, warm),
         log: log(&mut reader.section(&keys::log::TABLE)),
     }
 }
@@ -272,6 +273,28 @@ fn upstream(section: &mut Section<'_, '_>) -> Upstream {
         direct: section.switch(&key::DIRECT).unwrap_or(default.direct),
         ca_files: section.list(&key::CA_FILES, text::absolute_path).unwrap_or(default.ca_files),
     }
+}
+
+fn warm(section: &mut Section<'_, '_>) -> Option<Warm> {
+    use keys::warm as key;
+    let choice = |text: &str| text::choice(text, OnRevision::ALL, OnRevision::as_str);
+    let repository = section.text(&key::REPOSITORY, text::repository);
+    let paths = section.list(&key::PATHS, text::repository_path);
+    let on_revision = section.text(&key::ON_REVISION, choice);
+    let rate = section.size(&key::RATE);
+    let interval = section.duration(&key::INTERVAL);
+    let spread = section.duration(&key::SPREAD);
+    let file = section.text(&key::KEY, text::absolute_path);
+    let default = Warm::new(repository?);
+    Some(Warm {
+        paths: paths.unwrap_or(default.paths),
+        on_revision: on_revision.unwrap_or(default.on_revision),
+        rate: rate.unwrap_or(default.rate),
+        interval: interval.unwrap_or(default.interval),
+        spread: spread.unwrap_or(default.spread),
+        key: file,
+        repository: default.repository,
+    })
 }
 
 fn log(section: &mut Section<'_, '_>) -> Log {

@@ -57,18 +57,35 @@ pub enum ManifestError {
     NoRevision,
 }
 
-/// The revision of a whole manifest.
-pub fn revision(bytes: &[u8]) -> Result<Revision, ManifestError> {
+/// A signed text taken apart, its checksum verified. Manifests and whitelists have this form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// What is signed, line by line.
+    pub text: &'a [u8],
+    /// Its checksum as written: what the signature is of.
+    pub checksum: &'a [u8],
+    /// Whatever stands behind: the signature, not looked at.
+    pub signature: &'a [u8],
+}
+
+/// Takes a signed text apart.
+pub fn sealed(bytes: &[u8]) -> Result<Sealed<'_>, ManifestError> {
     if bytes.len() > MAX_MANIFEST {
         return Err(ManifestError::TooLarge);
     }
     let end = separator(bytes).ok_or(ManifestError::NoChecksum)?;
     let (text, envelope) = (&bytes[..end], &bytes[end + SEPARATOR.len()..]);
-    let checksum =
-        envelope.split(|c| *c == b'\n').next().and_then(parse_checksum).ok_or(ManifestError::NoChecksum)?;
-    if !checksum.names(text) {
+    let line = envelope.iter().position(|c| *c == b'\n').unwrap_or(envelope.len());
+    let (checksum, signature) = (&envelope[..line], envelope.get(line + 1..).unwrap_or_default());
+    if !parse_checksum(checksum).ok_or(ManifestError::NoChecksum)?.names(text) {
         return Err(ManifestError::Damaged);
     }
+    Ok(Sealed { text, checksum, signature })
+}
+
+/// The revision of a whole manifest.
+pub fn revision(bytes: &[u8]) -> Result<Revision, ManifestError> {
+    let text = sealed(bytes)?.text;
     let number = field(text, b'S').ok_or(ManifestError::NoRevision)?;
     let published = field(text, b'T').ok_or(ManifestError::NoRevision)?;
     Ok(Revision { published, number })
@@ -89,7 +106,7 @@ fn separator(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `<hex>[-rmd160|-shake128]`
-fn parse_checksum(text: &[u8]) -> Option<ObjectName> {
+pub fn parse_checksum(text: &[u8]) -> Option<ObjectName> {
     let dash = text.iter().position(|c| *c == b'-').unwrap_or(text.len());
     let (hex, tag) = text.split_at(dash);
     let algorithm = [Algorithm::Sha1, Algorithm::Rmd160, Algorithm::Shake128]

@@ -45,7 +45,7 @@ impl Worker {
         let target = server.clone();
         let turns = Arc::clone(&self.turns);
         let send = |request: UpstreamRequest| async move {
-            let (fetch, _turn) = turns.begin(place.client, fetch).await?;
+            let (fetch, _turn) = turns.begin(place.client, place.urgency, fetch).await?;
             fetch.change(request.method, request.headers, target, Content::from(content)).await
         };
         let changed = self.documents.change(request, server.as_ref(), send, SystemTime::now()).await;

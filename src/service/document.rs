@@ -40,7 +40,7 @@ impl Worker {
             if let Some(first) = fetch.candidates.first() {
                 asked.get_or_init(|| first.clone());
             }
-            let (fetch, _turn) = worker.turns.begin(place.client, fetch).await?;
+            let (fetch, _turn) = worker.turns.begin(place.client, place.urgency, fetch).await?;
             worker.ask(&fetch, &place, (request.method, request.headers), refusals).await
         };
         let answer = self.documents.answer(request, fetch, SystemTime::now()).await;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
+use super::behind::{PRIORITY, Urgency};
 use super::{Place, Worker, registry};
 use crate::fetch::Fetch;
 use crate::tally::Tally;
@@ -30,6 +31,10 @@ impl Worker {
                 None => self.upstream.redirects,
             },
             hedges: Arc::clone(&self.hedges),
+            priority: match place.urgency {
+                Urgency::Usual => None,
+                Urgency::Background => Some((PRIORITY.clone(), HeaderValue::from_static("u=7"))),
+            },
             verify_first_patience: self.objects.verify_first_patience,
         }
     }

@@ -177,7 +177,7 @@ impl Worker {
                         Outcome::Repair => Reason::Damaged,
                         _ => self.cache.why_absent(&request.name),
                     });
-                    tokio::spawn(Arc::clone(&self.turns).fill(place.client, fetch, writer));
+                    tokio::spawn(Arc::clone(&self.turns).fill(place.client, place.urgency, fetch, writer));
                     (reader, fetched, true)
                 }
             };
@@ -220,7 +220,7 @@ impl Worker {
     /// are passed on, rather than fetching it all.
     async fn object_head(&self, request: &ObjectRequest, tally: &mut Tally) -> (Response<Body>, Outcome) {
         let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
-        let asked = match self.turns.begin(request.place.client, fetch).await {
+        let asked = match self.turns.begin(request.place.client, request.place.urgency, fetch).await {
             Ok((fetch, _turn)) => fetch.object_head().await,
             Err(crowded) => Err(crowded.into()),
         };

@@ -213,7 +213,7 @@ impl Worker {
         let place = &request.place;
         let fetch = self.fetch(place, place.wanted());
         let fields = place.fields.clone().unwrap_or_default();
-        let asked = match self.turns.begin(place.client, fetch).await {
+        let asked = match self.turns.begin(place.client, place.urgency, fetch).await {
             Ok((fetch, _turn)) => self.ask(&fetch, place, (Method::HEAD, fields), Refusals::Answer).await,
             Err(crowded) => Err(crowded.into()),
         };

@@ -16,6 +16,7 @@ use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::behind::{Behind, Counted, Urgency};
 use crate::cache::{FillError, FillWriter, Why};
 use crate::fetch::Fetch;
 
@@ -40,6 +41,7 @@ impl ClientNetwork {
 pub struct Turns {
     most: usize,
     waiting: IntGauge,
+    behind: Arc<Behind>,
     clients: Mutex<HashMap<ClientNetwork, Arc<Queue>>>,
 }
 
@@ -84,12 +86,20 @@ impl Drop for Place<'_> {
 impl Turns {
     /// At most `most` downloads for each client; `waiting` shows how many wait.
     pub fn new(most: usize, waiting: IntGauge) -> Arc<Self> {
-        Arc::new(Self { most, waiting, clients: Mutex::default() })
+        Self::beside(Arc::default(), most, waiting)
+    }
+
+    fn beside(behind: Arc<Behind>, most: usize, waiting: IntGauge) -> Arc<Self> {
+        Arc::new(Self { most, waiting, behind, clients: Mutex::default() })
     }
 
     /// These, or others under another limit: what is in progress then does not count for it.
     pub fn under(self: &Arc<Self>, most: usize) -> Arc<Self> {
-        if most == self.most { Arc::clone(self) } else { Self::new(most, self.waiting.clone()) }
+        if most == self.most {
+            Arc::clone(self)
+        } else {
+            Self::beside(Arc::clone(&self.behind), most, self.waiting.clone())
+        }
     }
 
     /// The client's next turn, waited for no longer than `patience`.
@@ -114,11 +124,20 @@ impl Turns {
     }
 }
 
+/// The right to a download of either kind. Over when dropped.
+pub type Right = (Option<Turn>, Counted);
+
 /// What stands before every fetch.
 impl Turns {
     /// Brings an object into its fill when the client's turn has come.
-    pub(super) async fn fill(self: Arc<Self>, client: IpAddr, fetch: Fetch, writer: FillWriter) {
-        match self.begin(client, fetch).await {
+    pub(super) async fn fill(
+        self: Arc<Self>,
+        client: IpAddr,
+        urgency: Urgency,
+        fetch: Fetch,
+        writer: FillWriter,
+    ) {
+        match self.begin(client, urgency, fetch).await {
             Ok((fetch, _turn)) => fetch.object(writer).await,
             Err(crowded) => writer.fail(crowded.into()),
         }
@@ -129,12 +148,17 @@ impl Turns {
     pub(super) async fn begin(
         self: &Arc<Self>,
         client: IpAddr,
+        urgency: Urgency,
         mut fetch: Fetch,
-    ) -> Result<(Fetch, Turn), Crowded> {
+    ) -> Result<(Fetch, Right), Crowded> {
         let begun = Instant::now();
-        let turn = self.take(client, fetch.head_deadline / 2).await?;
+        let patience = fetch.head_deadline / 2;
+        let right = match urgency {
+            Urgency::Usual => (Some(self.take(client, patience).await?), self.behind.client()),
+            Urgency::Background => (None, self.behind.background(patience).await?),
+        };
         fetch.waited = begun.elapsed();
-        Ok((fetch, turn))
+        Ok((fetch, right))
     }
 }
 

@@ -17,6 +17,18 @@ fn refused(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_is_warmed_can_be_asked_for() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(refused(text), expected, "\n{text}");
+    let warm = "[[warm]]\nrepository = 'a.cern.ch'\n";
+    check(
+        warm,
+        &["[[warm]] #1 repository: no group of [[mirrors]] serves a.cern.ch: write its URL, with a server"],
+    );
+    check(&format!("[[mirrors]]\nname = 'm'\nurls = ['http://m']\n{warm}"), &[]);
+    check("[[warm]]\nrepository = 'http://m/cvmfs/a.cern.ch'", &[]);
+}
+
+#[test]
 fn contradictions_are_refused() {
     let check = |text: &str, expected: &[&str]| assert_eq!(refused(text), expected, "\n{text}");
     check(

@@ -29,4 +29,6 @@ pub(super) static PORT: Accepts =
     Accepts::Text("a port or a range of ports, such as \"80\" or \"1024-65535\"");
 pub(super) static REPOSITORY: Accepts = Accepts::Text(REPOSITORY_WORDS);
 pub(super) static SERVER: Accepts = Accepts::Text(SERVER_WORDS);
+pub(super) static REPOSITORY_PATH: Accepts =
+    Accepts::Text("a path from the root of the repository, such as \"/owner/image:latest\"");
 pub(super) static FILE: Accepts = Accepts::Text("an absolute path, such as \"/etc/ssl/site-ca.pem\"");

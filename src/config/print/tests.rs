@@ -13,8 +13,8 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{
     self, Access, AccessLogFormat, ByteSize, Disk, DocumentPattern, DocumentRule, Glob, Identity, Listen,
-    Log, Login, Memory, MirrorGroup, Objects, Parent, ParentsChoice, PortRange, Quota, Registry, TargetShape,
-    Upstream, WriteMethod,
+    Log, Login, Memory, MirrorGroup, Objects, OnRevision, Parent, ParentsChoice, PortRange, Quota, Registry,
+    TargetShape, Upstream, Warm, WriteMethod,
 };
 
 fn check(config: &Config) -> Result<(), TestCaseError> {
@@ -64,6 +64,7 @@ fn every_key_is_printed() {
         registries: vec![registry("docker.io", &[]), registry("b.test:5000", &["b-*.test", "::1"])],
         parents: vec![Parent { url: "http://p:3128".parse().unwrap(), login: Some(login()) }],
         log: Log { path: Some(PathBuf::from("/l")), ..Log::default() },
+        warm: vec![warm()],
         admin: config::Admin { token_file: Some(PathBuf::from("/t")), ..config::Admin::default() },
         listen: Listen {
             identity: Some(Identity { certificate: "/a".into(), key: "/b".into() }),
@@ -228,6 +229,12 @@ fn login() -> Login {
     Login { user: "node".to_owned(), password_file: PathBuf::from("/etc/password") }
 }
 
+fn warm() -> Warm {
+    let repository = "http://a/cvmfs/x.y".parse().unwrap();
+    let (on_revision, key) = (OnRevision::All, Some(PathBuf::from("/k")));
+    Warm { paths: vec!["/a:b".to_owned(), "/c".to_owned()], on_revision, key, ..Warm::new(repository) }
+}
+
 fn parent() -> impl Strategy<Value = Parent> {
     let login = ("[^:\\pC]{1,9}", file()).prop_map(|(user, password_file)| Login { user, password_file });
     let url = "http://parent.example.org:3128";
@@ -296,6 +303,7 @@ prop_compose! {
         registries in 0usize..3,
         parents in option::of(parent()),
         upstream in upstream(),
+        warm in vec(select(vec![warm(), Warm { key: None, ..warm() }]), 0..3),
         log in log(),
     ) -> Config {
         let direct = upstream.direct || parents.is_none() || !access.connect.is_empty();
@@ -304,7 +312,7 @@ prop_compose! {
         let parents = parents.into_iter().collect();
         let registries = (0..registries).map(|n| registry(&format!("r{n}.test"), &["a.test"][..n.min(1)])).collect();
         Config {
-            listen, admin, access, memory, disk, objects, documents, mirrors, registries, parents, upstream, log,
+            listen, admin, access, memory, disk, objects, documents, mirrors, registries, parents, upstream, warm, log,
         }
     }
 }

@@ -60,7 +60,7 @@ fn unknown_keys_and_tables() {
         "[network]",
         &[
             "site.toml:1:2: [network]: unknown table; known tables: [listen], [admin], [access], [memory], [disk], \
-           [[quotas]], [objects], [[documents]], [[mirrors]], [[registries]], [[parents]], [upstream], [log]",
+           [[quotas]], [objects], [[documents]], [[mirrors]], [[registries]], [[parents]], [upstream], [[warm]], [log]",
         ],
     );
 }

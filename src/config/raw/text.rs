@@ -13,6 +13,7 @@ use crate::config::Authority;
 use crate::config::defaults::{MAX_NAME, is_name_char};
 use crate::config::pattern::DocumentPatternError;
 use crate::config::quantity::QuantityError;
+use crate::config::repository::RepositoryUrl;
 use crate::config::units::{Glob, PortRange, ServerUrl, ServerUrlError};
 
 /// Why a value is refused: the rest of a sentence that begins with the value.
@@ -147,6 +148,22 @@ fn pattern(text: &str, admits: impl Fn(char) -> bool) -> Result<Glob, Why> {
         Some(c) => Err(format!("has a {c:?} in it").into()),
         None if text.is_empty() => Err("is empty".into()),
         None => Ok(Glob::new(text)),
+    }
+}
+
+/// A repository, or the URL of one.
+pub(super) fn repository(text: &str) -> Result<RepositoryUrl, Why> {
+    text.parse().map_err(|error| format!("names no repository: {error}").into())
+}
+
+/// A path in a repository, without tricks.
+pub(super) fn repository_path(text: &str) -> Result<String, Why> {
+    let inside = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    match text.strip_prefix('/') {
+        None => Err("does not begin at the root (/)".into()),
+        Some("") => Ok("/".to_owned()),
+        Some(rest) if rest.len() < 4096 && rest.split('/').all(inside) => Ok(text.to_owned()),
+        Some(_) => Err("has an empty name, \".\" or \"..\" in it, or is too long".into()),
     }
 }
 

@@ -167,14 +167,14 @@ impl Proxy {
         *self.app().tls_addrs().first().expect("a listener")
     }
 
+    /// Its admin port.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.app().admin_addr().expect("an admin port")
+    }
+
     /// A client of its admin port.
     pub fn admin(&self) -> Client {
         Client::of(self.admin_address())
-    }
-
-    /// Where operators ask.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.app().admin_addr().expect("an admin port")
     }
 
     /// A client that has yet to connect.

@@ -1,0 +1,224 @@
+//! `substratum warm`: brings what is under a path into the tier, before the jobs start.
+
+mod progress;
+mod room;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::progress::Progress;
+use self::room::Room;
+use super::figures::{bytes, count, plural, time};
+use super::ls::parse;
+use super::visit::{self, Visit, VisitError};
+use crate::catalog::walk::Depth;
+use crate::catalog::{Object, Tree};
+use crate::config::{ByteSize, quantity};
+use crate::warm::{Board, Brought, Pace, Presence, bring, shown};
+
+/// What stored objects usually take of their content, as one part of so many.
+const USUAL: u64 = 3;
+
+/// Arguments of `substratum warm`.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    visit: visit::Place,
+    /// What to warm, from the root of the repository; may be given several times; default: all of it
+    #[arg(long, value_name = "PATH")]
+    path: Vec<String>,
+    /// So much a second at the most, such as 50MB/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate: Option<ByteSize>,
+    /// Objects asked for at the same time
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Only the catalogs, so that directories are listed at once everywhere
+    #[arg(long)]
+    catalogs_only: bool,
+    /// Begin although the tier has most likely no room for all of it
+    #[arg(long)]
+    anyway: bool,
+}
+
+/// What a script needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is in the tier.
+    Warm,
+    /// Some of it is not.
+    NotAll,
+}
+
+/// Warms, and tells what came of it.
+pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, VisitError> {
+    let mut paths = options.path.iter().map(|path| parse(path)).collect::<Result<Vec<_>, _>>()?;
+    if paths.is_empty() {
+        paths.push(parse("/")?);
+    }
+    let depth = if options.catalogs_only { Depth::Catalogs } else { Depth::All };
+    let pace = Arc::new(Pace::new(options.rate.map(ByteSize::bytes)));
+    visit::block_on(async {
+        let begun = Instant::now();
+        let mut visit = options.visit.begin(config, Arc::clone(&pace)).await?;
+        writeln!(out, "{}", visit.headline())?;
+        out.flush()?;
+        let mut all = Tree::default();
+        for path in &paths {
+            let tree = visit.walk().tree(path, depth).await?;
+            let catalogs = plural(tree.catalogs.len() as u64, "catalog");
+            let (objects, size) = (plural(tree.objects.len() as u64, "object"), bytes(tree.file_bytes));
+            let place = shown(&visit.way.repository, path);
+            match depth {
+                Depth::Catalogs => writeln!(out, "{place}: {catalogs}")?,
+                _ => {
+                    writeln!(out, "{place}: {catalogs}, {} ({size}), {objects}", plural(tree.files, "file"))?
+                }
+            }
+            if tree.external > 0 {
+                let (files, size) = (plural(tree.external, "file"), bytes(tree.external_bytes));
+                writeln!(
+                    out,
+                    "  {files} ({size}) have their content beside the repository and are left out"
+                )?;
+            }
+            all.merge(&tree);
+        }
+        let (missing, room) = (visit.presence.missing(&all.objects)?, Room::ask(&visit));
+        let estimate = all.bytes.saturating_mul(missing.len() as u64).checked_div(all.objects.len() as u64);
+        tell_plan(options, &visit, &all, missing.len() as u64, estimate.unwrap_or(0), out)?;
+        if !missing.is_empty() && !room.tell(all.bytes, USUAL, options.anyway, out)? {
+            return Ok(Verdict::NotAll);
+        }
+        out.flush()?;
+        let brought = bring_watched(&visit, missing, options.jobs.into(), &pace).await;
+        let verdict = tell_end(&visit, &all, &brought, begun.elapsed(), out)?;
+        out.flush()?;
+        Ok(verdict)
+    })
+}
+
+fn tell_plan(
+    options: &Options,
+    visit: &Visit,
+    all: &Tree,
+    missing: u64,
+    estimate: u64,
+    out: &mut dyn Write,
+) -> Result<(), VisitError> {
+    if all.objects.is_empty() {
+        return Ok(());
+    }
+    match (&visit.presence, missing) {
+        (Presence::Unknown, _) => {
+            writeln!(out, "what is there already is not known (no --admin): everything is asked for")?;
+        }
+        (_, 0) => {
+            writeln!(out, "all of it is there already")?;
+            return Ok(());
+        }
+        (_, missing) => {
+            writeln!(out, "{} of {} objects are missing", count(missing), count(all.objects.len() as u64))?;
+        }
+    }
+    let usual = estimate / USUAL;
+    write!(out, "about {} to fetch, {} at the most", bytes(usual), bytes(estimate))?;
+    match options.rate.filter(|rate| rate.bytes() > 0) {
+        Some(rate) => {
+            let seconds = usual / rate.bytes();
+            writeln!(
+                out,
+                ": about {} at {} a second",
+                time(Duration::from_secs(seconds.max(1))),
+                bytes(rate.bytes())
+            )?;
+        }
+        None => writeln!(out)?,
+    }
+    Ok(())
+}
+
+async fn bring_watched(visit: &Visit, missing: Vec<Object>, jobs: usize, pace: &Arc<Pace>) -> Brought {
+    let total = missing.len() as u64;
+    if total == 0 {
+        return Brought::default();
+    }
+    let board = Arc::new(Board::default());
+    let mut progress = Progress::new(total);
+    let mut bringing = std::pin::pin!(bring(&visit.way, missing, jobs, pace, &board));
+    let mut look = tokio::time::interval(progress::REFRESH);
+    loop {
+        tokio::select! {
+            brought = &mut bringing => return brought,
+            _ = look.tick() => progress.show(&board),
+        }
+    }
+}
+
+fn tell_end(
+    visit: &Visit,
+    all: &Tree,
+    brought: &Brought,
+    took: Duration,
+    out: &mut dyn Write,
+) -> Result<Verdict, VisitError> {
+    let catalogs = plural(visit.surveyor.catalogs, "catalog");
+    let rate = bytes((brought.bytes as f64 / took.as_secs_f64().max(0.001)) as u64);
+    let (objects, size) = (plural(brought.objects, "object"), bytes(brought.bytes));
+    writeln!(out, "read {catalogs}, fetched {objects}, {size} in {} ({rate}/s)", time(took))?;
+    if let Some((object, why)) = &brought.example {
+        writeln!(
+            out,
+            "{} could not be had; one of them is {object}: {why}",
+            plural(brought.failed, "object")
+        )?;
+    }
+    let asked = brought.objects + brought.failed;
+    // What is written in the background counts as there.
+    let left = match visit.presence {
+        Presence::Unknown => all.objects.len() as u64 - brought.objects.min(all.objects.len() as u64),
+        _ => visit.presence.missing(&all.objects)?.len() as u64,
+    };
+    match left {
+        0 => writeln!(out, "all of it is in the tier now")?,
+        left if brought.failed == 0 => {
+            writeln!(out, "{} did not stay in the tier: it has no room for them", plural(left, "object"))?;
+        }
+        left => writeln!(
+            out,
+            "{} of {} are missing still; the same command goes on",
+            count(left),
+            count(left.max(asked))
+        )?,
+    }
+    Ok(if left == 0 && brought.failed == 0 { Verdict::Warm } else { Verdict::NotAll })
+}
+
+/// `50MB/s`, `50 MB` or `50 MB/s`: the same.
+fn rate(text: &str) -> Result<ByteSize, String> {
+    let size = text.strip_suffix("/s").unwrap_or(text);
+    match quantity::parse_size(size) {
+        Ok(ByteSize(0)) => Err("a rate of 0 would never end".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("it {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        for (text, expected) in
+            [("50MB/s", Some(50_000_000)), ("50 MB/s", Some(50_000_000)), ("1 MiB", Some(1 << 20))]
+        {
+            assert_eq!(rate(text).ok(), expected.map(ByteSize), "{text}");
+        }
+        for text in ["0", "0/s", "fast", "1 Mb/s", ""] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Brings catalogs within a pace, and keeps some for a second look.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::client::{Lane, Trouble};
+use super::pace::Pace;
+use crate::catalog::Object;
+use crate::catalog::walk::Source;
+
+/// Bytes of stored catalogs that are kept.
+const KEPT: usize = 64 << 20;
+
+/// Whoever brings catalogs.
+pub struct Surveyor {
+    lane: Lane,
+    pace: Arc<Pace>,
+    kept: HashMap<Object, Bytes>,
+    room: usize,
+    /// How many were brought.
+    pub catalogs: u64,
+}
+
+impl Source for Surveyor {
+    type Error = Trouble;
+
+    async fn catalog(&mut self, catalog: Object) -> Result<Bytes, Trouble> {
+        if let Some(stored) = self.kept.get(&catalog) {
+            return Ok(stored.clone());
+        }
+        self.pace.turn().await;
+        let stored = self.lane.object(catalog).await?;
+        self.pace.brought(stored.len() as u64);
+        self.catalogs += 1;
+        if let Some(room) = self.room.checked_sub(stored.len()) {
+            self.room = room;
+            self.kept.insert(catalog, stored.clone());
+        }
+        Ok(stored)
+    }
+}
+
+impl Surveyor {
+    /// Over this lane.
+    pub fn new(lane: Lane, pace: Arc<Pace>) -> Self {
+        Self { lane, pace, kept: HashMap::new(), room: KEPT, catalogs: 0 }
+    }
+}
