@@ -17,7 +17,7 @@ use crate::warm::{
 /// Which repository, and through whom.
 #[derive(clap::Args)]
 pub struct Place {
-    /// The repository, such as http://stratum.example.org:8000/cvmfs/images.example.org; its name alone when the tier has
+    /// The repository, such as `http://stratum.example.org:8000/cvmfs/images.example.org`; its name alone when the tier has
     /// mirrors for it
     #[arg(value_name = "URL")]
     repository: RepositoryUrl,
