@@ -49,9 +49,9 @@ pub fn shared(address: SocketAddr, workers: usize, key: &'static str) -> Result<
         _ => BindError::Other { address, key, error },
     };
     // Sharing a port would also share it with another instance of the same user, unnoticed. An exclusive socket first
-    // finds that out.
-    let probe = socket(address, Sharing::Exclusive).map_err(failed)?;
-    let address = probe.local_addr().map_err(failed)?;
+    // finds that out. It does not listen: clients that it took would be cut when it goes.
+    let probe = bound(address, Sharing::Exclusive).map_err(failed)?;
+    let address = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
     drop(probe);
     (0..workers).map(|_| socket(address, Sharing::Shared).map_err(failed)).collect()
 }
@@ -71,6 +71,13 @@ enum Sharing {
 }
 
 fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = bound(address, sharing)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // IPv4 has its own line in the configuration.
@@ -81,14 +88,48 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[test]
+    fn whoever_comes_first_is_not_cut() {
+        let from: SocketAddr = ([127, 0, 0, 2], 0).into();
+        for _ in 0..200 {
+            let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+            let too_late = Arc::new(AtomicBool::new(false));
+            let first = std::thread::spawn({
+                let too_late = Arc::clone(&too_late);
+                move || {
+                    while !too_late.load(Ordering::Relaxed) {
+                        // From another address, lest it meet itself.
+                        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                        client.bind(&from.into()).unwrap();
+                        if client.connect(&free.into()).is_ok() {
+                            return Some(client);
+                        }
+                    }
+                    None
+                }
+            });
+            let sockets = shared(free, 2, "proxy");
+            while sockets.is_ok() && !first.is_finished() {
+                std::thread::yield_now();
+            }
+            too_late.store(true, Ordering::Relaxed);
+            let client = first.join().unwrap();
+            // Somebody else on this machine may have been given the port.
+            if let Ok(sockets) = sockets {
+                assert!(client.is_some() && sockets.iter().any(|socket| socket.accept().is_ok()), "cut");
+            }
+        }
+    }
 
     #[test]
     fn workers_share_a_port_that_others_cannot_take() {
