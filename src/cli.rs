@@ -16,6 +16,8 @@ pub mod status;
 pub mod visit;
 pub mod warm;
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +27,9 @@ use clap::{Parser, Subcommand};
 const BAD_RECORDS: u8 = 3;
 
 pub use self::inquiry::InquiryError;
+
+/// Exit status when whoever reads the output has enough, as `head` has: that of a program that the signal ends.
+const READER_LEFT: u8 = 128 + 13;
 
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -126,7 +131,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    if causes.any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe)) {
+        return ExitCode::from(READER_LEFT);
+    }
     eprintln!("substratum: {error}");
     ExitCode::from(code)
+}
+
+fn is_broken_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }

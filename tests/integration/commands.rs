@@ -63,6 +63,17 @@ fn a_good_configuration_is_found_good() {
 }
 
 #[test]
+fn a_reader_who_has_enough_is_no_error() {
+    let file = file("");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(&["check", "--config", file.path().to_str().unwrap()]);
+    let output = command.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(said(&output), "");
+}
+
+#[test]
 fn arguments_that_are_none() {
     let output = run(&["serve", "--no-such-option"]);
     assert_eq!(output.status.code(), Some(2));
