@@ -25,6 +25,12 @@ pub const MAX_CATALOG: u64 = 256 << 20;
 /// Bytes of one row or value.
 const MAX_VALUE: i32 = 1 << 20;
 
+/// Bytes of the target of a link: what Linux follows (PATH_MAX).
+const MAX_LINK: usize = 4096;
+
+/// Bytes of paths and links of one directory's entries: each entry has its whole path.
+const MAX_DIRECTORY: usize = 64 << 20;
+
 /// Largest file that is believed in, in bytes: 1 PiB.
 const MAX_FILE: u64 = 1 << 50;
 
@@ -69,6 +75,14 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Bytes of content, for files.
     pub size: u64,
+}
+
+impl Entry {
+    /// Bytes on the heap.
+    pub(super) fn held(&self) -> usize {
+        let target = if let EntryKind::Link(target) = &self.kind { target.len() } else { 0 };
+        size_of::<Self>() + self.path.as_bytes().len() + target
+    }
 }
 
 /// What an entry is.
@@ -132,16 +146,17 @@ impl Catalog {
         rows.next()?.map(|row| entry(row, path.clone())).transpose()
     }
 
-    /// The entries of a directory, in no order, each in its place; at most `most`.
+    /// The entries of a directory, in no order, each in its place; at most `most`, and [`MAX_DIRECTORY`] bytes of paths and
+    /// links.
     pub fn children(&self, of: &RepoPath, most: usize) -> Result<Option<Vec<Entry>>, BadCatalog> {
         let (first, second) = of.key();
         let sql = "SELECT hash, size, mode, flags, name, symlink, md5path_1, md5path_2 FROM catalog \
                    WHERE parent_1 = ? AND parent_2 = ?";
         let mut statement = self.database.prepare_cached(sql)?;
         let mut rows = statement.query(params![first, second])?;
-        let mut found = Vec::new();
+        let (mut found, mut held) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            if found.len() == most {
+            if found.len() == most || held > MAX_DIRECTORY {
                 return Ok(None);
             }
             let name = bytes(row.get_ref(4)?).unwrap_or_default();
@@ -149,7 +164,9 @@ impl Catalog {
             if path.key() != (row.get(6)?, row.get(7)?) {
                 return Err(BadCatalog::Misplaced(path));
             }
-            found.push(entry(row, path)?);
+            let entry = entry(row, path)?;
+            held += entry.held();
+            found.push(entry);
         }
         Ok(Some(found))
     }
@@ -274,7 +291,12 @@ fn entry(row: &Row<'_>, path: RepoPath) -> Result<Entry, BadCatalog> {
         () if has(flag::BOUND) || has(flag::SPECIAL) => EntryKind::Special,
         () if has(flag::DIRECTORY) && has(flag::MOUNTPOINT) => EntryKind::Mountpoint,
         () if has(flag::DIRECTORY) => EntryKind::Directory,
-        () if has(flag::LINK) => EntryKind::Link(bytes(row.get_ref(5)?).unwrap_or_default().to_vec()),
+        () if has(flag::LINK) => match bytes(row.get_ref(5)?).unwrap_or_default() {
+            target if target.len() > MAX_LINK => {
+                return Err(BadCatalog::Entry(path, "a link of absurd length"));
+            }
+            target => EntryKind::Link(target.to_vec()),
+        },
         () if has(flag::EXTERNAL) => EntryKind::External,
         () if has(flag::CHUNKED) => EntryKind::Chunked(algorithm),
         () if has(flag::FILE) => {

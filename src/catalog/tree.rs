@@ -30,8 +30,8 @@ pub struct Tree {
 impl Tree {
     /// A file with content of its own.
     pub(super) fn file(&mut self, size: u64) {
-        self.files += 1;
-        self.file_bytes += size;
+        self.files = self.files.saturating_add(1);
+        self.file_bytes = self.file_bytes.saturating_add(size);
     }
 
     /// An object with so many bytes of content, unless there are `most` others; whether there was room for it.
@@ -44,7 +44,7 @@ impl Tree {
         }
         self.sizes.insert(object, size);
         self.objects.push(object);
-        self.bytes += size;
+        self.bytes = self.bytes.saturating_add(size);
         true
     }
 
@@ -58,10 +58,10 @@ impl Tree {
                 self.catalogs.push(catalog.clone());
             }
         }
-        self.files += other.files;
-        self.file_bytes += other.file_bytes;
-        self.external += other.external;
-        self.external_bytes += other.external_bytes;
-        self.unopened += other.unopened;
+        self.files = self.files.saturating_add(other.files);
+        self.file_bytes = self.file_bytes.saturating_add(other.file_bytes);
+        self.external = self.external.saturating_add(other.external);
+        self.external_bytes = self.external_bytes.saturating_add(other.external_bytes);
+        self.unopened = self.unopened.saturating_add(other.unopened);
     }
 }

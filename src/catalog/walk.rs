@@ -12,6 +12,9 @@ use super::object::Object;
 use super::path::RepoPath;
 use super::tree::Tree;
 
+/// Bytes of the entries that are still to be looked at, of all directories on the way down.
+const MAX_OPEN: usize = 128 << 20;
+
 /// Links followed on the way to a path.
 const MAX_LINKS: usize = 16;
 
@@ -278,9 +281,15 @@ impl<'s, S: Source> Walk<'s, S> {
         if depth == Depth::OneCatalog {
             return Ok(listed);
         }
+        let mut opened = 0;
         for ((_, tree), mut mounts) in listed.iter_mut().zip(below) {
             tree.unopened = 0;
             while let Some(mount) = mounts.pop() {
+                opened += 1;
+                if opened > self.bounds.catalogs {
+                    let (path, most) = (path.clone(), self.bounds.catalogs);
+                    return Err(WalkError::TooMuch { path, most, what: "catalogs" });
+                }
                 tree.catalogs.push(mount.clone());
                 let catalog = self.open(mount.clone()).await?;
                 let top = Entry { path: catalog.mounted.clone(), kind: EntryKind::Directory, size: 0 };
@@ -302,8 +311,10 @@ impl<'s, S: Source> Walk<'s, S> {
     ) -> Result<(), WalkError<S::Error>> {
         let refused = |why| WalkError::Refused { path: mount.0.clone(), catalog: mount.1, why };
         let too_much = |most, what| WalkError::TooMuch { path: mount.0.clone(), most, what };
+        let mut held = from.held();
         let mut open = vec![from];
         while let Some(entry) = open.pop() {
+            held -= entry.held();
             let left = self.bounds.objects.saturating_sub(tree.objects.len());
             match &entry.kind {
                 // The catalog's own top is where it is mounted.
@@ -321,6 +332,10 @@ impl<'s, S: Source> Walk<'s, S> {
                     let children = catalog.children(&entry.path, most).map_err(refused)?;
                     let children = children.ok_or_else(|| too_much(self.bounds.entries, "entries"))?;
                     self.entries += children.len();
+                    held += children.iter().map(Entry::held).sum::<usize>();
+                    if held > MAX_OPEN {
+                        return Err(too_much(MAX_OPEN, "bytes of paths"));
+                    }
                     open.extend(children);
                 }
                 _ if depth == Depth::Catalogs => {}
@@ -340,7 +355,7 @@ impl<'s, S: Source> Walk<'s, S> {
                 }
                 EntryKind::External => {
                     tree.external += 1;
-                    tree.external_bytes += entry.size;
+                    tree.external_bytes = tree.external_bytes.saturating_add(entry.size);
                 }
                 EntryKind::Link(_) | EntryKind::Special => {}
             }

@@ -22,7 +22,7 @@ use super::{Place, Worker};
 use crate::cache::{FillError, Why};
 use crate::digest::ObjectName;
 use crate::document::{DocumentKey, DocumentRequest};
-use crate::fetch::Refusals;
+use crate::fetch::{Fetch, Refusals};
 use crate::layout::oci;
 use crate::metrics::RegistryMetrics;
 use crate::outcome::Outcome;
@@ -48,6 +48,9 @@ const RESTS: Duration = Duration::from_secs(5);
 
 /// Consents that are remembered; about 300 bytes each.
 const REMEMBERED: u64 = 65_536;
+
+/// Bytes of a media type that is remembered.
+const LONGEST_TYPE: usize = 255;
 
 /// Questions to registries at the same time.
 const TURNS: usize = 1024;
@@ -167,6 +170,14 @@ impl Worker {
         if let Some(known) = self.consents.counting(&key) {
             return Answer::Consents(known);
         }
+        // The client's own turn first: whoever waits for that must not hold up the others. That it has to wait says nothing of
+        // the registry.
+        let place = &request.place;
+        let fetch = self.fetch(place, place.wanted());
+        let (fetch, _turn) = match self.turns.begin(place.client, place.urgency, fetch).await {
+            Ok(begun) => begun,
+            Err(crowded) => return Answer::Silent(crowded.into()),
+        };
         // One asks for all who show the same.
         let turn = timeout(self.upstream.head_deadline, self.consents.turn(&key).acquire()).await;
         if let Some(known) = self.consents.counting(&key) {
@@ -180,7 +191,7 @@ impl Worker {
         // What everybody could have a while ago is no secret. A token may have been taken back.
         let personal = request.headers.contains_key(AUTHORIZATION);
         let stands_in = known.filter(|known| !personal && now < known.at + STANDS_IN);
-        match (self.ask_registry(request).await, stands_in) {
+        match (self.ask_registry(request, &fetch).await, stands_in) {
             (Answer::Consents(mut consent), _) => {
                 metrics.given.inc();
                 // What is fetched with everybody's token needs one.
@@ -209,15 +220,10 @@ impl Worker {
     }
 
     /// HEAD, in the client's name.
-    async fn ask_registry(&self, request: &ObjectRequest) -> Answer {
+    async fn ask_registry(&self, request: &ObjectRequest, fetch: &Fetch) -> Answer {
         let place = &request.place;
-        let fetch = self.fetch(place, place.wanted());
         let fields = place.fields.clone().unwrap_or_default();
-        let asked = match self.turns.begin(place.client, place.urgency, fetch).await {
-            Ok((fetch, _turn)) => self.ask(&fetch, place, (Method::HEAD, fields), Refusals::Answer).await,
-            Err(crowded) => Err(crowded.into()),
-        };
-        match asked {
+        match self.ask(fetch, place, (Method::HEAD, fields), Refusals::Answer).await {
             Ok(response) => {
                 judge(place.path.as_str(), response.status(), response.headers(), &hex(&request.name))
             }
@@ -236,20 +242,51 @@ fn judge(asked: &str, status: StatusCode, headers: &HeaderMap, hex: &str) -> Ans
         let location =
             field(&LOCATION).and_then(|location| location.split(['?', '#']).next()).unwrap_or_default();
         let behind = location.split_once("://").map_or(location, |(_, behind)| behind);
-        let path = &behind[behind.find('/').unwrap_or(behind.len())..];
-        path.contains(hex) && !path.contains(asked) && oci::resource(path).is_none()
+        let path = plain(&behind[behind.find('/').unwrap_or(behind.len())..]);
+        path.contains(hex) && !path.contains(asked) && !names_a_registry(&path)
     };
+    let redirects =
+        matches!(status, StatusCode::FOUND | StatusCode::SEE_OTHER | StatusCode::TEMPORARY_REDIRECT);
     match status {
         StatusCode::OK if shows(&DOCKER_CONTENT_DIGEST) || shows(&ETAG) => {
             let len = field(&CONTENT_LENGTH).and_then(|len| len.parse().ok());
-            Answer::Consents(Consent::now(headers.get(CONTENT_TYPE).cloned(), len))
+            // A copy: what the client library hands out keeps the whole head in memory.
+            let media_type = headers.get(CONTENT_TYPE).filter(|value| value.len() <= LONGEST_TYPE);
+            let media_type = media_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+            Answer::Consents(Consent::now(media_type, len))
         }
-        _ if status.is_redirection() && leads_to_it() => Answer::Consents(Consent::now(None, None)),
+        _ if redirects && leads_to_it() => Answer::Consents(Consent::now(None, None)),
         _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             Answer::Silent(FillError::new(Why::Unavailable, format!("the registry answered {status}")))
         }
         _ => Answer::Refuses,
     }
+}
+
+/// A path as servers may read it: unescaped, without empty segments and a slash at its end.
+fn plain(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, ..] => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
+            _ => None,
+        };
+        match escaped {
+            Some((high, low)) => bytes.push((high << 4 | low) as u8),
+            None => bytes.push(*first),
+        }
+        rest = if escaped.is_some() { &rest[3..] } else { behind };
+    }
+    let path = String::from_utf8_lossy(&bytes);
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .fold(String::new(), |path, segment| path + "/" + segment)
+}
+
+/// Whether a path leads to a registry, behind whatever prefix.
+fn names_a_registry(path: &str) -> bool {
+    path.match_indices("/v2/").any(|(at, _)| oci::resource(&path[at..]).is_some())
 }
 
 /// The digits alone.
@@ -328,6 +365,11 @@ mod tests {
             (307, Some(("location", "https://other.test/v2/b/a/blobs/sha256:HEX")), "no"),
             (302, Some(("location", "https://login.test/?next=/v2/a/blobs/sha256:HEX")), "no"),
             (302, Some(("location", "/login#HEX")), "no"),
+            (307, Some(("location", "/v2/a/blobs/sha256%3AHEX")), "no"),
+            (307, Some(("location", "/hub/v2/other/a/blobs/sha256:HEX")), "no"),
+            (307, Some(("location", "/v2/other/blobs/sha256:HEX/")), "no"),
+            (307, Some(("location", "//v2//other/blobs/sha256:HEX")), "no"),
+            (308, Some(("location", "https://store.test/blobs/sha256:HEX")), "no"),
             (304, Some(("etag", "\"sha256:HEX\"")), "no"),
             (401, Some(("docker-content-digest", "sha256:HEX")), "no"),
             (404, None, "no"),
