@@ -146,7 +146,7 @@ impl Catalog {
         rows.next()?.map(|row| entry(row, path.clone())).transpose()
     }
 
-    /// The entries of a directory, in no order, each in its place; at most `most`, and [`MAX_DIRECTORY`] bytes of paths and
+    /// The entries of a directory, in no order, each in its place; at most `most`, and 64 MiB of paths and
     /// links.
     pub fn children(&self, of: &RepoPath, most: usize) -> Result<Option<Vec<Entry>>, BadCatalog> {
         let (first, second) = of.key();
