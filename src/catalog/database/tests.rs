@@ -143,6 +143,10 @@ fn entries_that_cannot_be() {
         (row("/a", 1, 4).replace("'a'", "'a/b'"), "below / it has a name that is empty"),
         (row("/a", 1, 4).replace("'a'", "x'610062'"), "below / it has a name that is empty"),
         (row("/a", 1, 4).replace("'a'", "NULL"), "below / it has a name that is empty"),
+        (
+            row("/a", 0, 8).replace("'')", &format!("'{}')", "x".repeat(5_000))),
+            "its entry /a has a link of absurd",
+        ),
         (row("/a", 1, 4).replace("'a'", "'\x1b[2J'"), "its entry /\\u{1b}[2J belongs somewhere else"),
     ];
     for (sql, expected) in table {
@@ -150,6 +154,17 @@ fn entries_that_cannot_be() {
         let said = catalog.children(&RepoPath::default(), 10).unwrap_err().to_string();
         assert!(said.starts_with(expected), "{sql}: {said}");
     }
+}
+
+#[test]
+fn a_directory_holds_so_many_bytes() {
+    let deep = format!("/{}", vec!["d".repeat(250); 15].join("/"));
+    let rows: Vec<_> = (0..17_500).map(|n| row(&format!("{deep}/{n}"), 0, 16)).collect();
+    let catalog = Catalog::open(&with(&rows), RepoPath::default()).unwrap();
+    assert!(rows.len() * deep.len() < MAX_DIRECTORY && rows.len() * (deep.len() + 100) > MAX_DIRECTORY);
+    assert_eq!(catalog.children(&path(&deep), 20_000).unwrap(), None);
+    let some = Catalog::open(&with(&rows[..100]), RepoPath::default()).unwrap();
+    assert_eq!(some.children(&path(&deep), 20_000).unwrap().unwrap().len(), 100);
 }
 
 #[test]
