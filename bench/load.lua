@@ -1,13 +1,44 @@
--- For wrk: asks for the paths of a file in turn, and prints what came of it as one line of JSON.
--- Each connection starts elsewhere, so that not all of them ask for the same object at the same time.
+-- For wrk: asks for the paths of a file, and prints what came of it as one line of JSON. In turn, each connection beginning
+-- elsewhere, so that not all of them ask for the same object at the same time; or each path once ("once" behind the file).
 local requests = {}
 local at = 0
+
+-- Each path once: ends when all were answered.
+local function once()
+   local ffi = require("ffi")
+   ffi.cdef("int getpid(void); int kill(int pid, int signal);")
+   -- The first one is made to be looked at only.
+   local asked, answered = -1, 0
+
+   function request()
+      -- A few may slip through before the delay: they ask for what was answered already.
+      asked = asked + 1
+      return requests[asked > 0 and asked <= #requests and asked or 1]
+   end
+
+   -- In milliseconds: connections that find nothing left wait for the last one to end.
+   function delay()
+      return asked < #requests and 0 or 2000
+   end
+
+   function response()
+      answered = answered + 1
+      if answered == #requests then
+         -- Its threads can be stopped from here, but its main thread would still sleep for all the time it was given.
+         ffi.C.kill(ffi.C.getpid(), 2)
+      end
+   end
+end
 
 function init(args)
    for path in io.lines(args[1]) do
       requests[#requests + 1] = wrk.format("GET", path)
    end
    at = math.random(#requests)
+   -- wrk looks for these functions after this one: without them it calls nothing for an answer.
+   if args[2] == "once" then
+      once()
+   end
 end
 
 function request()

@@ -221,12 +221,7 @@ impl App {
                 .enable_all()
                 .max_blocking_threads(blocking_threads)
                 .build()?;
-            let logger = app.log.lock().as_ref().and_then(AccessLog::logger);
-            let recorder =
-                Recorder::new(metrics.request.for_worker(), metrics.repository.for_worker(), logger);
-            let client = Client::new(Arc::clone(&site.upstreams));
-            let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
-            app.currents.push(Arc::clone(&current));
+            let current = app.another_worker(&site);
             let beats = Arc::new(AtomicU64::new(0));
             app.beats.push(Arc::clone(&beats));
             let limit = Arc::clone(&app.limit);
@@ -247,12 +242,7 @@ impl App {
         }
         let warmed = Arc::new(warmer::Warmed::new(&site.config.warm));
         if !site.config.warm.is_empty() {
-            let logger = app.log.lock().as_ref().and_then(AccessLog::logger);
-            let recorder =
-                Recorder::new(metrics.request.for_worker(), metrics.repository.for_worker(), logger);
-            let client = Client::new(Arc::clone(&site.upstreams));
-            let current = Arc::new(Current::new(site.worker(&app.ground, client, recorder)));
-            app.currents.push(Arc::clone(&current));
+            let current = app.another_worker(&site);
             let (entries, cache) = (site.config.warm.clone(), Arc::clone(&app.ground.cache));
             let ended = metrics.server.closed(Closed::Requests);
             let (warmed, all_drained) = (Arc::clone(&warmed), Arc::clone(&all_drained));
@@ -285,6 +275,17 @@ impl App {
                 Some(admin_thread(admin_socket, snmp_socket.map(|it| (it, community)), admin)?);
         }
         Ok(app)
+    }
+
+    /// What answers requests, for one more thread; it follows each reload.
+    fn another_worker(&mut self, site: &Site) -> Arc<Current> {
+        let logger = self.log.lock().as_ref().and_then(AccessLog::logger);
+        let (request, repository) = (&self.metrics.request, &self.metrics.repository);
+        let recorder = Recorder::new(request.for_worker(), repository.for_worker(), logger);
+        let client = Client::new(Arc::clone(&site.upstreams));
+        let current = Arc::new(Current::new(site.worker(&self.ground, client, recorder)));
+        self.currents.push(Arc::clone(&current));
+        current
     }
 
     /// The first address that requests are taken on.

@@ -26,7 +26,7 @@ use clap::{Parser, Subcommand};
 /// Exit status when `scrub` found bad records.
 const BAD_RECORDS: u8 = 3;
 
-pub use self::inquiry::InquiryError;
+pub use self::inquiry::{InquiryError, ReportError};
 
 /// Exit status when whoever reads the output has enough, as `head` has: that of a program that the signal ends.
 const READER_LEFT: u8 = 128 + 13;
@@ -92,12 +92,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(options) => match status::run(&options, config, &mut std::io::stdout().lock()) {
             Ok(status::Verdict::Well) => ExitCode::SUCCESS,
             Ok(status::Verdict::Trouble) => ExitCode::FAILURE,
-            Err(error @ status::StatusError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error @ ReportError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
         Command::Purge(options) => match purge::run(&options, config, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error @ purge::PurgeError::Config(_)) => fail(&error, BAD_CONFIGURATION),
+            Err(error @ ReportError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
         Command::Explain(options) => match explain::run(&options, config, &mut std::io::stdout().lock()) {

@@ -68,6 +68,20 @@ pub enum InquiryError {
     Foreign(SocketAddr, &'static str),
 }
 
+/// Why a command that asks and tells what was answered ends without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The program could not be asked.
+    #[error(transparent)]
+    Inquiry(#[from] InquiryError),
+    /// The result could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+}
+
 /// A way to ask.
 pub(super) struct Inquiry {
     address: SocketAddr,

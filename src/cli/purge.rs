@@ -1,11 +1,10 @@
 //! `substratum purge`: a running program drops an object or a document.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
-use super::inquiry::{self, Inquiry, InquiryError};
-use crate::config::ConfigError;
+use super::inquiry::{self, Inquiry, ReportError};
 
 /// Arguments of `substratum purge`.
 #[derive(clap::Args)]
@@ -17,22 +16,8 @@ pub struct Options {
     inquiry: inquiry::Target,
 }
 
-/// Why nothing was purged.
-#[derive(Debug, thiserror::Error)]
-pub enum PurgeError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The program could not be asked.
-    #[error(transparent)]
-    Inquiry(#[from] InquiryError),
-    /// The result could not be written.
-    #[error("cannot write the result: {0}")]
-    Output(#[from] io::Error),
-}
-
 /// Asks for it, and writes what became of it.
-pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<(), PurgeError> {
+pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<(), ReportError> {
     let inquiry = Inquiry::obtain(&options.inquiry, config)??;
     let said = inquiry.change(&format!("/purge?what={}", escaped(&options.what)))?;
     out.write_all(said.as_bytes())?;

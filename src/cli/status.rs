@@ -1,33 +1,19 @@
 //! `substratum status`: how a running program does, in a terminal.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::inquiry::{self, Inquiry, InquiryError};
-use crate::config::{ByteSize, ConfigError};
+use super::inquiry::{self, Inquiry, ReportError};
+use crate::config::ByteSize;
 
 /// Arguments of `substratum status`.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     inquiry: inquiry::Target,
-}
-
-/// Why there is no status.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The program could not be asked.
-    #[error(transparent)]
-    Inquiry(#[from] InquiryError),
-    /// The result could not be written.
-    #[error("cannot write the result: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// What a script needs to know.
@@ -43,7 +29,7 @@ pub enum Verdict {
 const REPOSITORIES: usize = 5;
 
 /// Asks, and writes what is essential.
-pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, StatusError> {
+pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, ReportError> {
     let status = Inquiry::obtain(&options.inquiry, config)??.status()?;
     let (text, verdict) = render(&status);
     out.write_all(text.as_bytes())?;
