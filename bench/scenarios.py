@@ -38,8 +38,10 @@ SCENARIOS = {
     "memory-8k": Scenario("hits", "8 KiB from memory", 0.65),
     "memory-8k-512": Scenario("hits", "8 KiB from memory, 512 connections", 0.65, connections=512),
     "log-8k": Scenario("hits", "8 KiB from memory, access log", 0.75, setting=Setting(log=True)),
-    "memory-1m": Scenario("hits", "1 MiB from memory", 0.65, size=MIB, objects=16),
-    "memory-10m": Scenario("hits", "10 MiB from memory", 0.8, size=10 * MIB, objects=8, connections=16),
+    "memory-1m": Scenario("hits", "1 MiB from memory", 0.65, size=MIB, objects=16, setting=Setting(disk=True)),
+    "memory-10m": Scenario(
+        "hits", "10 MiB from memory", 0.8, size=10 * MIB, objects=8, connections=16, setting=Setting(disk=True)
+    ),
     "disk-8k": Scenario("hits", "8 KiB from disk, in the page cache", 0.7, DISK, setting=ON_DISK),
     "disk-8k-cold": Scenario(
         "hits", "8 KiB from disk, page cache dropped", 1.0, DISK, objects=12_000, setting=ON_DISK, cold=True

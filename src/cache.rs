@@ -11,6 +11,7 @@ pub mod disk;
 mod fill;
 mod memory;
 mod object;
+mod pinning;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
@@ -28,6 +29,7 @@ use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
 pub use object::{CHUNK, MemoryObject, Object};
 use parking_lot::Mutex;
+use pinning::{PINNED_FROM, Pinning};
 
 use crate::config;
 use crate::digest::ObjectName;
@@ -44,7 +46,8 @@ type Fills = Mutex<HashMap<FillKey, FillHandle, BuildHasherDefault<NameHasher>>>
 
 /// All objects of this process; shared by its workers.
 pub struct Cache {
-    memory: ArcSwap<Memory>,
+    memory: Arc<ArcSwap<Memory>>,
+    pinning: Pinning,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
     /// Fills that have not ended. Several workers may pass the limit together, by one each.
@@ -92,8 +95,18 @@ impl Cache {
         metrics: CacheMetrics,
     ) -> Arc<Self> {
         metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
+        let memory = Arc::new(ArcSwap::from_pointee(Memory::new(memory)));
+        if let Some(disk) = &disk {
+            let memory = Arc::downgrade(&memory);
+            disk.on_eviction(move |name| {
+                if let Some(memory) = memory.upgrade() {
+                    memory.load().remove(name);
+                }
+            });
+        }
         Arc::new(Self {
-            memory: ArcSwap::from_pointee(Memory::new(memory)),
+            memory,
+            pinning: Pinning::default(),
             disk,
             fills: Default::default(),
             filling: AtomicUsize::new(0),
@@ -119,15 +132,20 @@ impl Cache {
     }
 
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.
-    pub fn in_memory(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
-        self.memory.load().get(name)
+    pub fn in_memory(self: &Arc<Self>, name: &ObjectName) -> Option<Arc<MemoryObject>> {
+        let object = self.memory.load().get(name)?;
+        if object.len() < PINNED_FROM { Some(object) } else { self.pinned_or_copied(name, object) }
     }
 
     /// The object on disk, if it is there. A use of it in the name of a repository.
-    pub fn on_disk(&self, name: &ObjectName, repository: &str) -> Option<DiskObject> {
+    pub fn on_disk(self: &Arc<Self>, name: &ObjectName, repository: &str) -> Option<DiskObject> {
         let disk = self.disk.as_ref()?;
         let object = disk.get(name)?;
         disk.claim(&object, disk.share(repository));
+        // What is read in one piece goes up into memory by itself.
+        if object.len() > CHUNK as u64 && object.hits() > 1 {
+            self.pin(name);
+        }
         Some(object)
     }
 
@@ -254,7 +272,7 @@ impl Cache {
             }
         }
         // After the disk, from which it might come back.
-        if self.in_memory(name).is_some() {
+        if self.memory.load().has(name) {
             self.memory.load().remove(name);
             places.insert(0, "memory");
         }
@@ -297,20 +315,7 @@ impl Cache {
         };
         let good = match &object {
             Object::Memory(object) => object.verify(name),
-            Object::Disk(object) => {
-                let mut verifier = name.verifier();
-                let mut offset = 0;
-                loop {
-                    match object.read(offset, CHUNK) {
-                        Ok(bytes) if bytes.is_empty() => break verifier.finish().is_ok(),
-                        Ok(bytes) => {
-                            verifier.update(&bytes);
-                            offset += bytes.len() as u64;
-                        }
-                        Err(_) => break false,
-                    }
-                }
-            }
+            Object::Disk(object) => object.verify(),
         };
         if good {
             Recheck::Good(object)

@@ -25,6 +25,7 @@
 //! | [`syntax`] | what is wrong with the lines of a head, on either side; pure | what a field means |
 //! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
+//! | [`page_cache`] | stretches of files that stay in memory, and leave uncopied | what they hold |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
 //! | [`catalog`] | manifest -> catalogs -> the objects under a path | whom to ask |
 //! | [`warm`] | brings what is under a path into the tier, as a client of it | caches |
@@ -84,6 +85,7 @@ pub mod fetch;
 pub mod layout;
 pub mod metrics;
 pub mod outcome;
+pub mod page_cache;
 pub mod reason;
 pub mod request;
 pub mod response;

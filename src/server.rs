@@ -13,6 +13,7 @@ mod stream;
 pub mod tls;
 mod transport;
 mod tunnel;
+mod zero_copy;
 
 use std::io;
 use std::net::SocketAddr;

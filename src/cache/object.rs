@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use bytes::Bytes;
+use prometheus::IntGauge;
 
 use super::disk::DiskObject;
 use crate::digest::ObjectName;
+use crate::page_cache::{Locked, Watch};
 
 /// Largest piece handed to a reader, in bytes. Bigger frames measured slower: the copy into the socket leaves the CPU
 /// cache. Memory chunks are cut to it, so that a chunk is a frame.
 pub const CHUNK: usize = 256 << 10;
+
+/// The same of what is not copied.
+const PINNED_CHUNK: usize = 1 << 20;
 
 /// An object found in a tier.
 #[derive(Clone)]
@@ -43,15 +50,36 @@ impl Object {
     }
 }
 
-/// The bytes of an object: consecutive chunks of exactly [`CHUNK`] bytes, the last one shorter.
+/// The bytes of an object: consecutive chunks, all of one size but the last, which may be shorter.
 pub struct MemoryObject {
     chunks: Arc<[Bytes]>,
+    chunk: usize,
     len: u64,
     stored_at: u32,
+    pinned: Option<Pinned>,
+    /// How often it was asked for, as far as that is of interest.
+    asked: AtomicU8,
+}
+
+/// What there is of an object whose bytes are the page cache's.
+struct Pinned {
+    record: DiskObject,
+    watch: Watch,
+    gauge: IntGauge,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.gauge.sub(shown(self.record.len()));
+    }
+}
+
+fn shown(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl MemoryObject {
-    /// An object of consecutive `chunks`, re-cut unless they have the canonical sizes already.
+    /// An object of consecutive `chunks`, re-cut unless each has [`CHUNK`] bytes already, and the last one no more.
     pub fn new(chunks: Vec<Bytes>, stored_at: u32) -> Self {
         let len = chunks.iter().map(|c| c.len() as u64).sum();
         let canonical = match chunks.split_last() {
@@ -59,7 +87,24 @@ impl MemoryObject {
             None => true,
         };
         let chunks = if canonical { chunks } else { recut(&chunks, len) };
-        Self { chunks: chunks.into(), len, stored_at }
+        Self { chunks: chunks.into(), chunk: CHUNK, len, stored_at, pinned: None, asked: AtomicU8::new(0) }
+    }
+
+    /// An object of the pages of `record`, which were locked in the page cache, and checked since; shown by `gauge`.
+    pub(super) fn pinned(pages: Locked, record: DiskObject, gauge: IntGauge) -> Self {
+        gauge.add(shown(record.len()));
+        let watch = pages.watch();
+        let pages = Bytes::from_owner(pages);
+        let starts = (0..pages.len()).step_by(PINNED_CHUNK);
+        let chunks = starts.map(|at| pages.slice(at..(at + PINNED_CHUNK).min(pages.len()))).collect();
+        Self {
+            chunks,
+            chunk: PINNED_CHUNK,
+            len: pages.len() as u64,
+            stored_at: record.stored_at(),
+            pinned: Some(Pinned { record, watch, gauge }),
+            asked: AtomicU8::new(0),
+        }
     }
 
     /// Bytes.
@@ -82,17 +127,36 @@ impl MemoryObject {
         &self.chunks
     }
 
+    /// Whether its bytes are the page cache's.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned.is_some()
+    }
+
+    /// Whether it proved impossible to send.
+    pub(super) fn is_torn(&self) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| pinned.watch.is_torn())
+    }
+
+    /// Counts a use; whether it is the second, or one of every sixteenth from there.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed) % 16 == 1
+    }
+
     /// The bytes from `offset` up to the end of their chunk; empty at or behind the end.
     pub fn chunk_at(&self, offset: u64) -> Bytes {
-        let index = usize::try_from(offset / CHUNK as u64).unwrap_or(usize::MAX);
+        let index = usize::try_from(offset / self.chunk as u64).unwrap_or(usize::MAX);
         match self.chunks.get(index) {
-            Some(chunk) => chunk.slice((offset as usize % CHUNK).min(chunk.len())..),
+            Some(chunk) => chunk.slice((offset as usize % self.chunk).min(chunk.len())..),
             None => Bytes::new(),
         }
     }
 
     /// Whether the bytes still deserve `name`.
     pub fn verify(&self, name: &ObjectName) -> bool {
+        // Through the file: see `page_cache`.
+        if let Some(pinned) = &self.pinned {
+            return pinned.record.verify();
+        }
         let mut verifier = name.verifier();
         for chunk in self.chunks.iter() {
             verifier.update(chunk);

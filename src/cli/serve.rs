@@ -65,6 +65,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     let summary = summary(&config);
     let admin_scheme = if config.admin.tls { "https" } else { "http" };
     raise_file_limit(&config);
+    raise_lock_limit();
     // Before there are handlers for signals: whoever waits can be ended like any program.
     if options.wait
         && let Some(disk) = &config.disk
@@ -137,6 +138,12 @@ fn load(path: Option<&Path>, job: Option<&ephemeral::Job>) -> Result<Config, Con
         eprintln!("warning: {warning}");
     }
     Ok(config)
+}
+
+/// Large objects are locked in the page cache. Where the limit does not suffice, they are copied: no reason to fail.
+fn raise_lock_limit() {
+    let limit = getrlimit(Resource::Memlock);
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Connections, segments and upstreams each take a descriptor. The soft limit is a leftover of `select`; going up to the

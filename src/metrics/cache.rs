@@ -30,6 +30,8 @@ pub struct CacheMetrics {
     pub memory_objects: IntGauge,
     /// Their weight in bytes (sampled).
     pub memory_bytes: IntGauge,
+    /// Of it, what is locked in the page cache.
+    pub memory_pinned: IntGauge,
     /// Configured capacity in bytes.
     pub memory_capacity: IntGauge,
 }
@@ -85,6 +87,11 @@ impl CacheMetrics {
                 registry,
                 "substratum_memory_bytes",
                 "Weight of the memory tier: bytes of objects and overhead.",
+            )?,
+            memory_pinned: gauge(
+                registry,
+                "substratum_memory_pinned_bytes",
+                "Of the memory tier: bytes that are pages of the disk tier's files, locked in the page cache.",
             )?,
             memory_capacity: gauge(
                 registry,

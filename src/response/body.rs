@@ -200,7 +200,9 @@ impl Body {
             Source::Once(bytes) => Poll::Ready(Some(Ok(bytes.split_to(max.min(bytes.len()))))),
             Source::Memory { object, offset } => {
                 let mut bytes = object.chunk_at(*offset);
-                bytes.truncate(max);
+                bytes.truncate(
+                    self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)),
+                );
                 *offset += bytes.len() as u64;
                 Poll::Ready(Some(Ok(bytes)))
             }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::intake::Intake;
 use super::transport::Transport;
+use super::zero_copy::Piece;
 use crate::tally::Activity;
 
 /// Bytes of a refused client that are read and thrown away before the end, so that they do not turn the end into a reset
@@ -104,10 +105,8 @@ impl AsyncRead for ClientStream {
 }
 
 impl AsyncWrite for ClientStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_taken(&taken, || bytes.len());
-        taken
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -133,6 +132,11 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(piece) = Piece::first_of(slices, &self.stream) {
+            let taken = piece.poll_send(&mut self.stream, cx);
+            self.note_taken(&taken, || piece.len());
+            return taken;
+        }
         let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_taken(&taken, || slices.iter().map(|slice| slice.len()).sum());
         taken

@@ -38,6 +38,7 @@ mod one_copy;
 mod operators;
 mod patience;
 mod peers;
+mod pinning;
 mod quotas;
 mod ranges;
 mod registries;

@@ -7,7 +7,7 @@ use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Page};
 use crate::support::proxy::{Proxy, lone, site};
 
-const LEN: usize = 600_000;
+pub(crate) const LEN: usize = 600_000;
 
 /// The bytes of each part, with the range it says it is, out of a `multipart/byteranges` answer.
 fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
@@ -31,7 +31,8 @@ fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
     parts
 }
 
-async fn check(proxy: &Proxy, url: &str, bytes: &[u8], tag: &str) {
+/// Every kind of range of an object of [`LEN`] bytes.
+pub(crate) async fn check(proxy: &Proxy, url: &str, bytes: &[u8], tag: &str) {
     let len = bytes.len();
     let last = bytes.len() - 1;
     let single = [

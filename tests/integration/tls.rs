@@ -13,13 +13,14 @@ use crate::support::peer;
 use crate::support::proxy::{Proxy, site};
 
 /// Writes a fresh certificate and its key into `folder`.
-fn renew(folder: &Path) {
+pub(crate) fn renew(folder: &Path) {
     let pair = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("certificate"), pair.cert.pem()).unwrap();
     std::fs::write(folder.join("key"), pair.signing_key.serialize_pem()).unwrap();
 }
 
-fn over_tls(folder: &Path) -> impl FnOnce(&mut Config) {
+/// With a listener for TLS, whose certificate is in `folder`.
+pub(crate) fn over_tls(folder: &Path) -> impl FnOnce(&mut Config) {
     let identity = Identity { certificate: folder.join("certificate"), key: folder.join("key") };
     move |config| {
         config.listen.tls = vec![([127, 0, 0, 1], 0).into()];
@@ -28,7 +29,7 @@ fn over_tls(folder: &Path) -> impl FnOnce(&mut Config) {
 }
 
 /// What curl gets, or how it fails. The stratum of a play needs the thread that curl would block.
-async fn curl(arguments: Vec<String>) -> Result<Vec<u8>, String> {
+pub(crate) async fn curl(arguments: Vec<String>) -> Result<Vec<u8>, String> {
     let curl = peer::find("curl").expect("looked for before");
     let ask = move || {
         Command::new(curl)

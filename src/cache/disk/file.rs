@@ -9,6 +9,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::faults::{Faults, Operation, Verdict};
 use super::health::ReadHealth;
+use crate::page_cache::Locked;
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Medium {
 
 /// An open segment file.
 pub struct SegmentFile {
-    file: File,
+    file: Arc<File>,
     medium: Medium,
     faults: Faults,
     health: Arc<ReadHealth>,
@@ -62,7 +63,13 @@ pub struct SegmentFile {
 impl SegmentFile {
     /// Wraps an open file. How its reads go is noted in `health`.
     pub fn new(file: File, medium: Medium, faults: Faults, health: Arc<ReadHealth>) -> Self {
-        Self { file, medium, faults, health }
+        Self { file: Arc::new(file), medium, faults, health }
+    }
+
+    /// Locks `len` bytes from `offset` on in the page cache.
+    pub fn lock(&self, offset: u64, len: usize) -> io::Result<Locked> {
+        self.faults.check(Operation::Read)?;
+        Locked::new(Arc::clone(&self.file), offset, len)
     }
 
     /// Fills `buf` from `offset`. Its contents are undefined unless the answer is [`Filled::Whole`].

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::blocks::{Read, ReadError, Record};
 use super::entry::{Entry, Place};
 use super::file::Patience;
+use super::record::Shape;
 use super::segment::Segment;
 use crate::digest::ObjectName;
+use crate::page_cache::Locked;
 
 /// An object that the index knows of. Cheap to clone; no I/O has happened yet.
 #[derive(Clone)]
@@ -18,11 +20,13 @@ pub struct DiskObject {
     name: ObjectName,
     len: u64,
     stored_at: u32,
+    hits: u8,
 }
 
 impl DiskObject {
     pub(super) fn new(segment: Arc<Segment>, name: ObjectName, entry: Entry) -> Self {
-        Self { segment, offset: entry.place.offset, name, len: entry.len, stored_at: entry.stored_at }
+        let Entry { place, len, stored_at, hits, .. } = entry;
+        Self { segment, offset: place.offset, name, len, stored_at, hits }
     }
 
     pub(super) fn segment(&self) -> &Arc<Segment> {
@@ -47,6 +51,56 @@ impl DiskObject {
     /// When the object was first stored here, unix seconds.
     pub fn stored_at(&self) -> u32 {
         self.stored_at
+    }
+
+    /// How often it was used when it was looked up, that use included; counted up to 3.
+    pub fn hits(&self) -> u8 {
+        self.hits
+    }
+
+    /// Whether both are the same record.
+    pub fn is_at_the_place_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.segment, &other.segment) && self.offset == other.offset
+    }
+
+    /// Whether all of it can be read and deserves its name. Blocks.
+    pub fn verify(&self) -> bool {
+        let mut verifier = self.name.verifier();
+        let mut offset = 0;
+        loop {
+            match self.read(offset, usize::MAX) {
+                Ok(bytes) if bytes.is_empty() => return verifier.finish().is_ok(),
+                Ok(bytes) => {
+                    verifier.update(&bytes);
+                    offset += bytes.len() as u64;
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Reads all of it; an error unless every block deserves its checksum. Blocks.
+    pub fn check(&self) -> Result<(), ReadError> {
+        let mut offset = 0;
+        loop {
+            let bytes = self.read(offset, usize::MAX)?;
+            offset += bytes.len() as u64;
+            if bytes.is_empty() || offset >= self.len {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whoever removes its record from the disk is to tell, by [`super::Disk::on_eviction`].
+    pub fn announce_eviction(&self) {
+        self.segment.pin(self.name);
+    }
+
+    /// Its pages, locked in the page cache; not yet checked. Blocks.
+    pub fn lock(&self) -> std::io::Result<Locked> {
+        let at = self.offset + Shape { len: self.len }.body_at();
+        let len = usize::try_from(self.len).map_err(std::io::Error::other)?;
+        self.segment.file.lock(at, len)
     }
 
     /// At most `max` bytes from `offset`, at most 256 KiB, checked; less where a block of 64 KiB ends, nothing behind the

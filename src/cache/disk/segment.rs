@@ -4,6 +4,7 @@
 //! writers fill their extents at the same time; whatever an extent holds when its writer gives up is dead.
 //! The file and its charge live as long as anybody holds the segment: eviction only unlinks it.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use super::ledger::{Charge, NoRoom, blocks};
 use super::record::Seal;
 use super::replacement::Queue;
 use super::shares::Share;
+use crate::digest::ObjectName;
 
 // Entries of a table that are written in one call.
 const TABLE_PIECE: usize = 16 << 10;
@@ -57,6 +59,8 @@ pub struct Segment {
     // Entries of the index that point here.
     live: AtomicU32,
     tail: Mutex<Tail>,
+    // Objects whose pages somebody keeps beyond a reading.
+    pins: Mutex<HashSet<ObjectName>>,
 }
 
 enum Tail {
@@ -179,6 +183,7 @@ impl Segment {
             order: AtomicU64::new(header.order),
             live: AtomicU32::new(0),
             tail: Mutex::new(tail),
+            pins: Mutex::default(),
         }
     }
 
@@ -291,6 +296,16 @@ impl Segment {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Somebody keeps the pages of this object.
+    pub fn pin(&self, name: ObjectName) {
+        self.pins.lock().insert(name);
+    }
+
+    /// Objects whose pages somebody keeps, or has kept.
+    pub fn take_pins(&self) -> HashSet<ObjectName> {
+        std::mem::take(&mut *self.pins.lock())
     }
 
     /// Place in the queue.

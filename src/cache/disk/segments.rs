@@ -6,7 +6,7 @@
 mod victims;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +24,7 @@ use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
 use super::shares::{Keep, Share, Shares};
 use super::space::Space;
+use crate::digest::ObjectName;
 
 /// See the module.
 pub struct Segments {
@@ -37,6 +38,8 @@ pub struct Segments {
     pub space: Space,
     /// Who may have how much.
     pub shares: Shares,
+    /// Is told of pinned objects whose segment has been removed.
+    pub evicted: OnceLock<Box<dyn Fn(&ObjectName) + Send + Sync>>,
     segment_size: u64,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
@@ -72,6 +75,7 @@ impl Segments {
             bell: Bell::default(),
             context,
             space,
+            evicted: OnceLock::new(),
             segment_size,
             queues: Mutex::new(queues),
             slots: RwLock::default(),
@@ -189,6 +193,9 @@ impl Segments {
         if let Err(error) = segment.unlink() {
             tracing::warn!(segment = file_name(segment.number), %error, "cannot remove a segment of the disk cache");
             self.queues.lock().stuck.push(Arc::clone(segment));
+        }
+        if let Some(told) = self.evicted.get() {
+            segment.take_pins().iter().for_each(told);
         }
     }
 

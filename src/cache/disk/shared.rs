@@ -61,20 +61,15 @@ impl Shared {
         })?
     }
 
+    /// The same without counting a use.
+    pub fn peek(&self, name: &ObjectName) -> Option<DiskObject> {
+        let entry = self.index.peek(name.hash64())?;
+        Some(DiskObject::new(self.segments.get(entry.place.slot)?, *name, entry))
+    }
+
     /// Whether an intact record of exactly this name is there: reads all of it where the index has one. Blocking.
     pub fn has_intact(&self, name: &ObjectName) -> bool {
-        let Some(entry) = self.index.peek(name.hash64()) else { return false };
-        let Some(segment) = self.segments.get(entry.place.slot) else { return false };
-        let object = DiskObject::new(segment, *name, entry);
-        let mut offset = 0;
-        while offset < object.len() {
-            match object.read(offset, usize::MAX) {
-                Ok(bytes) if !bytes.is_empty() => offset += bytes.len() as u64,
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        // An object without bytes still has a header.
-        object.len() > 0 || object.read(0, 0).is_ok()
+        self.peek(name).is_some_and(|object| object.check().is_ok())
     }
 
     /// Whether an object of `len` bytes may be written at all.

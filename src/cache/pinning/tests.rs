@@ -1,0 +1,188 @@
+//! What is pinned, what lets go of it, and what never is.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::super::{CHUNK, Object, Recheck, Share};
+use super::*;
+use crate::config::{self, ByteSize};
+use crate::digest::Algorithm;
+use crate::metrics::Metrics;
+use crate::page_cache;
+
+struct Play {
+    folder: TempDir,
+    metrics: Metrics,
+    cache: Arc<Cache>,
+}
+
+impl Play {
+    fn new(capacity: ByteSize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new().unwrap();
+        let disk = config::Disk {
+            free_reserve: ByteSize(0),
+            ..config::Disk::new(folder.path().to_owned(), capacity)
+        };
+        let disk = Disk::open(&disk, metrics.disk.clone()).unwrap();
+        let memory = config::Memory {
+            capacity: ByteSize::mib(64),
+            max_object: ByteSize::mib(4),
+            ..config::Memory::default()
+        };
+        let objects = config::Objects::default();
+        let cache = Cache::new(&memory, &objects, Some(disk), metrics.cache.clone());
+        Self { folder, metrics, cache }
+    }
+
+    /// On disk, and nowhere else.
+    fn store(&self, len: usize, seed: u64) -> (ObjectName, Vec<u8>) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bytes: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();
+        let name = ObjectName::of(Algorithm::Sha1, &bytes);
+        let disk = self.cache.disk().unwrap();
+        disk.store(name, Share::REST, Arc::new([Bytes::from(bytes.clone())])).unwrap();
+        disk.flush();
+        (name, bytes)
+    }
+
+    fn pinned(&self) -> i64 {
+        self.metrics.cache.memory_pinned.get()
+    }
+
+    fn in_memory(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
+        self.cache.memory.load().get(name)
+    }
+}
+
+fn read(object: &MemoryObject) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let chunk = object.chunk_at(all.len() as u64);
+        if chunk.is_empty() {
+            return all;
+        }
+        assert!(page_cache::find(&chunk).is_some());
+        all.extend_from_slice(&chunk);
+    }
+}
+
+#[test]
+fn a_pinned_object_is_its_bytes_and_a_place_in_a_file() {
+    let play = Play::new(ByteSize::mib(64));
+    for len in [PINNED_FROM as usize, 1_000_000, 2 << 20, (2 << 20) + 1] {
+        let (name, bytes) = play.store(len, len as u64);
+        assert!(play.cache.pin_now(&name));
+        let object = play.in_memory(&name).unwrap();
+        assert!(object.is_pinned() && object.len() == len as u64 && object.verify(&name));
+        assert!(read(&object) == bytes);
+        assert!(object.chunk_at(len as u64).is_empty() && object.chunk_at(u64::MAX).is_empty());
+        assert!(matches!(play.cache.recheck(&name), Recheck::Good(Object::Memory(_))));
+    }
+}
+
+#[tokio::test]
+async fn the_second_asking_pins() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, _) = play.store(3 * CHUNK, 1);
+    for _ in 0..2 {
+        assert_eq!(play.pinned(), 0);
+        assert!(play.cache.in_memory(&name).is_none());
+        assert!(play.cache.on_disk(&name, "a").is_some());
+    }
+    while play.cache.pinning.busy.load(Ordering::Acquire) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(play.pinned(), 3 * CHUNK as i64);
+    assert!(play.cache.in_memory(&name).unwrap().is_pinned());
+}
+
+#[tokio::test]
+async fn a_copy_in_memory_becomes_a_pin() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, bytes) = play.store(CHUNK, 1);
+    let copy = play.cache.promote(name, bytes.into(), 0);
+    assert!(!copy.is_pinned());
+    while !play.cache.in_memory(&name).unwrap().is_pinned() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(play.pinned(), CHUNK as i64);
+    play.cache.sample();
+    let weight = play.metrics.cache.memory_bytes.get();
+    assert!((CHUNK as i64..CHUNK as i64 + 4096).contains(&weight), "{weight}: once, not twice");
+}
+
+#[test]
+fn what_leaves_the_disk_leaves_memory() {
+    let play = Play::new(ByteSize::mib(16));
+    let (name, bytes) = play.store(1_000_000, 1);
+    assert!(play.cache.pin_now(&name));
+    let read_on = play.in_memory(&name).unwrap();
+    let disk = play.cache.disk().unwrap();
+    for seed in 2..100 {
+        play.store(400_000, seed);
+        let usage = disk.usage();
+        assert!(usage.stored + usage.reserved <= usage.capacity, "{usage:?}");
+        if !disk.contains(&name) && play.in_memory(&name).is_none() {
+            break;
+        }
+    }
+    assert!(!disk.contains(&name) && play.in_memory(&name).is_none());
+    assert!(read(&read_on) == bytes, "eviction never disturbs a reader");
+    drop(read_on);
+    // What the table of the memory tier lets go of, it drops in its own time.
+    for seed in 1000.. {
+        if play.pinned() == 0 {
+            break;
+        }
+        assert!(seed < 2000, "its space would never be free");
+        let (name, bytes) = play.store(10, seed);
+        play.cache.promote(name, bytes.into(), 0);
+        play.cache.sample();
+    }
+}
+
+#[test]
+fn purged_is_purged() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, _) = play.store(1_000_000, 1);
+    assert!(play.cache.pin_now(&name));
+    assert_eq!(play.cache.purge(&name), ["memory", "disk"]);
+    assert!(play.cache.find(&name).is_none());
+    assert!(!play.cache.pin_now(&name));
+}
+
+#[test]
+fn a_flipped_bit_is_not_pinned() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, _) = play.store(1_000_000, 1);
+    for file in fs::read_dir(play.folder.path().join("segments")).unwrap() {
+        let file = fs::OpenOptions::new().read(true).write(true).open(file.unwrap().path()).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 500_000).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], 500_000).unwrap();
+    }
+    assert!(!play.cache.pin_now(&name));
+    assert!(play.in_memory(&name).is_none() && play.cache.find(&name).is_none(), "it is dropped");
+    assert_eq!(play.pinned(), 0);
+}
+
+#[test]
+fn in_vain_is_tried_less_and_less() {
+    let pinning = Pinning::default();
+    let mut tried = 0;
+    for _ in 0..2000 {
+        if pinning.begin() {
+            assert!(!pinning.begin(), "one at a time");
+            pinning.ended(false);
+            tried += 1;
+        }
+    }
+    assert!((8..20).contains(&tried), "{tried}");
+    while !pinning.begin() {}
+    pinning.ended(true);
+    assert!(pinning.begin());
+}
