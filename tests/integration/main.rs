@@ -41,6 +41,7 @@ mod peers;
 mod quotas;
 mod ranges;
 mod registries;
+mod registry_tokens;
 mod reload;
 mod repositories;
 mod restart;
