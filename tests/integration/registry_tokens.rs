@@ -93,7 +93,7 @@ async fn a_registry_that_is_slow_with_tokens_holds_nobody_else_up() {
         config.upstream.first_byte_timeout = Duration::from_secs(60);
     });
     let proxy = Proxy::start(setup).await;
-    let waiting = proxy.get_n(1, &format!("{}?ns=slow.test", slow.path));
+    let waiting = proxy.get_n(1, format!("{}?ns=slow.test", slow.path));
     slow_tokens.until_requests(1).await;
     assert_eq!(proxy.get(format!("{}?ns=quick.test", quick.path)).await.status(), 401);
     assert_eq!(quick_tokens.requests(), 1);
