@@ -35,9 +35,9 @@ impl Source for Surveyor {
             tokio::task::yield_now().await;
             return Ok(stored);
         }
-        self.pace.turn().await;
+        let turn = self.pace.turn().await;
         let stored = self.lane.object(catalog).await?;
-        self.pace.brought(stored.len() as u64);
+        turn.brought(stored.len() as u64);
         self.catalogs += 1;
         self.bytes += stored.len() as u64;
         if let Some(room) = self.room.checked_sub(stored.len()) {
