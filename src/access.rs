@@ -237,7 +237,8 @@ impl Access {
         Ok(())
     }
 
-    fn may_be_internal(&self, server: &ServerUrl) -> bool {
+    /// Whether its address may be one that is not part of the public internet.
+    pub fn may_be_internal(&self, server: &ServerUrl) -> bool {
         self.internal_hosts.iter().any(|glob| glob.matches(&server.host))
     }
 }

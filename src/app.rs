@@ -38,8 +38,8 @@ use crate::metrics::{Closed, Metrics};
 use crate::server::bind::{self, BindError};
 use crate::server::inherited::Inherited;
 use crate::server::tls::IdentityError;
-use crate::server::{ConnectionLimit, Cover, Listening, Phase, Server};
-use crate::service::Current;
+use crate::server::{Cover, Listening, Phase, Server};
+use crate::service::{Current, Shares};
 use crate::tally::Recorder;
 use crate::upstream::{Client, UpstreamSetupError};
 
@@ -103,7 +103,6 @@ pub struct App {
     /// The configuration in force and its parts.
     site: Arc<ArcSwap<Site>>,
     ground: Ground,
-    limit: Arc<ConnectionLimit>,
     /// One for each worker thread.
     currents: Vec<Arc<Current>>,
     beats: Vec<Arc<AtomicU64>>,
@@ -187,7 +186,7 @@ impl App {
         let log = AccessLog::open(&config.log, metrics.log.clone())?;
         let cache = Cache::new(&config.memory, &config.objects, disk, metrics.cache.clone());
         let ground = Ground::new(cache, &metrics);
-        let limit = ConnectionLimit::new(config.listen.max_connections, config.listen.max_client_connections);
+        let shares = Arc::new(Shares::default());
         let blocking_threads = config.disk.as_ref().map_or(2, |disk| disk.io_threads);
 
         let (phase, phases) = watch::channel(Phase::Serving);
@@ -200,7 +199,6 @@ impl App {
             metrics: metrics.clone(),
             site: Arc::new(ArcSwap::from_pointee(site)),
             ground,
-            limit,
             currents: Vec::new(),
             beats: Vec::new(),
             reloads: Arc::new(Reloads::new(metrics.config.clone())),
@@ -224,8 +222,8 @@ impl App {
             let current = app.another_worker(&site);
             let beats = Arc::new(AtomicU64::new(0));
             app.beats.push(Arc::clone(&beats));
-            let limit = Arc::clone(&app.limit);
-            let server = Server::new(current, limit, metrics.server.clone(), phases.clone(), beats);
+            let shares = Arc::clone(&shares);
+            let server = Server::new(current, shares, metrics.server.clone(), phases.clone(), beats);
             let (all_drained, token) = (Arc::clone(&all_drained), token.clone());
             let run = move || {
                 runtime.block_on(async {
@@ -251,7 +249,7 @@ impl App {
                 cache,
                 current,
                 warmed,
-                ended,
+                (ended, metrics.warm.clone()),
                 phases.clone(),
                 all_drained,
             )?);

@@ -31,6 +31,9 @@ pub use self::inquiry::{InquiryError, ReportError};
 /// Exit status when whoever reads the output has enough, as `head` has: that of a program that the signal ends.
 const READER_LEFT: u8 = 128 + 13;
 
+/// Exit status when somebody at the terminal has had enough: likewise.
+const INTERRUPTED: u8 = 128 + 2;
+
 /// Exit status for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -113,6 +116,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Warm(options) => match warm::run(&options, config, &mut std::io::stdout().lock()) {
             Ok(warm::Verdict::Warm) => ExitCode::SUCCESS,
             Ok(warm::Verdict::NotAll) => ExitCode::FAILURE,
+            Ok(warm::Verdict::BrokenOff) => ExitCode::from(INTERRUPTED),
             Err(error) => fail(&error, error.exit_code()),
         },
         Command::Ls(options) => match ls::run(&options, config, &mut std::io::stdout().lock()) {

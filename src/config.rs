@@ -191,6 +191,8 @@ pub struct Listen {
     pub drain_timeout: Duration,
     /// `max_tunnels`: tunnels (CONNECT) open at the same time.
     pub max_tunnels: usize,
+    /// `max_client_tunnels`: of them, of one client (an IPv4 address or an IPv6 /64).
+    pub max_client_tunnels: usize,
 }
 
 /// `[admin]`: the operators' side, beside the admin port.

@@ -21,7 +21,7 @@ use attempts::Attempts;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, RANGE, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use pump::{Ended, pump};
+use pump::{Between, Ended, pump};
 pub use race::HedgeBudget;
 use race::{Chance, Turn, race};
 use resting::Resting;
@@ -78,6 +78,11 @@ struct Source {
 }
 
 impl Fetch {
+    /// Downloads that nobody waits for are done in small steps.
+    fn between(&self) -> Between {
+        if self.priority.is_some() { Between::Others } else { Between::Nothing }
+    }
+
     /// Brings the object into the fill; every end of it is reported through the fill.
     pub async fn object(self, mut writer: FillWriter) {
         if self.candidates.is_empty() {
@@ -124,7 +129,7 @@ impl Fetch {
                 let others = queue.iter().any(|turn| turn.chance == Chance::First);
                 body.begin_within(if others { left.min(self.first_byte_budget) } else { left });
             }
-            match pump(&mut writer, body, skip, show_by).await {
+            match pump(&mut writer, body, skip, show_by, self.between()).await {
                 Ended::Whole => {}
                 Ended::Broken(failure) => {
                     candidate.upstream.record(Outcome::from(&failure));

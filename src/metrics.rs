@@ -16,6 +16,7 @@ mod request;
 mod server;
 mod tunnel;
 mod upstream;
+mod warm;
 
 pub use admin::AdminMetrics;
 pub use cache::CacheMetrics;
@@ -31,6 +32,7 @@ pub use request::{InFlight, RequestMetrics};
 pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
 pub use tunnel::TunnelMetrics;
 pub use upstream::UpstreamMetrics;
+pub use warm::{WarmMetrics, WarmRepository};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -67,6 +69,8 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// What registries let whom have.
     pub registries: RegistryMetrics,
+    /// What is fetched before clients ask.
+    pub warm: WarmMetrics,
     /// The access log.
     pub log: LogMetrics,
 }
@@ -90,6 +94,7 @@ impl Metrics {
             disk,
             upstream: UpstreamMetrics::register(&registry)?,
             registries: RegistryMetrics::register(&registry)?,
+            warm: WarmMetrics::register(&registry)?,
             log: LogMetrics::register(&registry)?,
             registry,
         })

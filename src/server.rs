@@ -8,7 +8,6 @@
 pub mod bind;
 pub mod inherited;
 pub mod intake;
-mod places;
 mod stream;
 pub mod tls;
 mod transport;
@@ -25,7 +24,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use intake::{Contents, Intake};
 use parking_lot::Mutex;
-pub use places::ConnectionLimit;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -35,7 +33,7 @@ use transport::Transport;
 
 use crate::config;
 use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
-use crate::service::{Bequest, Current, Service};
+use crate::service::{Bequest, Bounds, Current, Reached, Service, Shares};
 use crate::syntax::Limits;
 use crate::tally::Activity;
 
@@ -86,7 +84,8 @@ pub type Listening = (std::net::TcpListener, Cover);
 /// One worker's share of the serving.
 pub struct Server {
     current: Arc<Current>,
-    limit: Arc<ConnectionLimit>,
+    /// Connections of all workers.
+    shares: Arc<Shares>,
     metrics: ServerMetrics,
     phase: watch::Receiver<Phase>,
     /// One more every second, while the worker moves.
@@ -104,12 +103,12 @@ impl Server {
     /// A server on top of the worker in force.
     pub fn new(
         current: Arc<Current>,
-        limit: Arc<ConnectionLimit>,
+        shares: Arc<Shares>,
         metrics: ServerMetrics,
         phase: watch::Receiver<Phase>,
         beats: Arc<AtomicU64>,
     ) -> Self {
-        Self { current, limit, metrics, phase, beats, connections: Arc::default() }
+        Self { current, shares, metrics, phase, beats, connections: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -162,10 +161,16 @@ impl Server {
 
     fn begin(&mut self, Arrival { stream, peer, cover }: Arrival, serving: &mut JoinSet<()>) {
         let client = peer.ip().to_canonical();
-        let place = match self.limit.take(client) {
-            Ok(place) => place,
-            Err(refusal) => {
-                self.metrics.refuse(refusal);
+        let worker = self.current.load();
+        let listen = &worker.listen;
+        let bounds = Bounds { all: listen.max_connections, client: listen.max_client_connections };
+        let share = match self.shares.take(client, bounds) {
+            Ok(share) => share,
+            Err(reached) => {
+                self.metrics.refuse(match reached {
+                    Reached::All => Refusal::Limit,
+                    Reached::Client => Refusal::ClientLimit,
+                });
                 // A reset, not a clean close: the client must take it for what it is.
                 let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 return;
@@ -174,11 +179,10 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let open = self.metrics.accept();
-        let worker = self.current.load();
         let activity = Activity::new(&worker.recorder);
-        let limits = limits(&worker.listen);
+        let limits = limits(listen);
         let contents =
-            Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
+            Contents { methods: worker.access.methods().to_vec(), max: listen.max_content.bytes() };
         let bequest = Bequest::default();
         let service = Service::new(
             Arc::clone(&self.current),
@@ -191,7 +195,7 @@ impl Server {
             Cover::Plain => None,
             Cover::Tls => worker.tls.clone(),
         };
-        let (phase, counted, moves) = (self.phase.clone(), (place, open), Arc::clone(&activity));
+        let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
         let handshakes = self.metrics.handshakes.clone();
         let task = serving.spawn(async move {
             if let Some(transport) = uncover(stream, acceptor, &handshakes).await {

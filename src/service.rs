@@ -10,9 +10,12 @@ mod behind;
 mod change;
 mod document;
 mod fetching;
+mod lasting;
 mod object;
 mod recheck;
 mod registry;
+mod shares;
+mod singly;
 mod tokens;
 mod tunnel;
 mod turns;
@@ -33,6 +36,7 @@ use object::ObjectRequest;
 use prometheus::IntCounter;
 pub use recheck::Rechecks;
 pub use registry::Consents;
+pub use shares::{Bounds, Reached, Share, Shares};
 pub use tokens::Tokens;
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
@@ -308,9 +312,9 @@ impl Service {
         };
         match target {
             Ok(target) => {
-                let (worker, bequest) = (Arc::clone(worker), Arc::clone(&self.bequest));
+                let (worker, bequest, client) = (Arc::clone(worker), Arc::clone(&self.bequest), self.client);
                 Answering::Working(Box::pin(async move {
-                    worker.tunnel(&target, connection, &bequest, tally).await
+                    worker.tunnel((client, &target), connection, &bequest, tally).await
                 }))
             }
             Err(refusal) => {

@@ -14,7 +14,7 @@ use substratum::catalog::walk::{Bounds, Depth, Source, Walk};
 use substratum::catalog::{Kind, Object, RepoPath};
 use substratum::digest::{Algorithm, ObjectName};
 
-const BOUNDS: Bounds = Bounds { catalogs: 5, entries: 60, objects: 20 };
+const BOUNDS: Bounds = Bounds { catalogs: 5, inflated: 1 << 20, entries: 60, objects: 20 };
 
 const TABLES: &str = "\
     CREATE TABLE catalog (md5path_1 INTEGER, md5path_2 INTEGER, parent_1 INTEGER, parent_2 INTEGER, hash BLOB, size INTEGER, \

@@ -123,7 +123,6 @@ impl App {
             .map_err(StartError::from)?;
         // Nothing fails from here on.
         let config = &new.config;
-        self.limit.set(config.listen.max_connections, config.listen.max_client_connections);
         for current in &self.currents {
             let before = current.load_full();
             let client: Client = before.client.over(new.upstreams.clone());

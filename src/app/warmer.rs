@@ -7,13 +7,15 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 use serde::Serialize;
 use tokio::io::DuplexStream;
 use tokio::runtime::Handle;
@@ -26,23 +28,25 @@ use crate::catalog::walk::{Bounds, Depth, Walk, WalkError};
 use crate::catalog::{BadPath, Object, RepoPath, Tree};
 use crate::config::{self, OnRevision};
 use crate::document::manifest::Revision;
+use crate::metrics::{WarmMetrics, WarmRepository};
 use crate::server::Phase;
 use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
-    Board, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Way, bring,
+    Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Way, bring,
 };
 
 /// Objects asked for at the same time, for one entry.
 const JOBS: usize = 4;
 
 /// How much of one repository is looked at: less than the commands do, since it stays in memory.
-const BOUNDS: Bounds = Bounds { catalogs: 10_000, entries: 10_000_000, objects: 1_000_000 };
+const BOUNDS: Bounds =
+    Bounds { catalogs: 10_000, inflated: 8 << 30, entries: 10_000_000, objects: 1_000_000 };
 
 /// Bytes in the pipe.
 const PIPE: usize = 256 << 10;
 
-/// Pause between two looks at the log's buffer.
+/// Pause between two looks at the log's buffer, and at how much has come.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Why an entry cannot be warmed now.
@@ -159,7 +163,7 @@ pub fn start(
     cache: Arc<Cache>,
     current: Arc<Current>,
     warmed: Arc<Warmed>,
-    ended: IntCounter,
+    (ended, metrics): (IntCounter, WarmMetrics),
     phases: watch::Receiver<Phase>,
     all_drained: Arc<watch::Sender<()>>,
 ) -> io::Result<[JoinHandle<()>; 2]> {
@@ -169,6 +173,9 @@ pub fn start(
         let (current, serving) = (Arc::clone(&current), serving.handle().clone());
         Arc::new(move || pipe(&current, &serving, &ended))
     };
+    // Before the thread runs: who asks for metrics at the start sees all of them.
+    let with_metrics = |entry: config::Warm| (metrics.of(&entry.repository.name), entry);
+    let entries: Vec<_> = entries.into_iter().map(with_metrics).collect();
     let ground = Ground { cache, pipe, warmed };
     let (mut phase, mut other_phase) = (phases.clone(), phases);
     let serve = move || {
@@ -190,9 +197,9 @@ pub fn start(
         walking.block_on(async {
             let mut tasks = JoinSet::new();
             let mut rows = 0;
-            for entry in entries {
+            for (metrics, entry) in entries {
                 let end = rows + entry.paths.len();
-                tasks.spawn(keep_warm(entry, ground.clone(), rows..end));
+                tasks.spawn(keep_warm(entry, metrics, ground.clone(), rows..end));
                 rows = end;
             }
             draining(&mut other_phase).await;
@@ -228,12 +235,18 @@ fn pipe(current: &Arc<Current>, serving: &Handle, ended: &IntCounter) -> DuplexS
     near
 }
 
-async fn keep_warm(entry: config::Warm, ground: Ground, rows: std::ops::Range<usize>) {
+async fn keep_warm(
+    entry: config::Warm,
+    metrics: WarmRepository,
+    ground: Ground,
+    rows: std::ops::Range<usize>,
+) {
     let way =
         Arc::new(Way { tier: Tier::Own(Arc::clone(&ground.pipe)), repository: entry.repository.clone() });
     let mut done = None;
     loop {
-        if let Err(error) = look(&entry, &ground, &way, rows.clone(), &mut done).await {
+        if let Err(error) = look(&entry, &ground, &way, rows.clone(), (&metrics, &mut done)).await {
+            metrics.looks_failed.inc();
             let (repository, text) = (&entry.repository.name, error.to_string());
             tracing::warn!(%repository, %error, "cannot be warmed now; tried again at the next look");
             ground.warmed.change(rows.clone(), "failed", |_, row| row.trouble = Some(text.clone()));
@@ -249,19 +262,21 @@ async fn look(
     ground: &Ground,
     way: &Arc<Way>,
     rows: std::ops::Range<usize>,
-    done: &mut Option<Revision>,
+    (metrics, done): (&WarmRepository, &mut Option<Revision>),
 ) -> Result<(), WarmError> {
     let keys = entry.key.as_deref().map(key).transpose()?;
     let pace = Arc::new(Pace::new(Some(entry.rate.bytes())));
     let mut lane = Lane::new(Arc::clone(way));
     let seen = Repository::open(&mut lane, way, keys.as_slice()).await?;
     if *done == Some(seen.manifest.revision) {
+        metrics.looks_unchanged.inc();
         // Perhaps the look before this one failed.
         ground.warmed.change(rows, "warm", |_, row| row.trouble = None);
         return Ok(());
     }
     tokio::time::sleep(entry.spread.mul_f64(fastrand::f64())).await;
     ground.warmed.change(rows.clone(), "reading catalogs", |_, row| row.trouble = None);
+    let _working = Working::begin(&metrics.in_progress);
     let mut surveyor = Surveyor::new(lane, Arc::clone(&pace));
     let mut trees = Vec::new();
     for path in &entry.paths {
@@ -269,8 +284,12 @@ async fn look(
             OnRevision::Catalogs => Depth::Catalogs,
             OnRevision::All => Depth::All,
         };
+        let (catalogs, bytes) = (surveyor.catalogs, surveyor.bytes);
         let mut walk = Walk::new(&mut surveyor, seen.manifest.root, BOUNDS);
-        trees.push(walk.tree(&RepoPath::parse(path)?, depth).await.map_err(Box::new)?);
+        let tree = walk.tree(&RepoPath::parse(path)?, depth).await;
+        metrics.catalogs.inc_by(surveyor.catalogs - catalogs);
+        metrics.bytes.inc_by(surveyor.bytes - bytes);
+        trees.push(tree.map_err(Box::new)?);
     }
     let all: Vec<Arc<Vec<Object>>> = trees.iter().map(|tree| Arc::new(objects(tree))).collect();
     ground.warmed.change(rows.clone(), "fetching", |number, row| {
@@ -286,7 +305,7 @@ async fn look(
     for objects in &all {
         // Only one of these can fail, and it is asked elsewhere.
         let missing = presence.missing(objects).unwrap_or_default();
-        let brought = bring(way, missing, JOBS, &pace, &Arc::new(Board::default())).await;
+        let brought = bring_counted(way, missing, &pace, metrics).await;
         if let Some((object, why)) = brought.example {
             return Err(WarmError::Objects { failed: brought.failed, example: format!("{object}: {why}") });
         }
@@ -294,9 +313,61 @@ async fn look(
     }
     let (repository, revision) = (&entry.repository.name, seen.manifest.revision.number);
     tracing::info!(%repository, revision, catalogs = surveyor.catalogs, fetched, bytes, "a revision was warmed");
+    metrics.looks_warmed.inc();
+    metrics.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+    metrics
+        .finished
+        .set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64));
     *done = Some(seen.manifest.revision);
     ground.warmed.change(rows, "warm", |_, _| {});
     Ok(())
+}
+
+/// Brings them, and counts meanwhile.
+async fn bring_counted(
+    way: &Arc<Way>,
+    missing: Vec<Object>,
+    pace: &Arc<Pace>,
+    metrics: &WarmRepository,
+) -> Brought {
+    let board = Arc::new(Board::default());
+    let (mut objects, mut bytes, mut failed) = (0, 0, 0);
+    let mut count = || {
+        let more = |counter: &IntCounter, told: &mut u64, now: &AtomicU64| {
+            let now = now.load(Relaxed);
+            counter.inc_by(now - std::mem::replace(told, now));
+        };
+        more(&metrics.fetched, &mut objects, &board.brought);
+        more(&metrics.bytes, &mut bytes, &board.bytes);
+        more(&metrics.failed, &mut failed, &board.failed);
+    };
+    let mut bringing = std::pin::pin!(bring(way, missing, JOBS, pace, &board));
+    let mut look = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            brought = &mut bringing => {
+                count();
+                return brought;
+            }
+            _ = look.tick() => count(),
+        }
+    }
+}
+
+/// One more that works, until dropped.
+struct Working(IntGauge);
+
+impl Working {
+    fn begin(working: &IntGauge) -> Self {
+        working.inc();
+        Self(working.clone())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Catalogs first: they are what a client reads first.

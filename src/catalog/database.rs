@@ -109,17 +109,20 @@ pub struct Catalog {
     database: Connection,
     /// Where it is mounted.
     pub mounted: RepoPath,
+    /// Bytes, inflated.
+    pub len: u64,
 }
 
 impl Catalog {
-    /// Opens a catalog as it is stored.
-    pub fn open(stored: &[u8], mounted: RepoPath) -> Result<Self, BadCatalog> {
-        let len = inflate::inflated_len(stored, MAX_CATALOG)?;
-        let len = usize::try_from(len).map_err(|_| InflateError::TooLarge { limit: MAX_CATALOG })?;
+    /// Opens a catalog as it is stored, of no more than [`MAX_CATALOG`] bytes and `most` bytes.
+    pub fn open(stored: &[u8], mounted: RepoPath, most: u64) -> Result<Self, BadCatalog> {
+        let limit = most.min(MAX_CATALOG);
+        let len = inflate::inflated_len(stored, limit)?;
+        let len = usize::try_from(len).map_err(|_| InflateError::TooLarge { limit })?;
         let mut database = Connection::open_in_memory()?;
         database.deserialize_read_exact("main", inflate::reader(stored), len, true)?;
         confine(&database)?;
-        let catalog = Self { database, mounted };
+        let catalog = Self { database, mounted, len: len as u64 };
         for table in ["catalog", "chunks", "nested_catalogs"] {
             let sql: String = catalog.database.query_row(
                 "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",

@@ -1,13 +1,14 @@
 //! From a root catalog to what stands under a path: through nested catalogs, one open at a time.
 //!
-//! Bounded in catalogs, entries and objects; a catalog that is mounted is mounted below the one that names it, so that there is
+//! Bounded in catalogs, their bytes, entries and objects; a catalog that is mounted is mounted below the one that names it, so that there is
 //! no way back. Whatever is refused is named with the catalog it came from.
 
 use std::future::Future;
 
 use bytes::Bytes;
 
-use super::database::{BadCatalog, Catalog, Entry, EntryKind};
+use super::database::{BadCatalog, Catalog, Entry, EntryKind, MAX_CATALOG};
+use super::inflate::InflateError;
 use super::object::Object;
 use super::path::RepoPath;
 use super::tree::Tree;
@@ -32,6 +33,8 @@ pub trait Source {
 pub struct Bounds {
     /// Catalogs.
     pub catalogs: usize,
+    /// Bytes of all of them, inflated: each opening of one counts, since each takes its time.
+    pub inflated: u64,
     /// Entries of all of them.
     pub entries: usize,
     /// Different objects: each takes about 100 bytes of memory.
@@ -40,7 +43,8 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { catalogs: 20_000, entries: 20_000_000, objects: 4_000_000 }
+        // A row of a catalog takes some 300 bytes, with its share of the indexes: the entries are the bound of honest ones.
+        Self { catalogs: 20_000, inflated: 16 << 30, entries: 20_000_000, objects: 4_000_000 }
     }
 }
 
@@ -77,6 +81,16 @@ pub enum WalkError<E: std::error::Error> {
         path: RepoPath,
         /// What is there.
         nearest: Nearest,
+    },
+    /// More bytes than are inflated in one walk.
+    #[error(
+        "the catalogs up to that of {path} have more than {most} bytes together, inflated: name a path that needs fewer"
+    )]
+    TooLarge {
+        /// Where the one is mounted that is too much.
+        path: RepoPath,
+        /// The bound.
+        most: u64,
     },
     /// More than is walked.
     #[error("below {path} are more than {most} {what}")]
@@ -141,18 +155,29 @@ pub struct Walk<'s, S> {
     root: Object,
     bounds: Bounds,
     entries: usize,
+    inflated: u64,
 }
 
 impl<'s, S: Source> Walk<'s, S> {
     /// From this root.
     pub fn new(source: &'s mut S, root: Object, bounds: Bounds) -> Self {
-        Self { source, root, bounds, entries: 0 }
+        Self { source, root, bounds, entries: 0, inflated: 0 }
     }
 
     async fn open(&mut self, (path, catalog): Mount) -> Result<Catalog, WalkError<S::Error>> {
         let stored = self.source.catalog(catalog).await;
         let stored = stored.map_err(|error| WalkError::Source { path: path.clone(), catalog, error })?;
-        Catalog::open(&stored, path.clone()).map_err(|why| WalkError::Refused { path, catalog, why })
+        let left = self.bounds.inflated - self.inflated;
+        match Catalog::open(&stored, path.clone(), left) {
+            Ok(catalog) => {
+                self.inflated += catalog.len;
+                Ok(catalog)
+            }
+            Err(BadCatalog::Inflate(InflateError::TooLarge { limit })) if limit < MAX_CATALOG => {
+                Err(WalkError::TooLarge { path, most: self.bounds.inflated })
+            }
+            Err(why) => Err(WalkError::Refused { path, catalog, why }),
+        }
     }
 
     /// The catalog that has the entries of a path, and all on the way to it, it being the last. Links on the way are followed.

@@ -8,26 +8,30 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use http::Request;
+use http::{Method, Request};
 use serde_json::Value;
 
 use super::inquiry::{self, Inquiry};
 use super::status::{room, server};
 use crate::access::Access;
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{Authority, Config, ConfigError, Environment};
 use crate::layout;
 use crate::layout::cvmfs::Mutable;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::request::{self, Asked, Target};
+use crate::request::{self, Asked, Refusal, Target, Verb};
 use crate::response::Heads;
 use crate::upstream::{Candidate, Form, RouteQuery, UpstreamSetupError, Upstreams, Wanted};
 
 /// Arguments of `substratum explain`.
 #[derive(clap::Args)]
+#[command(allow_missing_positional = true)]
 pub struct Options {
+    /// Method of the request, such as CONNECT or POST; default: GET
+    #[arg(value_name = "METHOD", value_parser = method)]
+    method: Option<Method>,
     /// URL as a client sends it to its proxy, a path as it sends it to a server, or a word that an answer, the access log or
-    /// a metric gives as the reason
+    /// a metric gives as the reason; of a tunnel (CONNECT) the server and its port
     #[arg(value_name = "URL|REASON")]
     target: String,
     /// Address of the client
@@ -71,7 +75,7 @@ pub enum Verdict {
 
 /// Explains to `out`.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, ExplainError> {
-    if let Some(reason) = Reason::from_word(&options.target) {
+    if let (None, Some(reason)) = (&options.method, Reason::from_word(&options.target)) {
         say(out, "reason", reason.as_str())?;
         say(out, "means", reason.meaning())?;
         say(out, "to do", reason.action())?;
@@ -90,6 +94,13 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
     }
     out.flush()?;
     Ok(verdict)
+}
+
+/// Methods are written in capitals (RFC 9110 §9.1).
+fn method(text: &str) -> Result<Method, String> {
+    let method =
+        text.parse().ok().filter(|_| !text.is_empty() && text.bytes().all(|c| c.is_ascii_uppercase()));
+    method.ok_or_else(|| "methods are written in capitals, such as CONNECT".to_owned())
 }
 
 fn say(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
@@ -125,28 +136,29 @@ impl<'a> Case<'a> {
 
     /// What there is to say, and the URLs of those who would be asked.
     fn judge(&self, options: &Options) -> Result<(Lines, Verdict, Vec<String>), ExplainError> {
-        let mut request = Request::get(&options.target).body(())?;
+        let method = options.method.as_ref().unwrap_or(&Method::GET);
+        let mut request = Request::builder().method(method).uri(&options.target).body(())?;
         // As every client sends it; a proxy's client repeats the host of the URL.
         let host = request.uri().authority().map_or("this-cache", |authority| authority.as_str());
         let host = http::HeaderValue::from_str(host).map_err(http::Error::from)?;
         request.headers_mut().insert(http::header::HOST, host);
-        let mut lines = vec![("request", format!("GET {}", options.target))];
-        let asked = match self.access.client(options.client) {
-            Ok(()) => {
-                lines.push(("client", format!("{} may ask", options.client)));
-                request::parse(&request, &self.access, self.heads.mark())
-            }
-            Err(denial) => Err(denial.into()),
-        };
-        let asked = match asked {
+        if ![Method::GET, Method::HEAD, Method::CONNECT].contains(method) {
+            request.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+        }
+        let mut lines = vec![("request", format!("{method} {}", options.target))];
+        if let Err(denial) = self.access.client(options.client) {
+            return Ok(self.refused(lines, &denial.into()));
+        }
+        lines.push(("client", format!("{} may ask", options.client)));
+        if *method == Method::CONNECT {
+            return Ok(match request::tunnel(&request, &self.access, self.heads.mark()) {
+                Ok(server) => self.tunnel(lines, &server),
+                Err(refusal) => self.refused(lines, &refusal),
+            });
+        }
+        let asked = match request::parse(&request, &self.access, self.heads.mark()) {
             Ok(asked) => asked,
-            Err(refusal) => {
-                let (response, _) = self.heads.refusal(&refusal);
-                let reason = refusal.reason();
-                lines.push(("refused", format!("{} ({}): {refusal}", response.status(), reason.as_str())));
-                lines.push(("to do", reason.action().to_owned()));
-                return Ok((lines, Verdict::Refused, Vec::new()));
-            }
+            Err(refusal) => return Ok(self.refused(lines, &refusal)),
         };
         lines.push(("access", "this kind of URL is served, and the host may be named".to_owned()));
         let (repository, wanted) = self.resource(&asked, &mut lines);
@@ -168,6 +180,41 @@ impl<'a> Case<'a> {
         }
         let urls = candidates.iter().map(|candidate| candidate.upstream.url().to_string()).collect();
         Ok((lines, Verdict::Served, urls))
+    }
+
+    fn refused(&self, mut lines: Lines, refusal: &Refusal) -> (Lines, Verdict, Vec<String>) {
+        let (response, _) = self.heads.refusal(refusal);
+        let reason = refusal.reason();
+        lines.push(("refused", format!("{} ({}): {refusal}", response.status(), reason.as_str())));
+        lines.push(("to do", reason.action().to_owned()));
+        (lines, Verdict::Refused, Vec::new())
+    }
+
+    /// A tunnel that may be opened.
+    fn tunnel(&self, mut lines: Lines, server: &Authority) -> (Lines, Verdict, Vec<String>) {
+        let host = &server.server().host;
+        let literal = host.parse().ok().map(|ip| self.access.may_connect(server.server(), ip));
+        if let Some(Err(denial)) = literal {
+            return self.refused(lines, &denial.into());
+        }
+        lines.push(("access", "`connect` in [access] lists the server".to_owned()));
+        let (listen, timeout) = (&self.config.listen, self.config.upstream.connect_timeout);
+        lines.push((
+            "limits",
+            format!(
+                "{} tunnels at the same time, {} of one client",
+                listen.max_tunnels, listen.max_client_tunnels
+            ),
+        ));
+        lines.push(("connect", format!("{server}, from here, within {timeout:?}; nothing of it is kept")));
+        let address = match self.access.may_be_internal(server.server()) {
+            true => {
+                "judged when it is known: any but our own, since `internal_hosts` in [access] names the server"
+            }
+            false => "judged when it is known: none that is internal or our own",
+        };
+        lines.push(("address", address.to_owned()));
+        (lines, Verdict::Served, Vec::new())
     }
 
     /// What is asked for, and where it would be looked for here.
@@ -194,7 +241,11 @@ impl<'a> Case<'a> {
                 lines.push(("document", kind(*mutable)));
                 let host = asked.named.as_ref().map_or_else(String::new, ToString::to_string);
                 lines.push(("key", format!("{host}{}: a copy for each host that is named", asked.path)));
-                lines.push(("look", "among the documents in memory, while its lifetime lasts".to_owned()));
+                let look = match asked.verb {
+                    Verb::Write(_) => "nowhere: it is passed on, and what is stored of it is forgotten",
+                    _ => "among the documents in memory, while its lifetime lasts",
+                };
+                lines.push(("look", look.to_owned()));
                 let repository = mutable.and_then(|mutable| mutable.repository());
                 let repository = repository.or_else(|| match asked.named {
                     Some(_) => None,
@@ -256,7 +307,12 @@ mod tests {
 
     fn explained(text: &str, target: &str, client: &str) -> (String, Verdict) {
         let config = Config::parse(text, Path::new("site.toml")).unwrap();
+        let (method, target) = match target.split_once(' ') {
+            Some((word, target)) => (Some(method(word).unwrap()), target),
+            None => (None, target),
+        };
         let options = Options {
+            method,
             target: target.to_owned(),
             client: client.parse().unwrap(),
             inquiry: inquiry::Target::default(),
@@ -319,6 +375,54 @@ mod tests {
             Verdict::Served,
             &["1. parent http://site:3128 for http://a.example.org:8000"],
         );
+    }
+
+    #[test]
+    fn tunnels_lead_to_the_servers_that_are_listed() {
+        let connect = "connect = [\"hub.example.org:443\", \"127.0.0.1:8443\", \"10.0.0.9:443\"]\n";
+        let text =
+            SITE.replace("[[mirrors]]", &format!("{connect}internal_hosts = [\"10.0.0.9\"]\n[[mirrors]]"));
+        let expected = [
+            "request: CONNECT hub.example.org:443\n",
+            "client: 10.1.2.3 may ask",
+            "access: `connect` in [access] lists the server",
+            "limits: 100 tunnels at the same time, 50 of one client",
+            "connect: hub.example.org:443, from here, within 1s",
+            "address: judged when it is known: none that is internal",
+        ];
+        check(&text, "CONNECT hub.example.org:443", "10.1.2.3", Verdict::Served, &expected);
+        check(&text, "CONNECT 10.0.0.9:443", "10.1.2.3", Verdict::Served, &["any but our own"]);
+        let table = [
+            ("hub.example.org:443", "192.0.2.1", "403 Forbidden (client_not_allowed)"),
+            (
+                "hub.example.org:8443",
+                "10.1.2.3",
+                "403 Forbidden (tunnel_not_allowed): this proxy opens no tunnel to",
+            ),
+            ("127.0.0.1:8443", "10.1.2.3", "403 Forbidden (internal_address)"),
+            ("https://hub.example.org/", "10.1.2.3", "400 Bad Request (malformed)"),
+        ];
+        for (target, client, expected) in table {
+            check(&text, &format!("CONNECT {target}"), client, Verdict::Refused, &["refused: ", expected]);
+        }
+    }
+
+    #[test]
+    fn methods_that_change_something_are_passed_on_where_they_may() {
+        let text = SITE.replace("[[mirrors]]", "methods = [\"POST\"]\n[[mirrors]]");
+        let url = "http://b.example.org/cvmfs/sw.example.org/api/v1.0/geo/x/y";
+        let post = format!("POST {url}");
+        check(
+            &text,
+            &post,
+            "10.1.2.3",
+            Verdict::Served,
+            &["POST", "look: nowhere", "1. mirror http://b.example.org"],
+        );
+        check(SITE, &post, "10.1.2.3", Verdict::Refused, &["refused: 405"]);
+        for word in ["connect", "", "GE T"] {
+            assert!(method(word).is_err(), "{word}");
+        }
     }
 
     #[test]

@@ -3,10 +3,13 @@
 mod progress;
 mod room;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::progress::Progress;
 use self::room::Room;
@@ -50,6 +53,8 @@ pub enum Verdict {
     Warm,
     /// Some of it is not.
     NotAll,
+    /// Somebody has had enough (SIGINT).
+    BrokenOff,
 }
 
 /// Warms, and tells what came of it.
@@ -93,7 +98,14 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
             return Ok(Verdict::NotAll);
         }
         out.flush()?;
-        let brought = bring_watched(&visit, missing, options.jobs.into(), &pace).await;
+        let board = Arc::new(Board::default());
+        let Some(brought) = bring_watched(&visit, missing, options.jobs.into(), &pace, &board).await? else {
+            let (objects, size) = (board.brought.load(Relaxed), board.bytes.load(Relaxed));
+            let objects = plural(objects, "object");
+            writeln!(out, "broken off, fetched {objects}, {}; the same command goes on", bytes(size))?;
+            out.flush()?;
+            return Ok(Verdict::BrokenOff);
+        };
         let verdict = tell_end(&visit, &all, &brought, begun.elapsed(), out)?;
         out.flush()?;
         Ok(verdict)
@@ -140,19 +152,27 @@ fn tell_plan(
     Ok(())
 }
 
-async fn bring_watched(visit: &Visit, missing: Vec<Object>, jobs: usize, pace: &Arc<Pace>) -> Brought {
+/// What was brought; nothing when somebody at the terminal breaks it off, which leaves no half of a bar behind.
+async fn bring_watched(
+    visit: &Visit,
+    missing: Vec<Object>,
+    jobs: usize,
+    pace: &Arc<Pace>,
+    board: &Arc<Board>,
+) -> io::Result<Option<Brought>> {
     let total = missing.len() as u64;
     if total == 0 {
-        return Brought::default();
+        return Ok(Some(Brought::default()));
     }
-    let board = Arc::new(Board::default());
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut progress = Progress::new(total);
-    let mut bringing = std::pin::pin!(bring(&visit.way, missing, jobs, pace, &board));
+    let mut bringing = std::pin::pin!(bring(&visit.way, missing, jobs, pace, board));
     let mut look = tokio::time::interval(progress::REFRESH);
     loop {
         tokio::select! {
-            brought = &mut bringing => return brought,
-            _ = look.tick() => progress.show(&board),
+            brought = &mut bringing => return Ok(Some(brought)),
+            _ = interrupts.recv() => return Ok(None),
+            _ = look.tick() => progress.show(board),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Default for Listen {
             max_content: ByteSize::mib(1),
             drain_timeout: Duration::from_secs(20),
             max_tunnels: 100,
+            max_client_tunnels: 50,
         }
     }
 }

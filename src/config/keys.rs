@@ -176,6 +176,8 @@ table! { Once listen: "where and how requests are taken"
         "how long answers in progress may still take when the program is told to stop";
     MAX_TUNNELS "max_tunnels", Accepts::Count(1, 1_000_000), Absent::Value("100"),
         "tunnels to the servers of `connect` in [access] open at the same time; further ones are refused with 421";
+    MAX_CLIENT_TUNNELS "max_client_tunnels", Accepts::Count(1, 1_000_000), Absent::Words("half of max_tunnels"),
+        "of them, of one client: one IPv4 address or one IPv6 /64";
 }
 
 table! { Once admin: "the operators' side, beside the admin port"
@@ -264,8 +266,7 @@ table! { Once objects: "how objects are fetched and passed on"
     VERIFY_FIRST "verify_first", Accepts::Size(ByteSize(0), ByteSize::mib(64)), Absent::Value(r#""256 KiB""#),
         "objects up to this size are checked before their first byte is sent, so that clients never notice a corrupt \
          mirror; larger ones are checked while they pass, and broken off when wrong";
-    VERIFY_FIRST_PATIENCE "verify_first_patience", Accepts::Duration(Duration::ZERO, MINUTE),
-        Absent::Value(r#""2 s""#),
+    VERIFY_FIRST_PATIENCE "verify_first_patience", Accepts::Duration(Duration::ZERO, MINUTE), Absent::Value(r#""2 s""#),
         "how long a slow object may be held back for that check before it is passed on as it comes";
     WINDOW "window", Accepts::Size(ByteSize::mib(1), ByteSize::gib(4)), Absent::Value(r#""16 MiB""#),
         "memory that one download may take, beyond what the tiers keep of it, for readers of different speed";
@@ -356,8 +357,7 @@ table! { Once upstream: "time and connections given to mirrors and parents"
     MAX_WAITING "max_waiting", Accepts::Count(0, 65_535), Absent::Value("1024"),
         "requests that may wait for one of these connections, for each worker; they are refused at once when there are \
          more, or when it would take longer than connect_timeout";
-    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535),
-        Absent::Words("half of max_connections"),
+    IDLE_CONNECTIONS "idle_connections", Accepts::Count(0, 65_535), Absent::Words("half of max_connections"),
         "connections to one server kept open for the next request, for each worker";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(MILLISECOND, HOUR), Absent::Value(r#""4 s""#),
         "how long these are kept; below the 5 s after which Apache closes them from its side";

@@ -72,7 +72,8 @@ fn listen(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {
     p.key(&key::MAX_TARGET, quoted(exact_size(listen.max_target)))?;
     p.key(&key::MAX_CONTENT, quoted(exact_size(listen.max_content)))?;
     p.key(&key::DRAIN_TIMEOUT, quoted(exact_duration(listen.drain_timeout)))?;
-    p.key(&key::MAX_TUNNELS, listen.max_tunnels)
+    p.key(&key::MAX_TUNNELS, listen.max_tunnels)?;
+    p.key(&key::MAX_CLIENT_TUNNELS, listen.max_client_tunnels)
 }
 
 fn admin(config: &Config, p: &mut Printer<'_, '_>) -> fmt::Result {

@@ -86,7 +86,10 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
     use keys::listen as key;
     let default = Listen::default();
     let max_connections = section.count(&key::MAX_CONNECTIONS);
-    let share = max_connections.map_or(default.max_client_connections, |all| (all / 2).max(1));
+    let max_tunnels = section.count(&key::MAX_TUNNELS);
+    let share = |all: Option<usize>, usual| all.map_or(usual, |all| (all / 2).max(1));
+    let client_connections = share(max_connections, default.max_client_connections);
+    let client_tunnels = share(max_tunnels, default.max_client_tunnels);
     let certificate = section.text(&key::TLS_CERTIFICATE, text::absolute_path);
     let private = section.text(&key::TLS_KEY, text::absolute_path);
     section.refuse_lone(&key::TLS_CERTIFICATE, &key::TLS_KEY);
@@ -98,7 +101,7 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         name: section.text(&key::NAME, text::cache_name).unwrap_or(default.name),
         workers: section.count(&key::WORKERS).unwrap_or(default.workers),
         max_connections: max_connections.unwrap_or(default.max_connections),
-        max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(share),
+        max_client_connections: section.count(&key::MAX_CLIENT_CONNECTIONS).unwrap_or(client_connections),
         max_requests: section.count(&key::MAX_REQUESTS).unwrap_or(default.max_requests),
         head_timeout: section.duration(&key::HEAD_TIMEOUT).unwrap_or(default.head_timeout),
         idle_timeout: section.duration(&key::IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
@@ -106,7 +109,8 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         max_target: section.size(&key::MAX_TARGET).unwrap_or(default.max_target),
         max_content: section.size(&key::MAX_CONTENT).unwrap_or(default.max_content),
         drain_timeout: section.duration(&key::DRAIN_TIMEOUT).unwrap_or(default.drain_timeout),
-        max_tunnels: section.count(&key::MAX_TUNNELS).unwrap_or(default.max_tunnels),
+        max_tunnels: max_tunnels.unwrap_or(default.max_tunnels),
+        max_client_tunnels: section.count(&key::MAX_CLIENT_TUNNELS).unwrap_or(client_tunnels),
     }
 }
 

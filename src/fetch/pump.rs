@@ -11,6 +11,18 @@ use crate::upstream::{Failure, UpstreamBody};
 /// How long bytes may lie in the current chunk while the source pauses, before readers get them.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
 
+/// Bytes between two rests: what is done with them takes some 20 us, and a hit that comes meanwhile waits so long.
+const STEP: usize = 16 << 10;
+
+/// What is done between steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// The next one.
+    Nothing,
+    /// Whatever else the worker has to do: nobody waits for this download.
+    Others,
+}
+
 /// How one answer's body ended.
 pub enum Ended {
     /// All of it was taken.
@@ -24,7 +36,13 @@ pub enum Ended {
 /// Takes all of `body` but its first `skip` bytes, which are known already. Readers get the first bytes they may see at once, later ones in whole chunks, or after
 /// [`FLUSH_AFTER`] when the source is slower than that; an object that is
 /// to be verified first is shown all the same once `show_by` has passed.
-pub async fn pump(writer: &mut FillWriter, mut body: UpstreamBody, mut skip: u64, show_by: Instant) -> Ended {
+pub async fn pump(
+    writer: &mut FillWriter,
+    mut body: UpstreamBody,
+    mut skip: u64,
+    show_by: Instant,
+    between: Between,
+) -> Ended {
     let mut flushed = None;
     loop {
         let Ok(frame) = next_frame(writer, &mut body, flushed, show_by).await else {
@@ -49,7 +67,7 @@ pub async fn pump(writer: &mut FillWriter, mut body: UpstreamBody, mut skip: u64
         };
         let known = skip.min(bytes.len() as u64);
         skip -= known;
-        let mut given = writer.push(&bytes[known as usize..]).await;
+        let mut given = push(writer, &bytes[known as usize..], between).await;
         let now = Instant::now();
         if given.is_ok() && flushed.is_none_or(|at| now >= at + FLUSH_AFTER) {
             if now >= show_by {
@@ -67,6 +85,18 @@ pub async fn pump(writer: &mut FillWriter, mut body: UpstreamBody, mut skip: u64
             return Ended::Given(FillError::new(Why::Abandoned, "every reader left"));
         }
     }
+}
+
+async fn push(writer: &mut FillWriter, bytes: &[u8], between: Between) -> Result<(), FillError> {
+    if between == Between::Nothing {
+        return writer.push(bytes).await;
+    }
+    for step in bytes.chunks(STEP) {
+        writer.push(step).await?;
+        // Not before the worker has looked who has come in the meantime.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 type Frame = Option<Result<http_body::Frame<bytes::Bytes>, Failure>>;

@@ -15,6 +15,8 @@ pub struct TunnelMetrics {
     pub failed: IntCounter,
     /// Tunnels refused because too many were open.
     pub busy: IntCounter,
+    /// Tunnels refused because their client had too many.
+    pub client_busy: IntCounter,
     /// Bytes carried to clients.
     pub to_client: IntCounter,
     /// Bytes carried to servers.
@@ -32,7 +34,8 @@ impl TunnelMetrics {
             registry,
             "substratum_tunnels_total",
             "Tunnels that clients were allowed to ask for, by what became of them. A rise of \"failed\": their servers \
-             cannot be connected to; of \"busy\": more are wanted than max_tunnels.",
+             cannot be connected to; of \"busy\": more are wanted than max_tunnels; of \"client_busy\": one client wants more than \
+             max_client_tunnels.",
             &["result"],
         )?;
         let bytes = counters(
@@ -46,6 +49,7 @@ impl TunnelMetrics {
             opened: ended.with_label_values(&["opened"]),
             failed: ended.with_label_values(&["failed"]),
             busy: ended.with_label_values(&["busy"]),
+            client_busy: ended.with_label_values(&["client_busy"]),
             to_client: bytes.with_label_values(&["to_client"]),
             to_server: bytes.with_label_values(&["to_server"]),
         })

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::header::RANGE;
 use http::{HeaderMap, Response};
 
+use super::behind::Urgency;
 use super::fetching::note_first;
 use super::{Place, Worker};
 use crate::cache::disk::{DiskObject, ReadError};
@@ -181,7 +182,12 @@ impl Worker {
                     (reader, fetched, true)
                 }
             };
-            match reader.ready().await {
+            let ready = reader.ready().await;
+            if place.urgency == Urgency::Background {
+                // The worker has just verified it, and whoever came meanwhile need not wait for the sending as well.
+                tokio::task::yield_now().await;
+            }
+            match ready {
                 Ok(ready) => {
                     let (mut response, outcome) =
                         self.answer_from_fill(&request, reader, ready, outcome).await;

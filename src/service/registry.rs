@@ -6,24 +6,25 @@
 //! registry's own words: a challenge above all, by which it learns where tokens are to be had.
 //! The consent also tells the media type: bytes alone do not say which kind of manifest they are.
 
+mod verdict;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT,
-};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use verdict::judge;
 
+use super::lasting::{self, Lasts};
 use super::object::ObjectRequest;
+use super::singly::Singly;
 use super::{Place, Worker};
 use crate::cache::{FillError, Why};
 use crate::digest::ObjectName;
 use crate::document::{DocumentKey, DocumentRequest};
 use crate::fetch::{Fetch, Refusals};
-use crate::layout::oci;
 use crate::metrics::RegistryMetrics;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
@@ -49,32 +50,36 @@ const RESTS: Duration = Duration::from_secs(5);
 /// Consents that are remembered; about 300 bytes each.
 const REMEMBERED: u64 = 65_536;
 
-/// Bytes of a media type that is remembered.
-const LONGEST_TYPE: usize = 255;
-
-/// Questions to registries at the same time.
-const TURNS: usize = 1024;
-
 /// The consents of all registries; one for all workers.
 pub struct Consents {
     given: moka::sync::Cache<Key, Consent>,
-    /// Who asks now; keys share them.
-    turns: Box<[Semaphore]>,
+    /// Who asks now.
+    turns: Singly<Key>,
     metrics: RegistryMetrics,
 }
 
 /// Whose consent, to whom, for what: a checksum of all that, so that no credentials lie in memory.
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
 /// That the registry lets the client have it, and what it says of it.
 #[derive(Clone)]
 struct Consent {
+    to: Receiver,
     /// When it was given.
     at: Instant,
     /// Until when nobody asks again.
     until: Instant,
     media_type: Option<HeaderValue>,
     len: Option<u64>,
+}
+
+/// Who got a consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receiver {
+    /// Whoever asks.
+    Everybody,
+    /// Who shows the same credentials. They may be taken back.
+    Holder,
 }
 
 enum Answer {
@@ -87,16 +92,28 @@ enum Answer {
 impl Consent {
     fn now(media_type: Option<HeaderValue>, len: Option<u64>) -> Self {
         let at = Instant::now();
-        Self { at, until: at + COUNTS, media_type, len }
+        Self { to: Receiver::Holder, at, until: at + COUNTS, media_type, len }
+    }
+
+    /// Until when it can stand in for the registry: what everybody could have a while ago is no secret.
+    fn stands_in_until(&self) -> Instant {
+        match self.to {
+            Receiver::Everybody => self.at + STANDS_IN,
+            Receiver::Holder => self.until,
+        }
+    }
+}
+
+impl Lasts for Consent {
+    fn lasts(&self) -> Duration {
+        self.until.max(self.stands_in_until()).saturating_duration_since(Instant::now())
     }
 }
 
 impl Consents {
     /// None yet.
     pub fn new(metrics: RegistryMetrics) -> Self {
-        let given = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(STANDS_IN).build();
-        let turns = std::iter::repeat_with(|| Semaphore::new(1)).take(TURNS).collect();
-        Self { given, turns, metrics }
+        Self { given: lasting::table(REMEMBERED), turns: Singly::default(), metrics }
     }
 
     /// A consent that counts without asking again.
@@ -104,10 +121,6 @@ impl Consents {
         let known = self.given.get(key).filter(|known| Instant::now() < known.until)?;
         self.metrics.remembered.inc();
         Some(known)
-    }
-
-    fn turn(&self, key: &Key) -> &Semaphore {
-        &self.turns[usize::from(u16::from_le_bytes([key[0], key[1]])) % TURNS]
     }
 }
 
@@ -179,21 +192,22 @@ impl Worker {
             Err(crowded) => return Answer::Silent(crowded.into()),
         };
         // One asks for all who show the same.
-        let turn = timeout(self.upstream.head_deadline, self.consents.turn(&key).acquire()).await;
+        let turn = self.consents.turns.turn(key, self.upstream.head_deadline).await;
         if let Some(known) = self.consents.counting(&key) {
             return Answer::Consents(known);
         }
-        if turn.is_err() {
+        if turn.is_none() {
             metrics.failed.inc();
             return Answer::Silent(FillError::new(Why::TooSlow, "others wait for the registry already"));
         }
         let (known, now) = (given.get(&key), Instant::now());
-        // What everybody could have a while ago is no secret. A token may have been taken back.
-        let personal = request.headers.contains_key(AUTHORIZATION);
-        let stands_in = known.filter(|known| !personal && now < known.at + STANDS_IN);
+        let stands_in = known.filter(|known| now < known.stands_in_until());
         match (self.ask_registry(request, &fetch).await, stands_in) {
             (Answer::Consents(mut consent), _) => {
                 metrics.given.inc();
+                if !request.headers.contains_key(AUTHORIZATION) {
+                    consent.to = Receiver::Everybody;
+                }
                 // What is fetched with everybody's token needs one.
                 if let Some(token) = self.tokens.known(&request.place) {
                     consent.until = consent.until.min(token.until);
@@ -232,63 +246,6 @@ impl Worker {
     }
 }
 
-/// What a registry's answer to HEAD of the path `asked` comes to. Consent shows the digest, in a field or in the path of where it
-/// redirects to: a page that asks for a login, or points to one, may say 200 or 307 just as well. A redirect to a registry is none:
-/// that one may refuse. What shows nothing is left to the client.
-fn judge(asked: &str, status: StatusCode, headers: &HeaderMap, hex: &str) -> Answer {
-    let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let shows = |name: &HeaderName| field(name).is_some_and(|value| value.contains(hex));
-    let leads_to_it = || {
-        let location =
-            field(&LOCATION).and_then(|location| location.split(['?', '#']).next()).unwrap_or_default();
-        let behind = location.split_once("://").map_or(location, |(_, behind)| behind);
-        let path = plain(&behind[behind.find('/').unwrap_or(behind.len())..]);
-        path.contains(hex) && !path.contains(asked) && !names_a_registry(&path)
-    };
-    let redirects =
-        matches!(status, StatusCode::FOUND | StatusCode::SEE_OTHER | StatusCode::TEMPORARY_REDIRECT);
-    match status {
-        StatusCode::OK if shows(&DOCKER_CONTENT_DIGEST) || shows(&ETAG) => {
-            let len = field(&CONTENT_LENGTH).and_then(|len| len.parse().ok());
-            // A copy: what the client library hands out keeps the whole head in memory.
-            let media_type = headers.get(CONTENT_TYPE).filter(|value| value.len() <= LONGEST_TYPE);
-            let media_type = media_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-            Answer::Consents(Consent::now(media_type, len))
-        }
-        _ if redirects && leads_to_it() => Answer::Consents(Consent::now(None, None)),
-        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Answer::Silent(FillError::new(Why::Unavailable, format!("the registry answered {status}")))
-        }
-        _ => Answer::Refuses,
-    }
-}
-
-/// A path as servers may read it: unescaped, without empty segments and a slash at its end.
-fn plain(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, ..] => char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => bytes.push((high << 4 | low) as u8),
-            None => bytes.push(*first),
-        }
-        rest = if escaped.is_some() { &rest[3..] } else { behind };
-    }
-    let path = String::from_utf8_lossy(&bytes);
-    path.split('/')
-        .filter(|segment| !segment.is_empty())
-        .fold(String::new(), |path, segment| path + "/" + segment)
-}
-
-/// Whether a path leads to a registry, behind whatever prefix.
-fn names_a_registry(path: &str) -> bool {
-    path.match_indices("/v2/").any(|(at, _)| oci::resource(&path[at..]).is_some())
-}
-
 /// The digits alone.
 fn hex(name: &ObjectName) -> String {
     let text = name.to_string();
@@ -307,17 +264,18 @@ pub(super) fn fields(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn key(place: &Place, headers: &HeaderMap) -> Key {
+    let registry = place.named.as_ref().map(ToString::to_string);
+    let credentials = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let place = [registry.as_deref().unwrap_or_default(), place.path.as_str()];
+    checksum(place.map(str::as_bytes).into_iter().chain(credentials))
+}
+
+/// Of the parts, each with its length: no two lists have the same.
+pub(super) fn checksum<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Key {
     let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    if let Some(server) = &place.named {
-        part(server.to_string().as_bytes());
-    }
-    part(place.path.as_str().as_bytes());
-    for credentials in headers.get_all(AUTHORIZATION) {
-        part(credentials.as_bytes());
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
     }
     hash.finalize().into()
 }
@@ -343,50 +301,16 @@ fn dress(response: &mut Response<Body>, name: &ObjectName, consent: &Consent, pe
 mod tests {
     use super::*;
 
-    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-    #[test]
-    fn consent_shows_the_digest() {
-        let asked = format!("/v2/a/blobs/sha256:{HEX}");
-        let table = [
-            (200, Some(("docker-content-digest", "sha256:HEX")), "yes"),
-            (200, Some(("etag", "\"sha256:HEX\"")), "yes"),
-            (200, Some(("docker-content-digest", "sha256:def")), "no"),
-            (200, None, "no"),
-            (204, Some(("etag", "\"sha256:HEX\"")), "no"),
-            (
-                307,
-                Some(("location", "https://store.test/docker/registry/v2/blobs/sha256/HE/HEX/data?signed")),
-                "yes",
-            ),
-            (307, Some(("location", "/blobs/sha256:HEX")), "yes"),
-            (301, Some(("location", "https://hub.test/v2/a/blobs/sha256:HEX")), "no"),
-            (302, Some(("location", "https://login.test/hub/v2/a/blobs/sha256:HEX")), "no"),
-            (307, Some(("location", "https://other.test/v2/b/a/blobs/sha256:HEX")), "no"),
-            (302, Some(("location", "https://login.test/?next=/v2/a/blobs/sha256:HEX")), "no"),
-            (302, Some(("location", "/login#HEX")), "no"),
-            (307, Some(("location", "/v2/a/blobs/sha256%3AHEX")), "no"),
-            (307, Some(("location", "/hub/v2/other/a/blobs/sha256:HEX")), "no"),
-            (307, Some(("location", "/v2/other/blobs/sha256:HEX/")), "no"),
-            (307, Some(("location", "//v2//other/blobs/sha256:HEX")), "no"),
-            (308, Some(("location", "https://store.test/blobs/sha256:HEX")), "no"),
-            (304, Some(("etag", "\"sha256:HEX\"")), "no"),
-            (401, Some(("docker-content-digest", "sha256:HEX")), "no"),
-            (404, None, "no"),
-            (429, None, "silence"),
-            (503, None, "silence"),
-        ];
-        for (status, field, expected) in table {
-            let mut headers: HeaderMap = HeaderMap::new();
-            headers.extend(field.map(|(name, value)| {
-                (HeaderName::from_static(name), value.replace("HEX", HEX).parse().unwrap())
-            }));
-            let told = match judge(&asked, StatusCode::from_u16(status).unwrap(), &headers, HEX) {
-                Answer::Consents(_) => "yes",
-                Answer::Refuses => "no",
-                Answer::Silent(_) => "silence",
-            };
-            assert_eq!(told, expected, "{status} {field:?}");
-        }
+    #[tokio::test(start_paused = true)]
+    async fn consents_are_remembered_as_long_as_they_are_of_use() {
+        let holder = Consent::now(None, None);
+        let everybody = Consent { to: Receiver::Everybody, ..holder.clone() };
+        assert_eq!((holder.lasts(), everybody.lasts()), (COUNTS, STANDS_IN));
+        tokio::time::advance(COUNTS).await;
+        assert_eq!((holder.lasts(), everybody.lasts()), (Duration::ZERO, STANDS_IN - COUNTS));
+        // One that stands in does not last longer for it, but for the moment for which nobody asks.
+        let now = Instant::now();
+        let late = Consent { at: now - STANDS_IN, until: now + RESTS, ..everybody };
+        assert_eq!(late.lasts(), RESTS);
     }
 }

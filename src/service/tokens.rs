@@ -2,7 +2,8 @@
 //! mostly have no way to the servers that give them.
 //!
 //! A registry answers 401 with a challenge that names such a server; what it gives is remembered for the image until shortly before
-//! it ends. One is obtained at a time: others find it when it is their turn.
+//! it ends. One is obtained at a time for each image: others find it when it is their turn. A challenge that could not be met, or
+//! that came again in spite of the token, is left to the client for a moment: asking once more would double what is asked there.
 //! Sources: CNCF Distribution "Token Authentication Specification"; RFC 6750 §3, RFC 9110 §11.6.1 (challenges).
 
 use std::time::Duration;
@@ -11,17 +12,22 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use serde_json::Value;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use super::lasting::{self, Lasts};
+use super::registry::{Key, checksum};
+use super::singly::Singly;
 use super::{Place, Worker};
 use crate::cache::{FillError, Why};
 use crate::config::{Scheme, ServerUrl};
 use crate::fetch::{Fetch, Refusals};
 use crate::upstream::UpstreamBody;
 
-/// Images whose tokens are remembered; tokens have up to some KiB.
+/// Images whose tokens are remembered, and challenges; tokens have up to some KiB.
 const REMEMBERED: u64 = 4096;
+
+/// How long a challenge is left to the client that no token met.
+const RESTS: Duration = Duration::from_secs(10);
 
 /// Longest answer of a server of tokens, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -35,8 +41,10 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// The tokens; one for all workers.
 pub struct Tokens {
-    known: moka::sync::Cache<String, Token>,
-    turn: Semaphore,
+    known: moka::sync::Cache<Key, Token>,
+    /// Challenges that no token met a moment ago.
+    unmet: moka::sync::Cache<Key, ()>,
+    turns: Singly<Key>,
 }
 
 /// What stands in `Authorization`, and until when.
@@ -46,10 +54,16 @@ pub(super) struct Token {
     pub until: Instant,
 }
 
+impl Lasts for Token {
+    fn lasts(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
 impl Default for Tokens {
     fn default() -> Self {
-        let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(LONGEST).build();
-        Self { known, turn: Semaphore::new(1) }
+        let unmet = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(RESTS).build();
+        Self { known: lasting::table(REMEMBERED), unmet, turns: Singly::default() }
     }
 }
 
@@ -60,8 +74,10 @@ impl Tokens {
     }
 }
 
-fn key(place: &Place) -> Option<String> {
-    Some(format!("{} {}", place.named.as_ref()?, place.anonymous.as_ref()?))
+/// The registry and the image.
+fn key(place: &Place) -> Option<Key> {
+    let registry = place.named.as_ref()?.to_string();
+    Some(checksum([registry.as_bytes(), place.anonymous.as_ref()?.as_bytes()]))
 }
 
 impl Worker {
@@ -79,8 +95,9 @@ impl Worker {
             headers.extend(token.map(|token| (AUTHORIZATION, token.field.clone())));
             headers
         };
-        let known = self.tokens.known(place);
-        let answer = fetch.document(method.clone(), with(known.as_ref()), refusals).await?;
+        let tokens = &self.tokens;
+        let shown = tokens.known(place);
+        let answer = fetch.document(method.clone(), with(shown.as_ref()), refusals).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -88,24 +105,34 @@ impl Worker {
         else {
             return Ok(answer);
         };
-        let Ok(Ok(_turn)) = timeout(fetch.head_deadline, self.tokens.turn.acquire()).await else {
+        // What one registry asks for says nothing of another.
+        let challenge = checksum([&key[..], server.to_string().as_bytes(), path.as_str().as_bytes()]);
+        if tokens.unmet.contains_key(&challenge) {
             return Ok(answer);
-        };
-        let token = match self.tokens.known(place) {
-            Some(other) if known.is_none_or(|known| known.field != other.field) => Ok(other),
-            _ => obtain(fetch, server, path).await,
-        };
-        match token {
-            Ok(token) => {
-                self.tokens.known.insert(key, token.clone());
-                drop(answer);
-                fetch.document(method, with(Some(&token)), refusals).await
-            }
-            Err(error) => {
-                tracing::debug!(path = place.path.as_str(), %error, "no token for everybody");
-                Ok(answer)
-            }
         }
+        let Some(turn) = tokens.turns.turn(key, fetch.head_deadline).await else { return Ok(answer) };
+        let token = match tokens.known(place) {
+            Some(other) if shown.is_none_or(|shown| shown.field != other.field) => other,
+            _ if tokens.unmet.contains_key(&challenge) => return Ok(answer),
+            _ => match obtain(fetch, server, path).await {
+                Ok(token) => token,
+                Err(error) => {
+                    tracing::debug!(path = place.path.as_str(), %error, "no token for everybody");
+                    // Our own trouble says nothing of the server.
+                    if error.why != Why::Overload {
+                        tokens.unmet.insert(challenge, ());
+                    }
+                    return Ok(answer);
+                }
+            },
+        };
+        tokens.known.insert(key, token.clone());
+        drop((answer, turn));
+        let answer = fetch.document(method, with(Some(&token)), refusals).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            tokens.unmet.insert(challenge, ());
+        }
+        Ok(answer)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Tunnels (CONNECT, RFC 9110 §9.3.6): opened here, carried by whoever owns the client's connection.
 //!
 //! Only to servers that the configuration lists, whose addresses are judged like those of any other; so many at a time for
-//! all workers together. Nothing of what goes through is looked at.
+//! all workers together, and so many of one client. Nothing of what goes through is looked at.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 use super::Worker;
+use super::shares::{Bounds, Reached, Share, Shares};
 use crate::cache::{FillError, Why};
 use crate::config::Authority;
 use crate::metrics::TunnelMetrics;
@@ -23,12 +24,15 @@ use crate::upstream::{Failure, Role};
 
 /// The tunnels of all workers.
 pub struct Tunnels {
-    open: AtomicUsize,
+    shares: Arc<Shares>,
     metrics: TunnelMetrics,
 }
 
 /// One tunnel's place among them.
-pub struct TunnelPlace(Arc<Tunnels>);
+pub struct TunnelPlace {
+    tunnels: Arc<Tunnels>,
+    _share: Share,
+}
 
 /// An open tunnel: the server's end of it, and its account.
 pub struct Tunnel {
@@ -55,28 +59,37 @@ pub type Bequest = Arc<Mutex<Option<Box<Legacy>>>>;
 impl Tunnels {
     /// None yet.
     pub fn new(metrics: TunnelMetrics) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), metrics })
+        Arc::new(Self { shares: Arc::default(), metrics })
     }
 
-    fn take(self: &Arc<Self>, max: usize) -> Option<TunnelPlace> {
-        let more = |open| (open < max).then_some(open + 1);
-        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+    fn take(self: &Arc<Self>, client: IpAddr, bounds: Bounds) -> Result<TunnelPlace, FillError> {
+        let refused = |text: String| FillError::new(Why::Overload, text);
+        let _share = self.shares.take(client, bounds).map_err(|reached| match reached {
+            Reached::All => {
+                self.metrics.busy.inc();
+                refused(format!("all {} tunnels of `max_tunnels` in [listen] are in use", bounds.all))
+            }
+            Reached::Client => {
+                self.metrics.client_busy.inc();
+                let max = bounds.client;
+                refused(format!("this client has {max} tunnels already: `max_client_tunnels` in [listen]"))
+            }
+        })?;
         self.metrics.open.inc();
-        Some(TunnelPlace(Arc::clone(self)))
+        Ok(TunnelPlace { tunnels: Arc::clone(self), _share })
     }
 }
 
 impl TunnelPlace {
     /// Where its bytes are counted.
     pub fn metrics(&self) -> &TunnelMetrics {
-        &self.0.metrics
+        &self.tunnels.metrics
     }
 }
 
 impl Drop for TunnelPlace {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.open.dec();
+        self.tunnels.metrics.open.dec();
     }
 }
 
@@ -84,13 +97,13 @@ impl Worker {
     /// The answer to a request for a tunnel that may be opened; the tunnel itself is left in `bequest`.
     pub(super) async fn tunnel(
         &self,
-        target: &Authority,
+        (client, target): (IpAddr, &Authority),
         connection: OnUpgrade,
         bequest: &Bequest,
         mut tally: Tally,
     ) -> Response<Body> {
         tally.asked(Role::Named, &target.to_string());
-        match self.open_tunnel(target).await {
+        match self.open_tunnel(client, target).await {
             Ok((server, place)) => {
                 let mut response = Response::new(Body::empty());
                 self.heads.sign_tunnel(response.headers_mut());
@@ -108,16 +121,14 @@ impl Worker {
         }
     }
 
-    async fn open_tunnel(&self, target: &Authority) -> Result<(TcpStream, TunnelPlace), FillError> {
+    async fn open_tunnel(
+        &self,
+        client: IpAddr,
+        target: &Authority,
+    ) -> Result<(TcpStream, TunnelPlace), FillError> {
         let metrics = &self.tunnels.metrics;
-        let Some(place) = self.tunnels.take(self.listen.max_tunnels) else {
-            metrics.busy.inc();
-            let max = self.listen.max_tunnels;
-            return Err(FillError::new(
-                Why::Overload,
-                format!("all {max} tunnels of max_tunnels are in use"),
-            ));
-        };
+        let bounds = Bounds { all: self.listen.max_tunnels, client: self.listen.max_client_tunnels };
+        let place = self.tunnels.take(client, bounds)?;
         match self.upstreams.tunnel(target.server()).await {
             Ok(server) => {
                 metrics.opened.inc();
@@ -140,16 +151,20 @@ mod tests {
     use crate::metrics::Metrics;
 
     #[test]
-    fn tunnels_are_bounded() {
+    fn tunnels_are_bounded_and_counted() {
         let tunnels = Tunnels::new(Metrics::new().unwrap().tunnel);
-        let first = tunnels.take(2);
-        let second = tunnels.take(2);
-        assert!(first.is_some() && second.is_some() && tunnels.take(2).is_none());
-        assert_eq!(tunnels.metrics.open.get(), 2);
-        drop(first);
-        assert!(tunnels.take(1).is_none(), "a reload has lowered the limit");
-        assert!(tunnels.take(2).is_some());
-        drop(second);
-        assert_eq!(tunnels.metrics.open.get(), 0);
+        let (one, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let bounds = Bounds { all: 2, client: 1 };
+        let first = tunnels.take(one, bounds).ok().unwrap();
+        let refused = tunnels.take(one, bounds).err().unwrap();
+        assert!(refused.to_string().contains("max_client_tunnels"), "{refused}");
+        let second = tunnels.take(other, bounds).ok().unwrap();
+        let refused = tunnels.take(other, bounds).err().unwrap();
+        assert!(refused.to_string().contains("all 2 tunnels of `max_tunnels`"), "{refused}");
+        let metrics = &tunnels.metrics;
+        assert_eq!((metrics.open.get(), metrics.busy.get(), metrics.client_busy.get()), (2, 1, 1));
+        drop((first, second));
+        assert_eq!(metrics.open.get(), 0);
+        assert!(tunnels.take(one, bounds).is_ok());
     }
 }

@@ -54,11 +54,11 @@ pub async fn bring(
         lanes.spawn(async move {
             let mut example = None;
             while board.failed.load(Relaxed) < MAX_FAILURES {
-                pace.turn().await;
                 let Some(&object) = objects.get(next.fetch_add(1, Relaxed)) else { break };
+                let turn = pace.turn().await;
                 match lane.bring(object).await {
                     Ok(bytes) => {
-                        pace.brought(bytes);
+                        turn.brought(bytes);
                         board.brought.fetch_add(1, Relaxed);
                         board.bytes.fetch_add(bytes, Relaxed);
                     }

@@ -21,6 +21,8 @@ pub struct Surveyor {
     room: usize,
     /// How many were brought.
     pub catalogs: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Source for Surveyor {
@@ -33,10 +35,11 @@ impl Source for Surveyor {
             tokio::task::yield_now().await;
             return Ok(stored);
         }
-        self.pace.turn().await;
+        let turn = self.pace.turn().await;
         let stored = self.lane.object(catalog).await?;
-        self.pace.brought(stored.len() as u64);
+        turn.brought(stored.len() as u64);
         self.catalogs += 1;
+        self.bytes += stored.len() as u64;
         if let Some(room) = self.room.checked_sub(stored.len()) {
             self.room = room;
             self.kept.insert(catalog, stored.clone());
@@ -48,6 +51,6 @@ impl Source for Surveyor {
 impl Surveyor {
     /// Over this lane.
     pub fn new(lane: Lane, pace: Arc<Pace>) -> Self {
-        Self { lane, pace, kept: HashMap::new(), room: KEPT, catalogs: 0 }
+        Self { lane, pace, kept: HashMap::new(), room: KEPT, catalogs: 0, bytes: 0 }
     }
 }

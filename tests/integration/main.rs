@@ -42,6 +42,7 @@ mod pinning;
 mod quotas;
 mod ranges;
 mod registries;
+mod registry_tokens;
 mod reload;
 mod repositories;
 mod restart;

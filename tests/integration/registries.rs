@@ -8,24 +8,26 @@ use std::path::PathBuf;
 use substratum::config::{ByteSize, Glob, Registry, TargetShape};
 
 use crate::support::client::Ask;
-use crate::support::image::Image;
+use crate::support::image::{Image, pull_with_podman, working_podman};
 use crate::support::metric::metric;
 use crate::support::origin::{Fault, Origin, Page, Seen, Stratum};
 use crate::support::peer::{Auth, Peer, find};
 use crate::support::proxy::{Proxy, Setup, lone};
 
 /// Larger than what is verified before its first byte is sent.
-const LAYER: usize = 600_000;
+pub const LAYER: usize = 600_000;
 
 /// Of the registry that asks for a login.
 const LOGIN: &str = "user:secret";
 const BASIC: &str = "Basic dXNlcjpzZWNyZXQ=";
 
-fn programs() -> Option<(PathBuf, PathBuf)> {
+/// docker-registry and skopeo.
+pub fn programs() -> Option<(PathBuf, PathBuf)> {
     Some((find("docker-registry")?, find("skopeo")?))
 }
 
-fn before(registries: &[(&str, SocketAddr)]) -> Setup {
+/// A tier before these registries.
+pub fn before(registries: &[(&str, SocketAddr)]) -> Setup {
     lone("site").with(|config| {
         config.access.targets = vec![TargetShape::Cvmfs];
         config.registries = registries
@@ -40,7 +42,8 @@ fn before(registries: &[(&str, SocketAddr)]) -> Setup {
     })
 }
 
-fn blob(image: &str, digest: &str) -> String {
+/// The path of a blob.
+pub fn blob(image: &str, digest: &str) -> String {
     format!("/v2/{image}/blobs/{digest}")
 }
 
@@ -74,6 +77,31 @@ async fn a_second_pull_costs_the_registry_no_bytes_of_blobs() {
     let before = registry.blob_bytes();
     one.pull(&skopeo, proxy.address(), "group/one:1", None);
     assert_eq!(registry.blob_bytes(), before, "after a restart");
+}
+
+#[tokio::test]
+async fn clients_whose_settings_name_the_cache_as_a_mirror_need_no_other_way_out() {
+    let Some((program, skopeo)) = programs() else { return };
+    let registry = Peer::registry(&program, &Auth::Nobody);
+    let image = Image::new(&[1, 2], LAYER);
+    image.push(&skopeo, registry.address(), "group/one:1", None);
+    let proxy = Proxy::start(before(&[("hub.test", registry.address())])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("registries.conf");
+    let mirror = format!(
+        "[[registry]]\nlocation = \"hub.test\"\n\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+        proxy.address()
+    );
+    std::fs::write(&settings, mirror).unwrap();
+    // Nobody could find a host of that name.
+    image.pull_by_settings(&skopeo, &settings, "hub.test/group/one:1");
+    let fetched = registry.blob_bytes();
+    image.pull_by_settings(&skopeo, &settings, &format!("hub.test/group/one@{}", image.manifest));
+    if let Some(podman) = working_podman() {
+        pull_with_podman(&podman, &settings, "hub.test/group/one:1");
+    }
+    assert_eq!(registry.blob_bytes(), fetched);
+    assert!(image.layers.iter().all(|layer| registry.blob_gets("group/one", layer) == 1));
 }
 
 #[tokio::test]
@@ -150,68 +178,15 @@ async fn what_is_stored_is_refused_to_whom_the_registry_refuses() {
     assert!(consents("given").eq(2).holds(&shown), "{shown}");
 }
 
-#[tokio::test]
-async fn tokens_are_had_where_the_registry_says() {
-    let Some((program, skopeo)) = programs() else { return };
-    let answer = "{\"token\":\"t1\",\"access_token\":\"t1\",\"expires_in\":300}";
-    // skopeo asks with the scope in the query: whatever is asked there, it is given.
-    let tokens = Origin::new().any_page(Page::new(answer).field("Content-Type", "application/json")).run();
-    let registry = Peer::registry(&program, &Auth::Token(tokens.url("/token")));
-    let image = Image::new(&[1], LAYER);
-    image.push(&skopeo, registry.address(), "one:1", None);
-    tokens.forget();
-    let proxy = Proxy::start(before(&[("hub.test", registry.address())])).await;
-    image.pull(&skopeo, proxy.address(), "one:1", None);
-    assert!(tokens.requests() > 0, "the challenge was passed on");
-    let path = blob("one", &image.layers[0]);
-    let refused = proxy.get(&path).await;
-    let challenge = refused.head.get("WWW-Authenticate").unwrap().to_owned();
-    assert_eq!(refused.status(), 401);
-    assert!(challenge.starts_with("Bearer ") && challenge.contains("repository:one:pull"), "{challenge}");
-    assert_eq!(proxy.get(Ask::get(&path).field("Authorization", "Bearer t1")).await.status(), 200);
-}
-
-#[tokio::test]
-async fn tokens_that_everybody_gets_are_obtained_where_that_is_configured() {
-    let Some((program, skopeo)) = programs() else { return };
-    let answer = "{\"token\":\"t1\",\"expires_in\":300}";
-    let tokens = Origin::new().any_page(Page::new(answer)).run();
-    let registry = Peer::registry(&program, &Auth::Token(tokens.url("/token")));
-    let image = Image::new(&[1, 2], LAYER);
-    image.push(&skopeo, registry.address(), "one:1", None);
-    tokens.forget();
-    let setup =
-        || before(&[("hub.test", registry.address())]).with(|config| config.registries[0].anonymous = true);
-    let proxy = Proxy::start(setup()).await;
-    image.pull(&skopeo, proxy.address(), "one:1", None);
-    let asked: Vec<_> = tokens.seen().iter().map(|seen| seen.target.clone()).collect();
-    // One for the question whether this is a registry, one for the image.
-    assert_eq!(asked, ["/token?service=tests", "/token?service=tests&scope=repository:one:pull"]);
-    assert!(tokens.seen().iter().all(|seen| seen.get("Via").is_some()), "the client asked nobody");
-    let path = blob("one", &image.layers[0]);
-    assert_eq!(proxy.get(&path).await.body, image.blob(&image.layers[0]));
-    assert_eq!(tokens.requests(), 2);
-
-    // Where a token is not to be had, or the rules forbid to ask for one, the client reads the challenge.
-    let closed = setup().with(|config| config.access.hosts = vec![Glob::new("*.test")]);
-    let proxy = Proxy::start(closed).await;
-    assert_eq!(proxy.get(&path).await.status(), 401);
-    assert_eq!(tokens.requests(), 2);
-    let proxy = Proxy::start(setup()).await;
-    tokens.inject(Fault::Status(403));
-    assert_eq!(proxy.get(&path).await.status(), 401);
-    tokens.heal();
-    assert_eq!(proxy.get(&path).await.status(), 200);
-}
-
 /// A registry of one blob, played by hand.
-struct Played {
-    registry: Stratum,
-    bytes: Vec<u8>,
-    path: String,
+pub struct Played {
+    pub registry: Stratum,
+    pub bytes: Vec<u8>,
+    pub path: String,
 }
 
-fn played() -> Played {
+/// With its blob.
+pub fn played() -> Played {
     let image = Image::new(&[7], 20_000);
     let digest = &image.layers[0];
     let (bytes, path) = (image.blob(digest), blob("one", digest));

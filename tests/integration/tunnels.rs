@@ -260,6 +260,32 @@ async fn tunnels_are_bounded_in_number_and_idle_time() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_have_all_tunnels() {
+    let server = echo().await;
+    let setup = with_tunnels(site(&[]), &[server]).with(|config| {
+        config.listen.max_tunnels = 3;
+        config.listen.max_client_tunnels = 2;
+    });
+    let proxy = Proxy::start(setup).await;
+    let first = tunnel(&proxy, server).await;
+    let _second = tunnel(&proxy, server).await;
+    let mut third = proxy.client();
+    third.send_raw(connect(&format!("localhost:{}", server.port())).as_bytes()).await.unwrap();
+    let head = third.head().await.unwrap();
+    assert_eq!((head.status, head.closes()), (421, true));
+    let why = third.body(&head, &Ask::get("/")).await.unwrap();
+    assert!(String::from_utf8_lossy(&why).contains("max_client_tunnels"), "{why:?}");
+    let ended = |result: &str| metric("substratum_tunnels_total").label("result", result);
+    proxy.until(ended("client_busy").eq(1)).await;
+    assert!(ended("busy").eq(0).holds(&proxy.metrics()));
+    drop(first);
+    proxy.until(metric("substratum_tunnels").eq(1)).await;
+    let mut third = tunnel(&proxy, server).await;
+    third.send_raw(b"hello").await.unwrap();
+    assert_eq!(third.take(5).await.unwrap(), "hello");
+}
+
+#[tokio::test]
 async fn a_stop_does_not_wait_for_tunnels_through_which_nothing_goes() {
     let server = echo().await;
     let setup = with_tunnels(site(&[]), &[server])

@@ -1,10 +1,11 @@
 //! Container images in the tier before the jobs start: as an operator brings them there, and as jobs then read them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use substratum::config::{ByteSize, Memory, OnRevision, Warm};
 
@@ -161,6 +162,30 @@ async fn what_is_there_already_is_not_asked_for() {
 }
 
 #[tokio::test]
+async fn whoever_has_had_enough_may_break_it_off_and_go_on_later() {
+    let stratum = stratum();
+    let all = objects(&files(&Revision::read(REPOSITORY, 3), EL8));
+    stratum.inject(Fault::HoldHead.on(all.last().unwrap()));
+    let proxy = Proxy::start(on_disk(site(&[&stratum]))).await;
+    let url = stratum.url(&format!("/cvmfs/{REPOSITORY}"));
+    let (via, admin) = (proxy.address().to_string(), proxy.admin_address().to_string());
+    let mut warm = command(&["warm", &url, "--via", &via, "--admin", &admin, "--path", EL8]);
+    let warm = warm.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Manifest, whitelist, certificate, three catalogs, and all objects: the one does not come.
+    stratum.until_requests(all.len() + 6).await;
+    proxy.until(metric("substratum_fills").eq(1)).await;
+    kill_process(Pid::from_child(&warm), Signal::INT).unwrap();
+    let output = tokio::task::spawn_blocking(move || warm.wait_with_output().unwrap()).await.unwrap();
+    check(&output, 130, &["broken off, fetched ", "the same command goes on"]);
+    stratum.release();
+    proxy.until(metric("substratum_fills").eq(0)).await;
+    proxy.flush();
+    stratum.forget();
+    check(&run(&proxy, &stratum, "warm", &["--path", EL8]).await, 0, &["all of it is in the tier now"]);
+    assert!(stratum.requests_for("/data/") <= 1, "{:?}", stratum.requests_by_path());
+}
+
+#[tokio::test]
 async fn operators_see_how_much_of_an_image_is_here() {
     let stratum = stratum();
     let proxy = Proxy::start(on_disk(site(&[&stratum]))).await;
@@ -289,6 +314,17 @@ async fn a_new_revision_is_here_before_anybody_asks() {
     let (old, new) = (objects_of(2), objects_of(3));
     let fetched = asked.iter().filter(|path| path.contains("/data/")).count();
     assert_eq!(fetched, new.difference(&old).count() + 2, "what is new, and two catalogs");
+    let shown = proxy.metrics();
+    let of = |name: &str| metric(name).label("repository", REPOSITORY);
+    let objects = |result: &str| of("substratum_warm_objects_total").label("result", result);
+    for claim in [
+        objects("fetched").eq(old.union(&new).count() as u64),
+        of("substratum_warm_bytes_total").at_least(stratum.sent() as u64 / 2),
+        of("substratum_warm_looks_total").label("result", "warmed").eq(2),
+        of("substratum_warm_revision").eq(3),
+    ] {
+        assert!(claim.holds(&shown), "{shown}");
+    }
 }
 
 #[tokio::test]
@@ -308,6 +344,8 @@ async fn catalogs_alone_and_trouble_that_passes() {
     };
     let trouble = tokio::time::timeout(PATIENCE, failed).await.unwrap();
     assert!(trouble.starts_with("cannot get the manifest of images.test.local: 404"), "{trouble}");
+    let looks = metric("substratum_warm_looks_total").label("result", "failed");
+    proxy.until(looks.at_least(1)).await;
     stratum.heal();
     let row = until(&proxy, 3, "warm").await;
     assert_eq!(

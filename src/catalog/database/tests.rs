@@ -50,7 +50,7 @@ pub(in crate::catalog) fn with(rows: &[String]) -> Vec<u8> {
 }
 
 fn refused(stored: &[u8]) -> String {
-    match Catalog::open(stored, RepoPath::default()) {
+    match Catalog::open(stored, RepoPath::default(), MAX_CATALOG) {
         Ok(_) => "opened".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -89,7 +89,7 @@ fn any_flipped_byte_is_refused_or_harmless() {
     for at in (0..inflated.len()).step_by(7) {
         let mut bytes = inflated.clone();
         bytes[at] ^= 0x55;
-        if let Ok(catalog) = Catalog::open(&deflated(&bytes), RepoPath::default()) {
+        if let Ok(catalog) = Catalog::open(&deflated(&bytes), RepoPath::default(), MAX_CATALOG) {
             // Whatever is said must be an answer.
             let _ = catalog.children(&RepoPath::default(), 100);
             let _ = catalog.nested(&path("/d"));
@@ -126,7 +126,7 @@ fn work_without_end_is_broken_off() {
     // No index on the parents: each directory costs a look at all entries.
     let rows = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000) \
                 INSERT INTO catalog SELECT x, x, 7, 7, NULL, 0, 0, 1, 'x', '' FROM n;";
-    let catalog = Catalog::open(&with(&[rows.to_owned()]), RepoPath::default()).unwrap();
+    let catalog = Catalog::open(&with(&[rows.to_owned()]), RepoPath::default(), MAX_CATALOG).unwrap();
     let ended = (0..100_000).find_map(|n| catalog.children(&path(&format!("/{n}")), 1).err());
     assert!(ended.unwrap().to_string().contains("interrupted"));
 }
@@ -150,7 +150,8 @@ fn entries_that_cannot_be() {
         (row("/a", 1, 4).replace("'a'", "'\x1b[2J'"), "its entry /\\u{1b}[2J belongs somewhere else"),
     ];
     for (sql, expected) in table {
-        let catalog = Catalog::open(&with(std::slice::from_ref(&sql)), RepoPath::default()).unwrap();
+        let catalog =
+            Catalog::open(&with(std::slice::from_ref(&sql)), RepoPath::default(), MAX_CATALOG).unwrap();
         let said = catalog.children(&RepoPath::default(), 10).unwrap_err().to_string();
         assert!(said.starts_with(expected), "{sql}: {said}");
     }
@@ -160,10 +161,10 @@ fn entries_that_cannot_be() {
 fn a_directory_holds_so_many_bytes() {
     let deep = format!("/{}", vec!["d".repeat(250); 15].join("/"));
     let rows: Vec<_> = (0..17_500).map(|n| row(&format!("{deep}/{n}"), 0, 16)).collect();
-    let catalog = Catalog::open(&with(&rows), RepoPath::default()).unwrap();
+    let catalog = Catalog::open(&with(&rows), RepoPath::default(), MAX_CATALOG).unwrap();
     assert!(rows.len() * deep.len() < MAX_DIRECTORY && rows.len() * (deep.len() + 100) > MAX_DIRECTORY);
     assert_eq!(catalog.children(&path(&deep), 20_000).unwrap(), None);
-    let some = Catalog::open(&with(&rows[..100]), RepoPath::default()).unwrap();
+    let some = Catalog::open(&with(&rows[..100]), RepoPath::default(), MAX_CATALOG).unwrap();
     assert_eq!(some.children(&path(&deep), 20_000).unwrap().unwrap().len(), 100);
 }
 
@@ -171,7 +172,7 @@ fn a_directory_holds_so_many_bytes() {
 fn a_directory_that_is_its_own_parent_leads_nowhere() {
     let (a, b) = RepoPath::default().key();
     let own = format!("UPDATE catalog SET parent_1 = {a}, parent_2 = {b};");
-    let catalog = Catalog::open(&with(&[own]), RepoPath::default()).unwrap();
+    let catalog = Catalog::open(&with(&[own]), RepoPath::default(), MAX_CATALOG).unwrap();
     let said = catalog.children(&RepoPath::default(), 10).unwrap_err().to_string();
     assert!(said.starts_with("below / it has a name that is empty"), "{said}");
 }
@@ -192,7 +193,7 @@ fn parts_make_up_the_file() {
     ];
     for (mut rows, expected) in table {
         rows.push(row("/big", 10, 4 | 64));
-        let catalog = Catalog::open(&with(&rows), RepoPath::default()).unwrap();
+        let catalog = Catalog::open(&with(&rows), RepoPath::default(), MAX_CATALOG).unwrap();
         let file = catalog.entry(&path("/big")).unwrap().unwrap();
         assert_eq!(file.kind, EntryKind::Chunked(Algorithm::Sha1));
         let said = match catalog.chunks(&file, Algorithm::Sha1, 10) {

@@ -74,7 +74,7 @@ async fn a_walk_ends_at_its_bounds() {
     let mut shelf = Shelf::default();
     let file = |n: u8| row(&format!("/f{n}"), 1, 4).replace("x'00", &format!("x'{n:02}"));
     let root = shelf.put(with(&(0..9).map(file).collect::<Vec<_>>()));
-    let bounds = Bounds { catalogs: 1, entries: 9, objects: 9 };
+    let bounds = Bounds { catalogs: 1, inflated: 1 << 20, entries: 9, objects: 9 };
     assert_eq!(shelf.tree(root, "/", bounds).await.unwrap().objects.len(), 9);
     let said = shelf.tree(root, "/", Bounds { objects: 8, ..bounds }).await.unwrap_err();
     assert_eq!(said, "below / are more than 8 objects");
@@ -84,6 +84,32 @@ async fn a_walk_ends_at_its_bounds() {
     let root = shelf.put(with(&[row("/a", 0, 3), mount("/a", &nested)]));
     let said = shelf.tree(root, "/", bounds).await.unwrap_err();
     assert_eq!(said, "below / are more than 1 catalogs");
+}
+
+#[tokio::test]
+async fn a_walk_inflates_no_more_bytes_than_it_may() {
+    let mut shelf = Shelf::default();
+    let nested = shelf.put(with(&[row("/a", 0, 33)]));
+    let root = shelf.put(with(&[row("/a", 0, 3), mount("/a", &nested)]));
+    let len = |catalog: Object, path: &str| {
+        let stored = &shelf.0[&catalog];
+        Catalog::open(stored, RepoPath::parse(path).unwrap(), MAX_CATALOG).unwrap().len
+    };
+    // Each of them is small.
+    let both = len(root, "/") + len(nested, "/a");
+    let bounds = |inflated| Bounds { inflated, ..Bounds::default() };
+    assert_eq!(shelf.tree(root, "/", bounds(both)).await.unwrap().catalogs.len(), 2);
+    let said = shelf.tree(root, "/", bounds(both - 1)).await.unwrap_err();
+    let most = both - 1;
+    assert_eq!(
+        said,
+        format!(
+            "the catalogs up to that of /a have more than {most} bytes together, inflated: name a path that needs fewer"
+        )
+    );
+    // The one that leads to a path counts as well.
+    let said = shelf.tree(root, "/a", bounds(1)).await.unwrap_err();
+    assert!(said.starts_with("the catalogs up to that of / have more than 1 bytes"), "{said}");
 }
 
 #[tokio::test]

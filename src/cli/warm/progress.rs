@@ -14,7 +14,8 @@ pub const REFRESH: Duration = Duration::from_millis(200);
 /// Lines come no more often than this.
 const LINES: Duration = Duration::from_secs(5);
 
-const BAR: &str = "[{bar:24}] {msg}";
+/// Never wider than the terminal: the text is cut there.
+const BAR: &str = "{percent:>3} % [{bar:16}] {wide_msg}";
 
 /// Where it is shown. Dropping it makes room.
 pub struct Progress {
@@ -40,8 +41,8 @@ impl Progress {
         let text = line(done, failed, board.bytes.load(Relaxed), self.total, self.begun.elapsed());
         match &self.bar {
             Some(bar) => {
-                bar.set_message(text);
                 bar.set_position(done + failed);
+                bar.set_message(text);
             }
             None if self.latest.elapsed() >= LINES => {
                 self.latest = Instant::now();

@@ -128,6 +128,7 @@ fn listen() -> impl Strategy<Value = Listen> {
             max_content: ByteSize(max_connections as u64),
             drain_timeout,
             max_tunnels: workers,
+            max_client_tunnels: workers.div_ceil(4),
         },
     )
 }

@@ -1,5 +1,6 @@
 //! A small image of a container, as a folder in the OCI image layout, and skopeo to carry it about.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -83,8 +84,21 @@ impl Image {
         command.args(credentials.map(|credentials| format!("--src-creds={credentials}")));
         command.arg(format!("docker://{server}/{name}"));
         succeeds(command.arg(format!("oci:{}", folder.path().display())));
+        self.is_in(folder.path());
+    }
+
+    /// Fetches it with these settings of registries (containers-registries.conf), which say where its registry is to be had.
+    pub fn pull_by_settings(&self, skopeo: &Path, settings: &Path, name: &str) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = skopeo_with(skopeo, &[OsStr::new("--registries-conf"), settings.as_os_str()]);
+        command.arg(format!("docker://{name}"));
+        succeeds(command.arg(format!("oci:{}", folder.path().display())));
+        self.is_in(folder.path());
+    }
+
+    fn is_in(&self, folder: &Path) {
         for digest in self.layers.iter().chain([&self.manifest]) {
-            let pulled = fs::read(blob(folder.path(), digest)).expect("a blob that was pulled");
+            let pulled = fs::read(blob(folder, digest)).expect("a blob that was pulled");
             assert!(pulled == self.blob(digest), "other bytes than pushed: {digest}");
         }
     }
@@ -94,11 +108,45 @@ fn blob(folder: &Path, digest: &str) -> PathBuf {
     folder.join("blobs").join(digest.replace(':', "/"))
 }
 
+/// Fetches an image with podman into an empty store of its own, by these settings of registries.
+pub fn pull_with_podman(podman: &Path, settings: &Path, name: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = podman_in(podman, folder.path());
+    let policy = folder.path().join("policy.json");
+    fs::write(&policy, r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).expect("a file");
+    command.env("CONTAINERS_REGISTRIES_CONF", settings).args(["pull", "--quiet", "--signature-policy"]);
+    succeeds(command.arg(policy).arg(name));
+}
+
+/// podman, where it is installed and can work; many sandboxes forbid what it needs.
+pub fn working_podman() -> Option<PathBuf> {
+    let podman = PathBuf::from("/usr/bin/podman");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let works = podman.is_file()
+        && podman_in(&podman, folder.path()).arg("info").output().is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("podman is not installed, or cannot work here: not tested");
+    }
+    works.then_some(podman)
+}
+
+fn podman_in(podman: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(podman);
+    command.env_clear().env("HOME", folder).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg("--root").arg(folder.join("store")).arg("--runroot").arg(folder.join("run"));
+    command.args(["--storage-driver", "vfs"]);
+    command
+}
+
 /// `skopeo copy` that knows nothing of the user's and the machine's settings.
 fn copy(skopeo: &Path) -> Command {
+    skopeo_with(skopeo, &[])
+}
+
+fn skopeo_with(skopeo: &Path, options: &[&OsStr]) -> Command {
     let mut command = Command::new(skopeo);
     command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin");
-    command.args(["--insecure-policy", "--command-timeout=60s", "copy", "--quiet"]);
+    command.args(options).args(["--insecure-policy", "--command-timeout=60s", "copy", "--quiet"]);
     command
 }
 

@@ -126,7 +126,8 @@ struct Shown {
 async fn shown() -> BTreeMap<String, Shown> {
     let stratum = Origin::new().revision("images.test.local", 2).run();
     let folder = tempfile::tempdir().unwrap();
-    let text = config_text(&[&stratum], Some(folder.path())) + "[[quotas]]\nrepository = 'a.test.local'\n";
+    let text = config_text(&[&stratum], Some(folder.path()))
+        + "[[quotas]]\nrepository = 'a.test.local'\n[[warm]]\nrepository = 'images.test.local'\n";
     let binary = Binary::serve(&text).await;
     binary.client().ask(stratum.url("/cvmfs/images.test.local/.cvmfspublished")).await.unwrap();
     let text = binary.admin().await.ask("/metrics").await.unwrap();
