@@ -18,7 +18,7 @@ use super::extent::Extent;
 use super::folder::FoundFile;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Ledger, Limit, Purpose, blocks};
-use super::queues::Queues;
+use super::queues::{Queues, Unread};
 use super::record::Seal;
 use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
@@ -131,6 +131,41 @@ impl Segments {
     /// Those files, for another try.
     pub fn take_set_aside(&self) -> Vec<FoundFile> {
         std::mem::take(&mut self.queues.lock().set_aside)
+    }
+
+    /// Remembers a segment that could not be read. It stays until its turn comes, as if something in it could be found.
+    pub fn put_off(&self, segment: &Arc<Segment>, tries: u32) {
+        let mut queues = self.queues.lock();
+        if !queues.unread.iter().any(|unread| unread.segment.as_ptr() == Arc::as_ptr(segment)) {
+            segment.gained();
+            queues.unread.push(Unread { segment: Arc::downgrade(segment), tries });
+        }
+    }
+
+    /// The segments that could not be read and are still there, each with its number of tries, for another one.
+    pub fn take_unread(&self) -> Vec<(Arc<Segment>, u32)> {
+        let unread = std::mem::take(&mut self.queues.lock().unread);
+        let still_there = |unread: Unread| {
+            let segment = unread.segment.upgrade()?;
+            let is_there = self.get(segment.slot).is_some_and(|there| Arc::ptr_eq(&there, &segment));
+            is_there.then(|| {
+                segment.lost();
+                (segment, unread.tries)
+            })
+        };
+        unread.into_iter().filter_map(still_there).collect()
+    }
+
+    /// Whether the objects of a segment are not known yet.
+    pub fn is_unread(&self, segment: &Arc<Segment>) -> bool {
+        let queues = self.queues.lock();
+        queues.unread.iter().any(|unread| unread.segment.as_ptr() == Arc::as_ptr(segment))
+    }
+
+    /// How many files can be neither read nor removed at the moment.
+    pub fn troubled(&self) -> usize {
+        let queues = self.queues.lock();
+        queues.set_aside.len() + queues.unread.len() + queues.stuck.len()
     }
 
     /// Puts the queues in order, once all files have been taken in.

@@ -8,6 +8,7 @@ mod model;
 mod quotas;
 mod scrubbing;
 mod trouble;
+mod unread;
 
 use std::collections::HashSet;
 use std::fs;
