@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -60,6 +61,21 @@ class Server:
             process.terminate()
             process.wait(60)
         self.helpers = []
+
+    def kill(self):
+        """Sudden death of the whole tree."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        for process in [*self.helpers, self.process]:
+            process.wait(60)
+        self.helpers = []
+        # Those that are not our children: they hold the port until the kernel is done with them.
+        deadline = time.monotonic() + START_PATIENCE
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.002)
 
     def __enter__(self):
         return self
