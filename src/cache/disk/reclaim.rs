@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bell::Call;
-use super::blocks::{Read, Record};
+use super::blocks::{Read, ReadError, Record};
 use super::entry::{Entry, Packed};
 use super::file::Patience;
 use super::frames::MAX_FRAME;
@@ -169,9 +169,11 @@ pub fn copy(
     (line, purpose): ((Share, Queue), Purpose),
 ) {
     let record = Record { segment, offset: entry.place.offset };
-    let Ok(header) = record.header() else {
-        shared.metrics.corrupt_records.inc();
-        return;
+    let header = match record.header() {
+        Ok(header) => header,
+        // Counted where it happened.
+        Err(ReadError::Io(_)) => return,
+        Err(_) => return shared.metrics.corrupt_records.inc(),
     };
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;

@@ -64,12 +64,14 @@ pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
     found.sort_by_key(|file| file.number);
     shrink(shared, &mut found);
     let mut segments = Vec::with_capacity(found.len());
+    let mut unopened = Unopened::default();
     for file in found.into_iter().rev() {
         if shared.segments.bell.is_stopped() {
             return;
         }
-        segments.extend(adopt(shared, file));
+        segments.extend(adopt(shared, file, &mut unopened));
     }
+    unopened.tell(shared);
     let covered = load_snapshot(shared, &segments);
     for segment in segments.iter().filter(|segment| !covered.contains(&segment.number)) {
         if shared.segments.bell.is_stopped() {
@@ -107,15 +109,34 @@ fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     found.sort_by_key(|file| file.number);
 }
 
-fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
-    let number = file.number;
+fn adopt(shared: &Shared, file: FoundFile, unopened: &mut Unopened) -> Option<Arc<Segment>> {
     match open(shared, file) {
         Ok(segment) => segment,
         Err((file, error)) => {
-            let segment = file_name(number);
-            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: tried again later");
+            unopened.0.get_or_insert((file.number, error));
             shared.segments.set_aside(file);
             None
+        }
+    }
+}
+
+/// The first of the segments that could not be opened: there may be thousands, for one reason.
+#[derive(Default)]
+struct Unopened(Option<(u64, io::Error)>);
+
+impl Unopened {
+    fn tell(self, shared: &Shared) {
+        let segments = shared.segments.troubled();
+        match self.0 {
+            Some((number, error)) => {
+                let first = file_name(number);
+                tracing::warn!(segments, first, %error, "segments of the disk cache cannot be opened: tried again later");
+            }
+            None if segments > 0 => tracing::warn!(
+                segments,
+                "more segments of the disk cache than half of the files that may be open: the oldest are opened as others go"
+            ),
+            None => {}
         }
     }
 }
@@ -137,6 +158,9 @@ fn open(shared: &Shared, file: FoundFile) -> Result<Option<Arc<Segment>>, (Found
 /// Tries again what could not be opened, read or removed.
 pub fn retry(shared: &Shared) {
     read_again(shared);
+    if shared.segments.has_too_many() {
+        return;
+    }
     let mut again = 0;
     for file in shared.segments.take_set_aside() {
         match open(shared, file) {

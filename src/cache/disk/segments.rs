@@ -38,6 +38,8 @@ pub struct Segments {
     /// Who may have how much.
     pub shares: Shares,
     segment_size: u64,
+    // Segments at a time: each is an open file.
+    most: usize,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
 }
@@ -73,6 +75,7 @@ impl Segments {
             context,
             space,
             segment_size,
+            most: most_open(),
             queues: Mutex::new(queues),
             slots: RwLock::default(),
         })
@@ -115,6 +118,12 @@ impl Segments {
             queues.set_aside.push(file);
             return None;
         };
+        // One is left for what will be written.
+        if queues.segments().count() + 1 >= self.most {
+            queues.free_slots.push(slot);
+            queues.set_aside.push(file);
+            return None;
+        }
         let (queue, order) = (found.header.queue, found.header.order);
         let share = self.shares.of_mark(found.header.share);
         let segment = Arc::new(Segment::found(&self.context, found, share, slot, file.charge));
@@ -188,7 +197,10 @@ impl Segments {
     pub fn is_short_of(&self, wanted: u64) -> Shortage {
         let capacity = self.ledger.limit();
         let wanted = wanted.min(capacity / 2);
-        if self.ledger.free() >= self.low_water() + wanted {
+        if self.has_too_many() {
+            self.sweep_up();
+        }
+        if self.ledger.free() >= self.low_water() + wanted && !self.has_too_many() {
             Shortage::None
         } else {
             self.held_back(capacity)
@@ -338,6 +350,9 @@ impl Segments {
         size: u64,
         purpose: Purpose,
     ) -> Result<Arc<Segment>, NoExtent> {
+        if queues.segments().count() >= self.most {
+            return Err(NoExtent::NoSpace);
+        }
         self.space.measure(&self.ledger, Instant::now());
         let charge = self.ledger.reserve(size, share, purpose).map_err(|limit| {
             let pinned = self.shares.limits(share).keep == Keep::Always;
@@ -377,6 +392,12 @@ impl Segments {
         slots[slot] = Some(Arc::clone(segment));
     }
 
+    /// Whether the next segment could not be opened for want of descriptors, so that one has to go.
+    pub fn has_too_many(&self) -> bool {
+        let queues = self.queues.lock();
+        queues.segments().count() + queues.doomed.len() + 1 > self.most
+    }
+
     fn free_slot(&self, queues: &mut Queues) -> Option<u32> {
         if let Some(slot) = queues.free_slots.pop() {
             return Some(slot);
@@ -398,6 +419,12 @@ impl Segments {
         let theirs = queues.doomed.iter().filter(|segment| of(segment));
         theirs.map(|segment| segment.charge.books().total()).sum()
     }
+}
+
+/// Half of the files that the process may open: the rest is for clients and upstreams.
+fn most_open() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(1)
 }
 
 /// Whether something has to go.
