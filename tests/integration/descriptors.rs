@@ -62,16 +62,14 @@ async fn more_segments_than_descriptors_leave_enough_for_serving() {
     binary.until_said("more segments of the disk cache than half of the files").await;
     binary.until(metric("substratum_disk_index_loaded").eq(1)).await;
     binary.until(metric("substratum_disk_objects").at_least(FEW as u64 / 2 - 2)).await;
-    binary.until(metric("substratum_disk_segments_troubled").at_least(objects.len() as u64 - FEW as u64 / 2)).await;
+    binary
+        .until(metric("substratum_disk_segments_troubled").at_least(objects.len() as u64 - FEW as u64 / 2))
+        .await;
     stratum.forget();
-    for object in &objects {
+    // The latest first: what is stored anew takes the place of older segments.
+    for object in objects.iter().rev() {
         assert!(binary.client().ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
     }
-    // What is stored anew takes the place of older segments.
-    assert!(stratum.requests() < objects.len());
+    assert!(stratum.requests() <= objects.len() - FEW / 4, "{}", stratum.requests());
     binary.until(metric("substratum_disk_write_errors_total").eq(0)).await;
-    let last = objects.last().unwrap();
-    let before = stratum.requests();
-    assert!(binary.client().ask(stratum.url(&last.path())).await.unwrap().body == last.bytes);
-    assert!(stratum.requests() <= before + 1);
 }

@@ -3,6 +3,7 @@
 //! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
 
+mod trouble;
 mod victims;
 
 use std::io;
@@ -18,7 +19,7 @@ use super::extent::Extent;
 use super::folder::FoundFile;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Ledger, Limit, Purpose, blocks};
-use super::queues::{Queues, Unread};
+use super::queues::Queues;
 use super::record::Seal;
 use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
@@ -75,7 +76,7 @@ impl Segments {
             context,
             space,
             segment_size,
-            most: most_open(),
+            most: trouble::most_open(),
             queues: Mutex::new(queues),
             slots: RwLock::default(),
         })
@@ -130,51 +131,6 @@ impl Segments {
         queues.next_number = queues.next_number.max(order.saturating_add(1));
         self.enter(&mut queues, &segment, queue);
         Some(segment)
-    }
-
-    /// Keeps counting a file that can neither be used nor removed.
-    pub fn set_aside(&self, file: FoundFile) {
-        self.queues.lock().set_aside.push(file);
-    }
-
-    /// Those files, for another try.
-    pub fn take_set_aside(&self) -> Vec<FoundFile> {
-        std::mem::take(&mut self.queues.lock().set_aside)
-    }
-
-    /// Remembers a segment that could not be read. It stays until its turn comes, as if something in it could be found.
-    pub fn put_off(&self, segment: &Arc<Segment>, tries: u32) {
-        let mut queues = self.queues.lock();
-        if !queues.unread.iter().any(|unread| unread.segment.as_ptr() == Arc::as_ptr(segment)) {
-            segment.gained();
-            queues.unread.push(Unread { segment: Arc::downgrade(segment), tries });
-        }
-    }
-
-    /// The segments that could not be read and are still there, each with its number of tries, for another one.
-    pub fn take_unread(&self) -> Vec<(Arc<Segment>, u32)> {
-        let unread = std::mem::take(&mut self.queues.lock().unread);
-        let still_there = |unread: Unread| {
-            let segment = unread.segment.upgrade()?;
-            let is_there = self.get(segment.slot).is_some_and(|there| Arc::ptr_eq(&there, &segment));
-            is_there.then(|| {
-                segment.lost();
-                (segment, unread.tries)
-            })
-        };
-        unread.into_iter().filter_map(still_there).collect()
-    }
-
-    /// Whether the objects of a segment are not known yet.
-    pub fn is_unread(&self, segment: &Arc<Segment>) -> bool {
-        let queues = self.queues.lock();
-        queues.unread.iter().any(|unread| unread.segment.as_ptr() == Arc::as_ptr(segment))
-    }
-
-    /// How many files can be neither read nor removed at the moment.
-    pub fn troubled(&self) -> usize {
-        let queues = self.queues.lock();
-        queues.set_aside.len() + queues.unread.len() + queues.stuck.len()
     }
 
     /// Puts the queues in order, once all files have been taken in.
@@ -237,23 +193,6 @@ impl Segments {
             tracing::warn!(segment = file_name(segment.number), %error, "cannot remove a segment of the disk cache");
             self.queues.lock().stuck.push(Arc::clone(segment));
         }
-    }
-
-    /// Tries again to remove what could not be removed, and closes what nobody reads any more.
-    pub fn sweep_up(&self) {
-        let mut stuck = std::mem::take(&mut self.queues.lock().stuck);
-        stuck.retain(|segment| segment.unlink().is_err());
-        let mut queues = self.queues.lock();
-        queues.stuck.append(&mut stuck);
-        let Queues { doomed, stuck, .. } = &mut *queues;
-        let is_stuck = |segment: &Arc<Segment>| stuck.iter().any(|other| Arc::ptr_eq(other, segment));
-        let (held, unused): (Vec<_>, Vec<_>) = std::mem::take(doomed)
-            .into_iter()
-            .partition(|segment| Arc::strong_count(segment) > 1 || is_stuck(segment));
-        *doomed = held;
-        drop(queues);
-        // Freeing files may take long: not under the lock.
-        drop(unused);
     }
 
     /// Moves a segment with everything in it to the end of the main queue.
@@ -392,12 +331,6 @@ impl Segments {
         slots[slot] = Some(Arc::clone(segment));
     }
 
-    /// Whether the next segment could not be opened for want of descriptors, so that one has to go.
-    pub fn has_too_many(&self) -> bool {
-        let queues = self.queues.lock();
-        queues.segments().count() + queues.doomed.len() + 1 > self.most
-    }
-
     fn free_slot(&self, queues: &mut Queues) -> Option<u32> {
         if let Some(slot) = queues.free_slots.pop() {
             return Some(slot);
@@ -419,12 +352,6 @@ impl Segments {
         let theirs = queues.doomed.iter().filter(|segment| of(segment));
         theirs.map(|segment| segment.charge.books().total()).sum()
     }
-}
-
-/// Half of the files that the process may open: the rest is for clients and upstreams.
-fn most_open() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(1)
 }
 
 /// Whether something has to go.

@@ -1,6 +1,7 @@
 //! The disk tier as its callers see it: stored, read, replaced, killed, damaged.
 
 mod adjusting;
+mod amplification;
 mod crash;
 pub(crate) mod faulty;
 mod flips;

@@ -68,8 +68,10 @@ fn contradictions_are_refused() {
     );
     check(
         &format!("{disk}{quota}ceiling = '2 GiB'"),
-        &["[[quotas]] #1 ceiling: 2 GiB is more than objects can have (1013.8 MiB: the capacity, 1 GiB, less documents, \
-          10.2 MiB)"],
+        &[
+            "[[quotas]] #1 ceiling: 2 GiB is more than objects can have (1013.8 MiB: the capacity, 1 GiB, less documents, \
+          10.2 MiB)",
+        ],
     );
     check(
         &format!("{disk}{quota}pin = true"),
