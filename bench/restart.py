@@ -29,9 +29,11 @@ def measure(scenario, classes, work, arguments):
                 load(server, paths, 16)
                 full, _ = server.memory()
                 # Death first: straight after what it may cost.
+                server.settle()
                 killed_ready, killed_kept = restarts(server, server.kill, origin, tree.paths, paths)
                 # Until what was lost is there again.
                 load(server, paths, 16)
+                server.settle()
                 ready, kept = restarts(server, server.stop, origin, tree.paths, paths)
                 after, _ = server.memory()
                 server.stop()
@@ -78,6 +80,8 @@ def first_hit(server, origin, paths, begun):
             return now - begun
         if now > begun + PATIENCE:
             break
+        # The few paths of a small run shall last.
+        time.sleep(0.002)
     return float("inf")
 
 

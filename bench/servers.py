@@ -62,6 +62,9 @@ class Server:
             process.wait(60)
         self.helpers = []
 
+    def settle(self):
+        """Waits until what was stored will outlast the process."""
+
     def kill(self):
         """Sudden death of the whole tree."""
         for pid in self.processes():
@@ -185,6 +188,7 @@ class Nginx(Server):
             "log": log,
             "file_cache": file_cache,
             "nopush": nopush,
+            "disk": getattr(setting, "disk_mib", 4096),
             "user": user(),
         }
         (self.folder / "nginx.conf").write_text(fill_in("nginx.conf", values))
