@@ -4,6 +4,7 @@ class here and a line in `CACHES`."""
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,8 @@ class Varnish(Cache):
         work = self.folder / "work"
         command = ["varnishd", "-F", "-j", "none", "-n", work, "-f", self.file, "-s", storage, "-T", "none"]
         command += ["-p", "timeout_idle=1200", "-p", "thread_pool_max=1000"]
+        # With the usual 50 it refuses a large object for which more small ones would have to go.
+        command += ["-p", "nuke_limit=10000"]
         self.run(*command, "-a", f"127.0.0.1:{self.port}")
         if self.setting.log:
             command = ["taskset", "-c", str(self.core), "varnishncsa", "-n", work, "-w", self.folder / "access.log"]
@@ -122,6 +125,10 @@ class TrafficServer(Cache):
 
     def start(self):
         return self.run("env", f"TS_RUNROOT={self.runroot}", "traffic_server")
+
+    def settle(self):
+        # Once a minute it writes its directory (cache.dir.sync_frequency), and not when it is stopped.
+        time.sleep(65)
 
 
 class NginxNopush(Nginx):

@@ -72,6 +72,7 @@ def parse():
     parser.add_argument("--peer", action="append", choices=PEERS, help="may be repeated; default: all of a scenario")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default %(default)s)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a turn (default %(default)s)")
+    parser.add_argument("--objects", type=int, help="how many, for the restart (default: as the scenario says)")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="for run.json and run.md (default %(default)s)")
     arguments = parser.parse_args()
     for tool in ["nginx", "squid", "varnishd", "traffic_server", "wrk", "taskset"]:

@@ -59,9 +59,9 @@ SCENARIOS = {
         "idle", "10,000 idle connections", 1.0, BYTES, connections=10_000, figure="bytes", unit="bytes of memory each"
     ),
     "restart": Scenario(
-        "restart", "clean restart with 200,000 objects on disk", 1.0,
+        "restart", "restart with many objects on disk", 1.0,
         ["nginx", "squid", "squid-rock", "trafficserver"], 4 * KIB, 200_000,
-        setting=Setting(memory_mib=64, disk=True), figure="ready_ms", unit="ms to the first hit",
+        setting=ON_DISK, figure="ready_ms", unit="ms to the first hit",
     ),  # fmt: skip
     "zipf": Scenario(
         "trace", "Zipf 0.9, disk for 30 % of the bytes", 0.7, ["nginx", "squid", "varnish-file", "trafficserver"], 0, 12_000, 16,

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -60,6 +61,24 @@ class Server:
             process.terminate()
             process.wait(60)
         self.helpers = []
+
+    def settle(self):
+        """Waits until what was stored will outlast the process."""
+
+    def kill(self):
+        """Sudden death of the whole tree."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        for process in [*self.helpers, self.process]:
+            process.wait(60)
+        self.helpers = []
+        # Those that are not our children: they hold the port until the kernel is done with them.
+        deadline = time.monotonic() + START_PATIENCE
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.002)
 
     def __enter__(self):
         return self
@@ -169,6 +188,7 @@ class Nginx(Server):
             "log": log,
             "file_cache": file_cache,
             "nopush": nopush,
+            "disk": getattr(setting, "disk_mib", 4096),
             "user": user(),
         }
         (self.folder / "nginx.conf").write_text(fill_in("nginx.conf", values))

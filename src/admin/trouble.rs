@@ -40,7 +40,7 @@ struct Rule {
     alert: &'static str,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule {
         family: "substratum_config_reloads_total",
         labels: &["refused"],
@@ -88,6 +88,13 @@ const RULES: [Rule; 10] = [
         labels: &[],
         what: "writes to the disk cache failed",
         action: "It goes on serving what it has. Look for a full file system or a failing disk.",
+        alert: "SubstratumDiskTrouble",
+    },
+    Rule {
+        family: "substratum_disk_read_errors_total",
+        labels: &[],
+        what: "reads of the disk cache failed",
+        action: "What cannot be read is fetched again. Look for a disk that is not mounted, is read-only or fails; the log says which.",
         alert: "SubstratumDiskTrouble",
     },
     Rule {

@@ -81,7 +81,7 @@ use index::Index;
 use ledger::{Ceiling, Ledger, Purpose};
 use queue::{Job, Queued, Store, WriteQueue};
 use record::{MAX_LEN, RecordHeader};
-use segment::Context;
+use segment::{Context, Segment};
 use segments::Segments;
 use shared::Shared;
 use shares::{Keep, Shares};
@@ -373,7 +373,8 @@ fn save_index(shared: &Shared) -> io::Result<()> {
         std::fs::remove_file(&path)?;
         drop(old);
     }
-    let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| segment.is_sealed()).collect();
+    let is_known = |segment: &Arc<_>| Segment::is_sealed(segment) && !shared.segments.is_unread(segment);
+    let segments: Vec<_> = shared.segments.all().into_iter().filter(|segment| is_known(segment)).collect();
     let size = blocks(snapshot::size(segments.len(), shared.index.len()));
     let Ok(_charge) = shared.segments.ledger.reserve(size, Share::REST, Purpose::Reclaim) else {
         return Err(io::ErrorKind::StorageFull.into());

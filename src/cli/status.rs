@@ -27,6 +27,8 @@ pub enum Verdict {
 
 /// Repositories shown; `/status` has more.
 const REPOSITORIES: usize = 5;
+/// `cache::disk::Condition` as `/status` has it: all is well.
+const WORKING: &str = "working";
 
 /// Asks, and writes what is essential.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, ReportError> {
@@ -47,7 +49,7 @@ fn render(status: &Value) -> (String, Verdict) {
     line(&mut out, "memory", &room(&status["memory"], "used_bytes"));
     match &status["disk"] {
         Value::Null => line(&mut out, "disk", "none"),
-        disk => line(&mut out, "disk", &room(disk, "stored_bytes")),
+        tier => line(&mut out, "disk", &disk(tier)),
     }
     line(
         &mut out,
@@ -68,7 +70,8 @@ fn render(status: &Value) -> (String, Verdict) {
     for trouble in troubles {
         line(&mut out, "TROUBLE", &format!("{}. {}", text(&trouble["what"]), text(&trouble["action"])));
     }
-    let well = ready == "ready" && troubles.is_empty();
+    let disk_works = status["disk"]["condition"].as_str().is_none_or(|condition| condition == WORKING);
+    let well = ready == "ready" && troubles.is_empty() && disk_works;
     (out, if well { Verdict::Well } else { Verdict::Trouble })
 }
 
@@ -109,6 +112,22 @@ pub(super) fn room(tier: &Value, used: &str) -> String {
     let percent = (used * 100).checked_div(capacity).unwrap_or(0);
     let objects = count(&tier["objects"]);
     format!("{} of {} ({percent} %), {objects} objects", ByteSize(used), ByteSize(capacity))
+}
+
+/// The same, and what is not as it should be: `...; read_only, tried again in 3 s; no more than 6 GiB, since others fill the disk`
+fn disk(tier: &Value) -> String {
+    let mut line = room(tier, "stored_bytes");
+    if let Some(condition) = tier["condition"].as_str().filter(|&condition| condition != WORKING) {
+        let _ = write!(line, "; {condition}, tried again in {} s", count(&tier["retry_in_seconds"]));
+    }
+    if let Some(limit) = tier["limit_bytes"].as_u64().filter(|&limit| limit < count(&tier["capacity_bytes"]))
+    {
+        let _ = write!(line, "; no more than {}, since others fill the disk", ByteSize(limit));
+    }
+    if tier["index_complete"] == Value::Bool(false) {
+        line += "; still finding what is there";
+    }
+    line
 }
 
 fn up(status: &Value) -> String {
@@ -194,6 +213,25 @@ asked for  atlas.cern.ch: 1200 requests in the last hour (97 % answered here), 5
         let mut status = site();
         status["ready"] = "draining: no new clients, please".into();
         assert_eq!(render(&status).1, Verdict::Trouble);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_work_as_it_should_is_told() {
+        let room = "disk       1 GiB of 8 GiB (12 %), 5 objects";
+        let check = |condition, limit: u64, complete, more: &'static str, verdict| {
+            let mut status = site();
+            status["disk"] = json!({
+                "objects": 5, "stored_bytes": 1_u64 << 30, "capacity_bytes": 8_u64 << 30, "limit_bytes": limit << 30,
+                "condition": condition, "retry_in_seconds": 3, "index_complete": complete,
+            });
+            let (text, found) = render(&status);
+            let line = text.lines().find(|line| line.starts_with("disk")).unwrap();
+            assert_eq!((line, found), (&*format!("{room}{more}"), verdict));
+        };
+        check("working", 8, true, "", Verdict::Well);
+        check("working", 8, false, "; still finding what is there", Verdict::Well);
+        check("working", 6, true, "; no more than 6 GiB, since others fill the disk", Verdict::Well);
+        check("read_only", 8, true, "; read_only, tried again in 3 s", Verdict::Trouble);
     }
 
     #[test]

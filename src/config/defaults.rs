@@ -188,11 +188,11 @@ fn quarter(size: ByteSize) -> ByteSize {
     ByteSize(size.bytes() / 4)
 }
 
-/// 64 MiB, or the largest power of two that still gives 16 segments, but never below 1 MiB. Space is reclaimed by the
-/// segment, so that few segments would mean losing much of the cache at once.
+/// 64 MiB, or the largest power of two that still gives 64 segments, but never below 1 MiB. Space is reclaimed by the
+/// segment, and some four of them are append points or kept free: with 16 segments a fifth of the capacity lay idle.
 fn segment_for(capacity: ByteSize) -> ByteSize {
-    let sixteenth = (capacity.bytes() / 16).max(1);
-    ByteSize(1 << sixteenth.ilog2()).clamp(ByteSize::mib(1), ByteSize::mib(64))
+    let most = (capacity.bytes() / 64).max(1);
+    ByteSize(1 << most.ilog2()).clamp(ByteSize::mib(1), ByteSize::mib(64))
 }
 
 /// The host name as an RFC 9110 token: whatever may not stand in one becomes `-`.
@@ -226,8 +226,9 @@ mod tests {
         let check = |capacity, expected| assert_eq!(segment_for(capacity), expected, "{capacity}");
         check(ByteSize(0), ByteSize::mib(1));
         check(ByteSize::mib(16), ByteSize::mib(1));
-        check(ByteSize::mib(100), ByteSize::mib(4));
-        check(ByteSize::gib(1), ByteSize::mib(64));
+        check(ByteSize::mib(100), ByteSize::mib(1));
+        check(ByteSize::gib(1), ByteSize::mib(16));
+        check(ByteSize::gib(4), ByteSize::mib(64));
         check(ByteSize::gib(200), ByteSize::mib(64));
     }
 }

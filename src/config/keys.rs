@@ -240,7 +240,7 @@ table! { Once disk: "the disk tier; leave the whole table out for none"
         Absent::Words("a tenth of the capacity, at most 1 GiB"),
         "so much of the file system stays free whoever fills it: when others take more, the cache shrinks";
     SEGMENT "segment", Accepts::Size(ByteSize::mib(1), ByteSize::gib(1)),
-        Absent::Words("64 MiB, less when the capacity is below 1 GiB"),
+        Absent::Words("64 MiB, less when the capacity is below 4 GiB"),
         "objects are kept in files of this size, and space is reclaimed file by file";
     MAX_OBJECT "max_object", Accepts::Size(ByteSize::kib(1), ByteSize::gib(1024)),
         Absent::Words("a quarter of the capacity, at most 4 GiB"),

@@ -22,6 +22,8 @@ pub struct DiskMetrics {
     pub condition: [IntGauge; 3],
     /// Segment files.
     pub segments: IntGauge,
+    /// Segment files that can be neither read nor removed.
+    pub segments_troubled: IntGauge,
     /// Memory of the index.
     pub index_bytes: IntGauge,
     /// 1 once the index of the last run is loaded.
@@ -152,6 +154,11 @@ impl DiskMetrics {
             )?,
             condition: Condition::ALL.map(|state| conditions.with_label_values(&[state.as_str()])),
             segments: gauge("substratum_disk_segments", "Segment files, each of them an open file.")?,
+            segments_troubled: gauge(
+                "substratum_disk_segments_troubled",
+                "Segment files that can be neither opened, read nor removed at the moment; tried again every 10 s. Their \
+                 objects are missed. Other than 0: the disk is failing, or there are too few file descriptors.",
+            )?,
             index_bytes: gauge("substratum_disk_index_bytes", "Memory of the index, ghosts included.")?,
             index_loaded: gauge(
                 "substratum_disk_index_loaded",

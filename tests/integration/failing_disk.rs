@@ -19,6 +19,9 @@ use crate::support::proxy::{Proxy, site};
 struct Moody {
     mood: AtomicU8,
     slow_operations: AtomicUsize,
+    /// Slow reads at this moment, and at most.
+    reading: AtomicUsize,
+    most_reading: AtomicUsize,
     /// Held while the mood turns, which `turned` tells.
     turning: Mutex<()>,
     turned: Condvar,
@@ -29,6 +32,10 @@ const BROKEN: u8 = 1;
 const SLOW: u8 = 2;
 /// Writes do not come back until the mood turns.
 const HANGING: u8 = 3;
+
+const WORKERS: usize = 2;
+/// Reads and writes of each of them at a time.
+const IO_THREADS: usize = 3;
 
 /// What each operation of a slow disk takes.
 const SLOWNESS: Duration = Duration::from_millis(100);
@@ -47,6 +54,14 @@ impl Interference for Moody {
             (BROKEN, _) => Verdict::Fail(Errno::IO),
             // Nothing is in the page cache.
             (SLOW, Operation::ReadCached) => Verdict::Fail(Errno::AGAIN),
+            (SLOW, Operation::Read) => {
+                self.slow_operations.fetch_add(1, Ordering::Relaxed);
+                let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
+                self.most_reading.fetch_max(reading, Ordering::Relaxed);
+                std::thread::sleep(SLOWNESS);
+                self.reading.fetch_sub(1, Ordering::Relaxed);
+                Verdict::Go
+            }
             (SLOW, _) => {
                 self.slow_operations.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(SLOWNESS);
@@ -111,6 +126,8 @@ async fn a_slow_disk_leaves_hits_in_memory_alone() {
     let setup = site(&[&stratum]).disk(ByteSize::mib(64)).on(disk.clone()).with(|config| {
         // Large objects are on disk only.
         config.memory = Memory { max_object: ByteSize::kib(100), ..Memory::with_capacity(ByteSize::mib(16)) };
+        config.disk.as_mut().unwrap().io_threads = IO_THREADS;
+        config.listen.workers = WORKERS;
     });
     let proxy = Proxy::start(setup).await;
     let mut client = proxy.client();
@@ -129,6 +146,9 @@ async fn a_slow_disk_leaves_hits_in_memory_alone() {
     times.sort();
     // No more than one in a hundred may have met a scheduler that was busy elsewhere.
     assert!(times[times.len() * 99 / 100] < SLOWNESS / 2, "{:?}", times.last());
+    // However many ask: those of the workers, and of each of the tier's own threads one.
+    let most = disk.most_reading.load(Ordering::Relaxed);
+    assert!((2..=WORKERS * IO_THREADS + 3).contains(&most), "{most}");
     for (answers, object) in crowd.into_iter().zip(&cold) {
         assert!(answers.all().await.into_iter().all(|answer| answer.unwrap().body == object.bytes));
     }

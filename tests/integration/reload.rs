@@ -261,7 +261,7 @@ async fn capacities_change_and_keep_what_fits() {
     assert_eq!(all().await, 40, "the disk has them all");
     proxy.until(metric("substratum_requests_total").label("outcome", "disk_hit").eq(40)).await;
     // Fewer than sixteen segments.
-    let waiting = proxy.reload(with(ByteSize::mib(128), ByteSize::mib(20))).unwrap();
+    let waiting = proxy.reload(with(ByteSize::mib(128), ByteSize::mib(12))).unwrap();
     assert_eq!(waiting, ["[disk] capacity"]);
     assert_eq!(metric("substratum_disk_capacity_bytes").read(&proxy.metrics()), f64::from(64 << 20));
     assert_eq!(metric("substratum_config_keys_waiting").read(&proxy.metrics()), 1.0);

@@ -1,7 +1,7 @@
 //! The queues of segments, two for each share, and the segments that are on their way out.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::folder::FoundFile;
 use super::replacement::Queue;
@@ -20,8 +20,18 @@ pub struct Queues {
     pub doomed: Vec<Arc<Segment>>,
     /// Files that could be neither used nor removed so far: they keep counting.
     pub set_aside: Vec<FoundFile>,
+    /// Segments of the last run that the disk did not let read so far; oldest tries first.
+    pub unread: Vec<Unread>,
     /// Those among the doomed whose files are still there.
     pub stuck: Vec<Arc<Segment>>,
+}
+
+/// A segment whose objects are not known yet.
+pub struct Unread {
+    /// It may go like any other.
+    pub segment: Weak<Segment>,
+    /// How often reading it failed while others could be read.
+    pub tries: u32,
 }
 
 /// The queues of one share.
@@ -48,6 +58,7 @@ impl Queues {
             sealable: Vec::new(),
             doomed: Vec::new(),
             set_aside: Vec::new(),
+            unread: Vec::new(),
             stuck: Vec::new(),
         }
     }

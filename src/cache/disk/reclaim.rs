@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bell::Call;
-use super::blocks::{Read, Record};
+use super::blocks::{Read, ReadError, Record};
 use super::entry::{Entry, Packed};
 use super::file::Patience;
 use super::frames::MAX_FRAME;
@@ -25,26 +25,27 @@ const PROMOTIONS: usize = 16;
 // Between two looks at what others leave of the file system.
 const TICK: Duration = Duration::from_millis(500);
 
-// Between two tries to open what could not be opened at start.
+// Between two tries to open or read what could not be at start; and how long what is to go is waited for.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Runs until the bell is stopped.
 pub fn run(shared: &Arc<Shared>) {
     recovery::load(shared, recovery::list(shared));
     let mut retry_at = Instant::now() + RETRY;
+    let mut wait = Wait::default();
     while let Ok(call) = shared.segments.bell.wait(TICK) {
         if Instant::now() >= retry_at {
             recovery::retry(shared);
             retry_at = Instant::now() + RETRY;
         }
-        pass(shared, call);
+        pass(shared, call, &mut wait);
         shared.publish();
         shared.metrics.index_bytes.set(super::account::index_memory(shared) as i64);
         shared.segments.bell.pass_done();
     }
 }
 
-fn pass(shared: &Arc<Shared>, call: Call) {
+fn pass(shared: &Arc<Shared>, call: Call, wait: &mut Wait) {
     let ledger = &shared.segments.ledger;
     shared.segments.space.measure(ledger, Instant::now());
     let squeezed = ledger.excess() > 0;
@@ -58,7 +59,11 @@ fn pass(shared: &Arc<Shared>, call: Call) {
     let mut promotions = PROMOTIONS;
     while !shared.segments.bell.is_stopped() {
         let Some((queue, segment)) = shared.segments.victim(&call) else { break };
-        let objects = objects(shared, &segment);
+        let objects = match objects(shared, &segment) {
+            Ok(objects) => objects,
+            Err(_) if !squeezed && wait.is_worth_it(segment.number, Instant::now()) => break,
+            Err(_) => Vec::new(),
+        };
         let size = segment.charge.books().total();
         let small = small_below(shared.segments.ledger.books().stored, shared.index.len());
         let fates = match judge(queue, size, &objects, small) {
@@ -126,16 +131,33 @@ fn reclaim<'a>(
 }
 
 /// The objects of a segment that can be found, in the order they lie there.
-fn objects(shared: &Shared, segment: &Segment) -> Vec<Entry> {
+fn objects(shared: &Shared, segment: &Segment) -> io::Result<Vec<Entry>> {
     // A damaged table only means that its objects are dropped.
-    let table = segment.table().ok().flatten().unwrap_or_default();
+    let table = segment.table()?.unwrap_or_default();
     let current = |packed: Packed| {
         shared
             .index
             .peek(packed.fingerprint())
             .filter(|entry| entry.place == packed.in_slot(segment.slot).place())
     };
-    table.into_iter().filter_map(current).collect()
+    Ok(table.into_iter().filter_map(current).collect())
+}
+
+/// How long nothing goes because it cannot be seen what is used in the segment whose turn it is.
+#[derive(Default)]
+struct Wait(Option<(u64, Instant)>);
+
+impl Wait {
+    /// Whether to wait for the disk, as far as segment `number` goes.
+    fn is_worth_it(&mut self, number: u64, now: Instant) -> bool {
+        match self.0 {
+            Some((waited_for, since)) if waited_for == number => now < since + RETRY,
+            _ => {
+                self.0 = Some((number, now));
+                true
+            }
+        }
+    }
 }
 
 /// Copies an object of `segment` to another line. Where that fails it stays where it is.
@@ -147,9 +169,11 @@ pub fn copy(
     (line, purpose): ((Share, Queue), Purpose),
 ) {
     let record = Record { segment, offset: entry.place.offset };
-    let Ok(header) = record.header() else {
-        shared.metrics.corrupt_records.inc();
-        return;
+    let header = match record.header() {
+        Ok(header) => header,
+        // Counted where it happened.
+        Err(ReadError::Io(_)) => return,
+        Err(_) => return shared.metrics.corrupt_records.inc(),
     };
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;

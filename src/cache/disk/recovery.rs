@@ -2,7 +2,8 @@
 //!
 //! Every segment is taken in by one of three ways: from the snapshot of a clean stop, from the table at its end, or by
 //! looking for its records. Newest segments come first: where two records have one name the newer one stays.
-//! Whatever cannot be used (foreign, damaged, another version) is removed: it is a cache.
+//! Whatever cannot be used (foreign, damaged, another version) is removed: it is a cache. Whatever the disk does not let
+//! read at the moment is tried again.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,6 +23,9 @@ use super::snapshot::Snapshot;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a segment is read in vain, some seconds apart and while others can be read, before it counts as broken.
+const TRIES: u32 = 30;
 
 /// Enters the files found at start into the ledger; nothing is written before. Tries until it succeeds or the tier is
 /// stopped.
@@ -60,12 +64,14 @@ pub fn load(shared: &Shared, mut found: Vec<FoundFile>) {
     found.sort_by_key(|file| file.number);
     shrink(shared, &mut found);
     let mut segments = Vec::with_capacity(found.len());
+    let mut unopened = Unopened::default();
     for file in found.into_iter().rev() {
         if shared.segments.bell.is_stopped() {
             return;
         }
-        segments.extend(adopt(shared, file));
+        segments.extend(adopt(shared, file, &mut unopened));
     }
+    unopened.tell(shared);
     let covered = load_snapshot(shared, &segments);
     for segment in segments.iter().filter(|segment| !covered.contains(&segment.number)) {
         if shared.segments.bell.is_stopped() {
@@ -103,15 +109,34 @@ fn shrink(shared: &Shared, found: &mut Vec<FoundFile>) {
     found.sort_by_key(|file| file.number);
 }
 
-fn adopt(shared: &Shared, file: FoundFile) -> Option<Arc<Segment>> {
-    let number = file.number;
+fn adopt(shared: &Shared, file: FoundFile, unopened: &mut Unopened) -> Option<Arc<Segment>> {
     match open(shared, file) {
         Ok(segment) => segment,
         Err((file, error)) => {
-            let segment = file_name(number);
-            tracing::warn!(segment, %error, "a segment of the disk cache cannot be opened: tried again later");
+            unopened.0.get_or_insert((file.number, error));
             shared.segments.set_aside(file);
             None
+        }
+    }
+}
+
+/// The first of the segments that could not be opened: there may be thousands, for one reason.
+#[derive(Default)]
+struct Unopened(Option<(u64, io::Error)>);
+
+impl Unopened {
+    fn tell(self, shared: &Shared) {
+        let segments = shared.segments.troubled();
+        match self.0 {
+            Some((number, error)) => {
+                let first = file_name(number);
+                tracing::warn!(segments, first, %error, "segments of the disk cache cannot be opened: tried again later");
+            }
+            None if segments > 0 => tracing::warn!(
+                segments,
+                "more segments of the disk cache than half of the files that may be open: the oldest are opened as others go"
+            ),
+            None => {}
         }
     }
 }
@@ -130,8 +155,12 @@ fn open(shared: &Shared, file: FoundFile) -> Result<Option<Arc<Segment>>, (Found
     }
 }
 
-/// Tries again what could not be opened or removed.
+/// Tries again what could not be opened, read or removed.
 pub fn retry(shared: &Shared) {
+    read_again(shared);
+    if shared.segments.has_too_many() {
+        return;
+    }
     let mut again = 0;
     for file in shared.segments.take_set_aside() {
         match open(shared, file) {
@@ -189,23 +218,76 @@ fn load_snapshot(shared: &Shared, segments: &[Arc<Segment>]) -> HashSet<u64> {
     }
 }
 
-fn load_segment(shared: &Shared, segment: &Segment) {
-    let entries = match segment.table() {
-        Ok(Some(entries)) => Ok(entries),
-        Ok(None) => scan(segment).map(|found| {
-            // Without its table it is looked through again next time, that is all.
-            let _ = shared.wrote(segment.seal_recovered(found.end, &found.entries));
-            found.entries
-        }),
-        Err(error) => Err(error),
-    };
-    match entries {
-        // A name can lie twice in one segment: the later record is the one that counted.
-        Ok(entries) => entries.into_iter().rev().for_each(|entry| enter(shared, segment, entry)),
+fn load_segment(shared: &Shared, segment: &Arc<Segment>) {
+    if !shared.segments.context.health.may_try() {
+        shared.segments.put_off(segment, 0);
+        return;
+    }
+    match entries(shared, segment) {
+        Ok(entries) => enter_all(shared, segment, entries),
         Err(error) => {
-            tracing::warn!(segment = file_name(segment.number), %error, "a segment of the disk cache cannot be read");
+            let segment_file = file_name(segment.number);
+            tracing::warn!(segment = segment_file, %error, "a segment of the disk cache cannot be read: tried again later");
+            shared.segments.put_off(segment, 0);
         }
     }
+}
+
+fn entries(shared: &Shared, segment: &Segment) -> io::Result<Vec<Packed>> {
+    if let Some(entries) = segment.table()? {
+        return Ok(entries);
+    }
+    let found = scan(segment);
+    found.ended?;
+    // Without its table it is looked through again next time, that is all.
+    let _ = shared.wrote(segment.seal_recovered(found.end, &found.entries));
+    Ok(found.entries)
+}
+
+/// Tries again what could not be read. Only what fails time after time while others can be read is proven broken: then what
+/// can be read of it is taken in, and the rest is given up.
+fn read_again(shared: &Shared) {
+    let health = &shared.segments.context.health;
+    let (mut again, mut later) = (0, Vec::new());
+    for (segment, tries) in shared.segments.take_unread() {
+        if shared.segments.bell.is_stopped() || !health.may_try() {
+            later.push((segment, tries));
+            continue;
+        }
+        let is_disk_well = health.trouble().is_none();
+        match entries(shared, &segment) {
+            Ok(entries) => {
+                enter_all(shared, &segment, entries);
+                again += 1;
+            }
+            Err(error) if is_disk_well && tries + 1 >= TRIES => salvage(shared, &segment, &error),
+            // Those that fail come last the next time: they shall not keep others from their turn.
+            Err(_) => shared.segments.put_off(&segment, tries + u32::from(is_disk_well)),
+        }
+    }
+    for (segment, tries) in later {
+        shared.segments.put_off(&segment, tries);
+    }
+    if again > 0 {
+        tracing::info!(segments = again, "segments of the disk cache could be read after all");
+    }
+}
+
+fn salvage(shared: &Shared, segment: &Segment, error: &io::Error) {
+    let found = scan(segment);
+    let lost = segment.charge.books().stored.saturating_sub(found.end);
+    let objects = found.entries.len();
+    tracing::error!(
+        segment = file_name(segment.number), %error, objects, lost,
+        "a segment of the disk cache cannot be read time after time: only what lies before that is kept"
+    );
+    shared.metrics.evicted.unreadable.inc_by(lost);
+    enter_all(shared, segment, found.entries);
+}
+
+/// A name can lie twice in one segment: the later record is the one that counted.
+fn enter_all(shared: &Shared, segment: &Segment, entries: Vec<Packed>) {
+    entries.into_iter().rev().for_each(|entry| enter(shared, segment, entry));
 }
 
 fn enter(shared: &Shared, segment: &Segment, entry: Packed) {

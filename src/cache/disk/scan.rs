@@ -20,12 +20,19 @@ pub struct Scan {
     pub entries: Vec<Packed>,
     /// Where the last of them ends.
     pub end: u64,
+    /// Whether the disk let all of it be read.
+    pub ended: io::Result<()>,
 }
 
 /// Looks for the records of `segment`. Reads only headers where the file is whole, all bytes of the holes.
-pub fn scan(segment: &Segment) -> io::Result<Scan> {
+pub fn scan(segment: &Segment) -> Scan {
+    let mut found = Scan { entries: Vec::new(), end: SEGMENT_HEADER as u64, ended: Ok(()) };
+    found.ended = look_for(segment, &mut found.entries, &mut found.end);
+    found
+}
+
+fn look_for(segment: &Segment, entries: &mut Vec<Packed>, end: &mut u64) -> io::Result<()> {
     let len = segment.file.len()?;
-    let mut found = Scan { entries: Vec::new(), end: SEGMENT_HEADER as u64 };
     let mut window = Window { segment, len, start: 0, bytes: Vec::new() };
     let mut at = SEGMENT_HEADER as u64;
     while at < MAX_SEGMENT {
@@ -34,15 +41,15 @@ pub fn scan(segment: &Segment) -> io::Result<Scan> {
             // The last record may end at its last byte instead of at a multiple of 16.
             Ok(header) if at + header.shape().body_at() + header.len <= len => {
                 let place = Place { slot: segment.slot, offset: at };
-                found.entries.push(entry_of(&header, place, 0).into());
+                entries.push(entry_of(&header, place, 0).into());
                 at += header.shape().extent();
-                found.end = at;
+                *end = at;
             }
             _ if segment.kind == Kind::Single => break,
             _ => at += ALIGN,
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A sliding view of the file.

@@ -154,7 +154,10 @@ fn check_one(segment: &Arc<Segment>, entry: Entry, sum: &mut Scrubbed, found: &m
 fn entries(segment: &Segment) -> io::Result<Vec<Packed>> {
     match segment.table()? {
         Some(entries) => Ok(entries),
-        None => Ok(scan(segment)?.entries),
+        None => {
+            let found = scan(segment);
+            found.ended.map(|()| found.entries)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
 
+mod trouble;
 mod victims;
 
 use std::io;
@@ -41,6 +42,8 @@ pub struct Segments {
     /// Is told of pinned objects whose segment has been removed.
     pub evicted: OnceLock<Box<dyn Fn(&ObjectName) + Send + Sync>>,
     segment_size: u64,
+    // Segments at a time: each is an open file.
+    most: usize,
     queues: Mutex<Queues>,
     slots: RwLock<Vec<Option<Arc<Segment>>>>,
 }
@@ -77,6 +80,7 @@ impl Segments {
             space,
             evicted: OnceLock::new(),
             segment_size,
+            most: trouble::most_open(),
             queues: Mutex::new(queues),
             slots: RwLock::default(),
         })
@@ -119,22 +123,18 @@ impl Segments {
             queues.set_aside.push(file);
             return None;
         };
+        // One is left for what will be written.
+        if queues.segments().count() + 1 >= self.most {
+            queues.free_slots.push(slot);
+            queues.set_aside.push(file);
+            return None;
+        }
         let (queue, order) = (found.header.queue, found.header.order);
         let share = self.shares.of_mark(found.header.share);
         let segment = Arc::new(Segment::found(&self.context, found, share, slot, file.charge));
         queues.next_number = queues.next_number.max(order.saturating_add(1));
         self.enter(&mut queues, &segment, queue);
         Some(segment)
-    }
-
-    /// Keeps counting a file that can neither be used nor removed.
-    pub fn set_aside(&self, file: FoundFile) {
-        self.queues.lock().set_aside.push(file);
-    }
-
-    /// Those files, for another try.
-    pub fn take_set_aside(&self) -> Vec<FoundFile> {
-        std::mem::take(&mut self.queues.lock().set_aside)
     }
 
     /// Puts the queues in order, once all files have been taken in.
@@ -157,7 +157,10 @@ impl Segments {
     pub fn is_short_of(&self, wanted: u64) -> Shortage {
         let capacity = self.ledger.limit();
         let wanted = wanted.min(capacity / 2);
-        if self.ledger.free() >= self.low_water() + wanted {
+        if self.has_too_many() {
+            self.sweep_up();
+        }
+        if self.ledger.free() >= self.low_water() + wanted && !self.has_too_many() {
             Shortage::None
         } else {
             self.held_back(capacity)
@@ -197,23 +200,6 @@ impl Segments {
         if let Some(told) = self.evicted.get() {
             segment.take_pins().iter().for_each(told);
         }
-    }
-
-    /// Tries again to remove what could not be removed, and closes what nobody reads any more.
-    pub fn sweep_up(&self) {
-        let mut stuck = std::mem::take(&mut self.queues.lock().stuck);
-        stuck.retain(|segment| segment.unlink().is_err());
-        let mut queues = self.queues.lock();
-        queues.stuck.append(&mut stuck);
-        let Queues { doomed, stuck, .. } = &mut *queues;
-        let is_stuck = |segment: &Arc<Segment>| stuck.iter().any(|other| Arc::ptr_eq(other, segment));
-        let (held, unused): (Vec<_>, Vec<_>) = std::mem::take(doomed)
-            .into_iter()
-            .partition(|segment| Arc::strong_count(segment) > 1 || is_stuck(segment));
-        *doomed = held;
-        drop(queues);
-        // Freeing files may take long: not under the lock.
-        drop(unused);
     }
 
     /// Moves a segment with everything in it to the end of the main queue.
@@ -310,6 +296,9 @@ impl Segments {
         size: u64,
         purpose: Purpose,
     ) -> Result<Arc<Segment>, NoExtent> {
+        if queues.segments().count() >= self.most {
+            return Err(NoExtent::NoSpace);
+        }
         self.space.measure(&self.ledger, Instant::now());
         let charge = self.ledger.reserve(size, share, purpose).map_err(|limit| {
             let pinned = self.shares.limits(share).keep == Keep::Always;

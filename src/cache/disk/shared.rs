@@ -263,6 +263,7 @@ impl Shared {
         self.metrics.limit_bytes.set(gauge(self.segments.ledger.limit()));
         self.metrics.reserved_bytes.set(gauge(books.reserved));
         self.metrics.segments.set(gauge(segments as u64));
+        self.metrics.segments_troubled.set(gauge(self.segments.troubled() as u64));
         for (share, quota) in self.segments.shares.all().skip(1).zip(&self.quotas) {
             quota.stored_bytes.set(gauge(self.segments.ledger.share(share).stored));
         }

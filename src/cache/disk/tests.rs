@@ -1,6 +1,7 @@
 //! The disk tier as its callers see it: stored, read, replaced, killed, damaged.
 
 mod adjusting;
+mod amplification;
 mod crash;
 pub(crate) mod faulty;
 mod flips;
@@ -8,6 +9,7 @@ mod model;
 mod quotas;
 mod scrubbing;
 mod trouble;
+mod unread;
 
 use std::collections::HashSet;
 use std::fs;

@@ -22,13 +22,13 @@ pub(super) fn contradictions(config: &Config, found: &mut Findings) {
         found.at(Place::nth(&key::REPOSITORY, MAX_QUOTAS), message);
     }
     let promised = promised(disk);
-    if promised > disk.capacity.bytes()
+    let room = disk.objects();
+    if promised > room.bytes()
         && let Some(last) = disk.quotas.iter().rposition(|quota| promised_to(quota) > 0)
     {
-        let (sum, capacity) = (exact_size(ByteSize(promised)), exact_size(disk.capacity));
-        let message = format!(
-            "all floors, and the ceilings of what is pinned, are {sum} together, more than the capacity ({capacity})"
-        );
+        let (sum, room) = (exact_size(ByteSize(promised)), room_of(disk));
+        let message =
+            format!("all floors, and the ceilings of what is pinned, are {sum} together, more than {room}");
         let place = if disk.quotas[last].pin { &key::CEILING } else { &key::FLOOR };
         found.between(Place::nth(place, last), &keys::disk::CAPACITY, message);
     }
@@ -41,9 +41,8 @@ fn one(i: usize, quota: &Quota, disk: &Disk, found: &mut Findings) {
             let (most, least) = (exact_size(most), exact_size(quota.floor));
             found.between(ceiling, floor, format!("{most} is less than the floor ({least})"));
         }
-        Some(most) if most > disk.capacity => {
-            let (most, capacity) = (exact_size(most), exact_size(disk.capacity));
-            let message = format!("{most} is more than the capacity ({capacity})");
+        Some(most) if most > disk.objects() => {
+            let message = format!("{} is more than {}", exact_size(most), room_of(disk));
             found.between(ceiling, &keys::disk::CAPACITY, message);
         }
         None if quota.pin => {
@@ -56,6 +55,12 @@ fn one(i: usize, quota: &Quota, disk: &Disk, found: &mut Findings) {
         let message = "what is pinned is kept up to its ceiling; leave the floor out".to_owned();
         found.between(floor, Place::nth(&key::PIN, i), message);
     }
+}
+
+/// What objects can get, for a message.
+fn room_of(disk: &Disk) -> String {
+    let (room, capacity, documents) = (disk.objects(), disk.capacity, disk.documents);
+    format!("objects can have ({room}: the capacity, {capacity}, less documents, {documents})")
 }
 
 fn promised(disk: &Disk) -> u64 {
@@ -89,9 +94,9 @@ pub(super) fn warnings(config: &Config, found: &mut Findings) {
         }
     }
     let promised = promised(disk);
-    let capacity = disk.capacity.bytes();
-    if promised <= capacity && promised > capacity - capacity / 10 {
-        let rest = exact_size(ByteSize(capacity - promised));
+    let room = disk.objects().bytes();
+    if promised <= room && promised > room - room / 10 {
+        let rest = ByteSize(room - promised);
         let message = format!("floors and pins leave {rest} to all other repositories");
         found.between(&key::FLOOR, &keys::disk::CAPACITY, message);
     }

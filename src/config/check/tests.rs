@@ -68,7 +68,10 @@ fn contradictions_are_refused() {
     );
     check(
         &format!("{disk}{quota}ceiling = '2 GiB'"),
-        &["[[quotas]] #1 ceiling: 2 GiB is more than the capacity (1 GiB)"],
+        &[
+            "[[quotas]] #1 ceiling: 2 GiB is more than objects can have (1013.8 MiB: the capacity, 1 GiB, less documents, \
+          10.2 MiB)",
+        ],
     );
     check(
         &format!("{disk}{quota}pin = true"),
@@ -87,8 +90,16 @@ fn contradictions_are_refused() {
             "{disk}{quota}floor = '600 MiB'\n[[quotas]]\nrepository = 'b.cern.ch'\nceiling = '500 MiB'\npin = true"
         ),
         &[
-            "[[quotas]] #2 ceiling: all floors, and the ceilings of what is pinned, are 1100 MiB together, more than the \
-             capacity (1 GiB)",
+            "[[quotas]] #2 ceiling: all floors, and the ceilings of what is pinned, are 1100 MiB together, more than \
+             objects can have (1013.8 MiB: the capacity, 1 GiB, less documents, 10.2 MiB)",
+        ],
+    );
+    // Of what documents have nothing can be promised.
+    check(
+        &format!("{disk}documents = '500 MiB'\n{quota}floor = '600 MiB'"),
+        &[
+            "[[quotas]] #1 floor: all floors, and the ceilings of what is pinned, are 600 MiB together, more than objects \
+             can have (524 MiB: the capacity, 1 GiB, less documents, 500 MiB)",
         ],
     );
     check(quota, &["[[quotas]] #1 repository: without a [disk] table there is nothing to divide"]);
@@ -237,7 +248,7 @@ fn suspicious_settings_are_pointed_out() {
     );
     check(
         &format!("{}floor = '10000 MiB'", quota("atlas.cern.ch")),
-        &["[[quotas]] #1 floor: floors and pins leave 240 MiB to all other repositories"],
+        &["[[quotas]] #1 floor: floors and pins leave 137.6 MiB to all other repositories"],
     );
     check("[log]\npath = '/var/log/a'", &["[log] path: nothing is written, because access is off"]);
 }

@@ -52,6 +52,16 @@ impl Faulty {
         *self.rule.lock() = Some(Box::new(move |operation| is_meant(operation).then_some(errno)));
     }
 
+    /// Makes reads fail from now on, but for the first `well` of them.
+    pub fn fail_reads_after(&self, well: usize) {
+        let reads = AtomicUsize::new(0);
+        let rule = move |operation| {
+            let is_read = operation == Operation::Read;
+            (is_read && reads.fetch_add(1, Ordering::Relaxed) >= well).then_some(Errno::IO)
+        };
+        *self.rule.lock() = Some(Box::new(rule));
+    }
+
     /// Everything works from now on.
     pub fn repair(&self) {
         *self.rule.lock() = None;
