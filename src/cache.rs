@@ -11,6 +11,8 @@ pub mod disk;
 mod fill;
 mod memory;
 mod object;
+mod restraint;
+mod sizes;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
@@ -28,6 +30,7 @@ use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
 pub use object::{CHUNK, MemoryObject, Object};
 use parking_lot::Mutex;
+pub use restraint::{Pressure, Restraint};
 
 use crate::config;
 use crate::digest::ObjectName;
@@ -45,6 +48,8 @@ type Fills = Mutex<HashMap<FillKey, FillHandle, BuildHasherDefault<NameHasher>>>
 /// All objects of this process; shared by its workers.
 pub struct Cache {
     memory: ArcSwap<Memory>,
+    /// What is configured for it. Held by whoever puts another tier in place.
+    configured: Mutex<config::Memory>,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
     /// Fills that have not ended. Several workers may pass the limit together, by one each.
@@ -92,8 +97,10 @@ impl Cache {
         metrics: CacheMetrics,
     ) -> Arc<Self> {
         metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
+        metrics.memory_allowed.set(gauge(memory.capacity.bytes()));
         Arc::new(Self {
             memory: ArcSwap::from_pointee(Memory::new(memory)),
+            configured: Mutex::new(memory.clone()),
             disk,
             fills: Default::default(),
             filling: AtomicUsize::new(0),
@@ -102,20 +109,6 @@ impl Cache {
             limits: ArcSwap::from_pointee(objects.clone()),
             metrics,
         })
-    }
-
-    /// Takes over sizes and limits that may change while it runs; what is stored and what is on its way stays. Returns when
-    /// memory of another capacity has taken over what fits: about a microsecond an object. One call at a time.
-    pub fn adjust(&self, memory: &config::Memory, objects: &config::Objects, disk: Option<&config::Disk>) {
-        self.limits.store(Arc::new(objects.clone()));
-        if let Some((tier, config)) = self.disk.as_ref().zip(disk) {
-            tier.adjust(config);
-        }
-        let tier = Arc::new(Memory::in_place_of(&self.memory.load_full(), memory));
-        self.memory.store(Arc::clone(&tier));
-        self.metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
-        tier.take_over();
-        self.memory.store(Arc::new(tier.alone()));
     }
 
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.

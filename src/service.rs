@@ -33,7 +33,7 @@ use object::ObjectRequest;
 use prometheus::IntCounter;
 pub use recheck::Rechecks;
 pub use registry::Consents;
-pub use tokens::Tokens;
+pub use tokens::{Token, Tokens, challenge, token};
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};

@@ -1,6 +1,7 @@
 //! A verified object at rest: whole in memory, or a record on disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -48,6 +49,8 @@ pub struct MemoryObject {
     chunks: Arc<[Bytes]>,
     len: u64,
     stored_at: u32,
+    /// Whether anybody asked for it since it came into the tier.
+    wanted: AtomicBool,
 }
 
 impl MemoryObject {
@@ -59,12 +62,29 @@ impl MemoryObject {
             None => true,
         };
         let chunks = if canonical { chunks } else { recut(&chunks, len) };
-        Self { chunks: chunks.into(), len, stored_at }
+        Self { chunks: chunks.into(), len, stored_at, wanted: AtomicBool::new(false) }
     }
 
     /// Bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Notes that somebody asked for it. Written once: readers of all cores share the place.
+    pub(super) fn want(&self) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anybody asked for it since that was forgotten.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that anybody asked for it.
+    pub(super) fn forget_wanted(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
     }
 
     /// Whether there are no bytes.
