@@ -179,6 +179,7 @@ def storm(caches, disks, strata, catalogue, arguments):
         # One mirror of three is well at any time, so that each of these is one too many.
         "jobs_failed_with_a_healthy_mirror": sum(len(job.failed) for job in crowd.jobs),
         "wrong_bytes": sum(s.wrong for s in seen),
+        "wrong_paths": dict(wrong_paths(crowd)),
         "first_answers": dict(sum((s.first for s in seen), Counter()).most_common()),
         "later_than_5_s": sum(s.late for s in seen),
         "faults": {
@@ -191,12 +192,17 @@ def storm(caches, disks, strata, catalogue, arguments):
     }
 
 
+def wrong_paths(crowd):
+    """What came wrong, and how often."""
+    return sum((client.wrong for job in crowd.jobs for client in job.clients), Counter())
+
+
 def judge(crowd, mischief, caches):
     wrong = sum(job.seen.wrong for job in crowd.jobs)
     failed = [failure for job in crowd.jobs for failure in job.failed]
     complaints = list(crowd.complaints)
     if wrong:
-        complaints.append(f"{wrong} answers with wrong bytes")
+        complaints.append(f"{wrong} answers with wrong bytes: {dict(wrong_paths(crowd))}")
     if failed:
         complaints.append(f"{len(failed)} objects came from no proxy, such as {failed[0][1:]}")
     if mischief.error:
