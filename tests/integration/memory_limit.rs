@@ -156,7 +156,6 @@ async fn the_kernel_does_not_kill_what_has_a_tier_larger_than_its_limit() {
     }
     binary.until(metric("substratum_memory_limit_bytes").eq(LIMIT)).await;
     binary.until(metric("substratum_memory_allowed_bytes").at_most(LIMIT)).await;
-    assert!(stratum.requests() < 3 * objects.len(), "something was kept");
     binary.terminate();
     assert!(binary.exit().await.success());
 }
