@@ -44,7 +44,7 @@ pub struct Tokens {
 pub struct Token {
     /// The field.
     pub field: HeaderValue,
-    /// No longer than [`LONGEST`] from when it came.
+    /// At most an hour from when it came.
     pub until: Instant,
 }
 
