@@ -206,14 +206,16 @@ impl Access {
     pub fn may_connect(&self, server: &ServerUrl, address: IpAddr) -> Result<(), Denial> {
         let address = address.to_canonical();
         let peer = SocketAddr::new(address, server.port);
+        // A translator may lead back here.
+        let leads_to = address::destination(address);
         // Connecting to the unspecified address reaches this machine.
-        let here = address.is_loopback() || address.is_unspecified();
+        let here = leads_to.is_loopback() || leads_to.is_unspecified();
         let ourselves = self.own.iter().any(|own| {
             let ip = own.ip().to_canonical();
             own.port() == server.port
-                && (ip == address
+                && (ip == leads_to
                     || (ip.is_unspecified() && here)
-                    || (ip.is_loopback() && address.is_unspecified()))
+                    || (ip.is_loopback() && leads_to.is_unspecified()))
         });
         if ourselves {
             return Err(Denial::Ourselves { host: server.host.as_ref().into(), address: peer });

@@ -3,6 +3,7 @@
 //! Sockets are bound and folders locked before anything runs, so that a start either serves or says why not. On stop:
 //! listeners close, answers in progress finish within their bound, then the log, and last the disk tier.
 
+mod memory;
 mod operators;
 mod purge;
 mod reload;
@@ -18,6 +19,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use memory::Keeper;
+pub use memory::too_large;
 use operators::{admin_thread, snmp_socket};
 use parking_lot::Mutex;
 pub use reload::ReloadError;
@@ -28,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLog};
 use crate::admin::{Admin, Guard, TokenError};
+use crate::allowance::Allowance;
 use crate::cache::Cache;
 use crate::cache::disk::faults::Faults;
 use crate::cache::disk::{self, Disk};
@@ -90,6 +94,8 @@ pub struct Surroundings {
     pub filter: Option<LogFilter>,
     /// Sockets that the service manager passed; the others are opened.
     pub inherited: Inherited,
+    /// What bounds its memory.
+    pub allowance: Option<Allowance>,
 }
 
 /// A running tier. Dropping it stops it.
@@ -113,6 +119,8 @@ pub struct App {
     /// Beside them, the threads that warm.
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    /// Where memory may be limited.
+    memory: Option<Keeper>,
     /// Locked by whoever reloads, too.
     log: Mutex<Option<AccessLog>>,
 }
@@ -120,17 +128,12 @@ pub struct App {
 impl App {
     /// Starts serving; returns once all sockets listen.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_on(config, Faults::default())
-    }
-
-    /// The same with a test's say in how the disk behaves.
-    pub fn start_on(config: Config, faults: Faults) -> Result<Self, StartError> {
-        Self::start_with(config, Surroundings { faults, ..Surroundings::default() })
+        Self::start_with(config, Surroundings::default())
     }
 
     /// The same with all that a process is given.
     pub fn start_with(config: Config, given: Surroundings) -> Result<Self, StartError> {
-        let Surroundings { faults, filter, mut inherited } = given;
+        let Surroundings { faults, filter, mut inherited, allowance } = given;
         let metrics = Metrics::new()?;
         let workers = config.listen.workers;
 
@@ -206,6 +209,7 @@ impl App {
             phase,
             workers: Vec::new(),
             admin_thread: None,
+            memory: None,
             log: Mutex::new(Some(log)),
         };
 
@@ -237,6 +241,10 @@ impl App {
                 runtime.shutdown_timeout(LAST_WORDS);
             };
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
+        }
+        if let Some(allowance) = allowance {
+            let keeper = Keeper::start(allowance, Arc::clone(&app.ground.cache), metrics.process.clone())?;
+            app.memory = Some(keeper);
         }
         let warmed = Arc::new(warmer::Warmed::new(&site.config.warm));
         if !site.config.warm.is_empty() {
@@ -355,6 +363,7 @@ impl App {
                 tracing::error!("a worker had panicked");
             }
         }
+        drop(self.memory.take());
         if let Some((stop, thread)) = self.admin_thread.take() {
             let _ = stop.send(true);
             if thread.join().is_err() {

@@ -12,6 +12,8 @@ mod fill;
 mod memory;
 mod object;
 mod pinning;
+mod restraint;
+mod sizes;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
@@ -30,6 +32,7 @@ use memory::{Memory, NameHasher};
 pub use object::{CHUNK, MemoryObject, Object};
 use parking_lot::Mutex;
 use pinning::{PINNED_FROM, Pinning};
+pub use restraint::{Pressure, Restraint};
 
 use crate::config;
 use crate::digest::ObjectName;
@@ -48,6 +51,8 @@ type Fills = Mutex<HashMap<FillKey, FillHandle, BuildHasherDefault<NameHasher>>>
 pub struct Cache {
     memory: Arc<ArcSwap<Memory>>,
     pinning: Pinning,
+    /// What is configured for it. Held by whoever puts another tier in place.
+    configured: Mutex<config::Memory>,
     disk: Option<Disk>,
     fills: [Fills; FILL_SHARDS],
     /// Fills that have not ended. Several workers may pass the limit together, by one each.
@@ -95,6 +100,8 @@ impl Cache {
         metrics: CacheMetrics,
     ) -> Arc<Self> {
         metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
+        metrics.memory_allowed.set(gauge(memory.capacity.bytes()));
+        let configured = Mutex::new(memory.clone());
         let memory = Arc::new(ArcSwap::from_pointee(Memory::new(memory)));
         if let Some(disk) = &disk {
             let memory = Arc::downgrade(&memory);
@@ -107,6 +114,7 @@ impl Cache {
         Arc::new(Self {
             memory,
             pinning: Pinning::default(),
+            configured,
             disk,
             fills: Default::default(),
             filling: AtomicUsize::new(0),
@@ -115,20 +123,6 @@ impl Cache {
             limits: ArcSwap::from_pointee(objects.clone()),
             metrics,
         })
-    }
-
-    /// Takes over sizes and limits that may change while it runs; what is stored and what is on its way stays. Returns when
-    /// memory of another capacity has taken over what fits: about a microsecond an object. One call at a time.
-    pub fn adjust(&self, memory: &config::Memory, objects: &config::Objects, disk: Option<&config::Disk>) {
-        self.limits.store(Arc::new(objects.clone()));
-        if let Some((tier, config)) = self.disk.as_ref().zip(disk) {
-            tier.adjust(config);
-        }
-        let tier = Arc::new(Memory::in_place_of(&self.memory.load_full(), memory));
-        self.memory.store(Arc::clone(&tier));
-        self.metrics.memory_capacity.set(gauge(memory.capacity.bytes()));
-        tier.take_over();
-        self.memory.store(Arc::new(tier.alone()));
     }
 
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.

@@ -34,6 +34,7 @@
 //! | [`response`] | heads, ranges, bodies, THE table from errors to statuses | |
 //! | [`digest`] | names and checksums | |
 //! | [`outcome`], [`reason`] | how a request ended, and why, in one word each | |
+//! | [`allowance`] | how much memory control groups allow | who uses it |
 //! | [`metrics`], [`tally`], [`access_log`], [`admin`], [`diagnostics`] | what operators see | |
 //!
 //! # Invariants
@@ -66,6 +67,7 @@
 //! | another checksum | `src/digest.rs` |
 //! | whom to ask, in which order | `src/upstream/route.rs` |
 //! | when to give up a source | `src/fetch.rs` |
+//! | how much memory is given up under a limit | `src/cache/restraint.rs` |
 //! | what goes when the disk is full | `src/cache/disk/replacement.rs` |
 //! | a form of the access log | `src/access_log/line.rs` |
 //! | who may use whom | `tests/integration/tidy/layers.rs` |
@@ -73,6 +75,7 @@
 pub mod access;
 pub mod access_log;
 pub mod admin;
+pub mod allowance;
 pub mod app;
 pub mod cache;
 pub mod catalog;

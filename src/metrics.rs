@@ -26,6 +26,7 @@ pub use document::DocumentMetrics;
 pub use document_disk::DocumentDiskMetrics;
 pub use log::LogMetrics;
 pub use manifest::{ManifestFigures, ManifestMetrics};
+pub use process::MemoryMetrics;
 pub use registry::RegistryMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
@@ -45,6 +46,8 @@ use prometheus::{
 pub struct Metrics {
     /// The registry behind `/metrics`.
     pub registry: Registry,
+    /// What the machine says about memory.
+    pub process: MemoryMetrics,
     /// The admin port.
     pub admin: AdminMetrics,
     /// Reloads.
@@ -79,9 +82,9 @@ impl Metrics {
     /// Registers everything in a new registry.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        process::register(&registry)?;
         let disk = DiskMetrics::register(&registry)?;
         Ok(Self {
+            process: process::register(&registry)?,
             admin: AdminMetrics::register(&registry)?,
             config: ConfigMetrics::register(&registry)?,
             server: ServerMetrics::register(&registry)?,

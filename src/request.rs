@@ -220,6 +220,16 @@ pub fn stand_in(flaw: Flaw) -> String {
     format!("{REFUSED} /{} HTTP/1.1\r\n\r\n", flaw.as_str())
 }
 
+/// What stands in the books for a head that the parser refused by itself, before anybody here saw it.
+pub fn unreadable() -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = http::Uri::from_static("/field");
+    if let Ok(method) = REFUSED.parse() {
+        *request.method_mut() = method;
+    }
+    request
+}
+
 /// What a stand-in says.
 pub fn flaw<B>(request: &Request<B>) -> Option<Flaw> {
     let word = request.uri().path().strip_prefix('/').filter(|_| request.method().as_str() == REFUSED)?;

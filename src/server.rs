@@ -33,9 +33,10 @@ use transport::Transport;
 
 use crate::config;
 use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
+use crate::request;
 use crate::service::{Bequest, Bounds, Current, Reached, Service, Shares};
 use crate::syntax::Limits;
-use crate::tally::Activity;
+use crate::tally::{Activity, Tally};
 
 /// Fields of a request head. More are answered with 431.
 const MAX_FIELDS: usize = 100;
@@ -196,12 +197,15 @@ impl Server {
             Cover::Tls => worker.tls.clone(),
         };
         let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
-        let handshakes = self.metrics.handshakes.clone();
+        let (handshakes, current) = (self.metrics.handshakes.clone(), Arc::clone(&self.current));
         let task = serving.spawn(async move {
             if let Some(transport) = uncover(stream, acceptor, &handshakes).await {
                 let intake = Intake::new(limits, contents);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
-                serve(stream, limits, service, phase.clone(), &moves).await;
+                if serve(stream, limits, service, phase.clone(), &moves).await == Ended::Unreadable {
+                    let recorder = &current.load().recorder;
+                    Tally::open(recorder, &moves, client, &request::unreadable()).malformed();
+                }
                 let legacy = bequest.lock().take();
                 if let Some(legacy) = legacy {
                     tunnel::inherit(*legacy, phase, &moves).await;
@@ -236,6 +240,15 @@ impl Server {
         });
         worker.tick();
     }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// With a head that the parser refused.
+    Unreadable,
+    /// In any other way.
+    Otherwise,
 }
 
 /// A connection that was accepted.
@@ -330,7 +343,7 @@ async fn serve(
     service: Service,
     mut phase: watch::Receiver<Phase>,
     activity: &Activity,
-) {
+) -> Ended {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
@@ -355,7 +368,12 @@ async fn serve(
             }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client connection ended early");
+    match ended {
+        Ok(()) => Ended::Otherwise,
+        Err(error) => {
+            tracing::debug!(%error, "a client connection ended early");
+            // The parser has answered it, and told nobody.
+            if error.is_parse() { Ended::Unreadable } else { Ended::Otherwise }
+        }
     }
 }

@@ -37,7 +37,7 @@ use prometheus::IntCounter;
 pub use recheck::Rechecks;
 pub use registry::Consents;
 pub use shares::{Bounds, Reached, Share, Shares};
-pub use tokens::Tokens;
+pub use tokens::{Token, Tokens, challenge, token};
 use tokio_rustls::TlsAcceptor;
 pub use tunnel::{Bequest, Legacy, Tunnel, Tunnels};
 pub use turns::{ClientNetwork, Turns};

@@ -208,6 +208,13 @@ impl Tally {
         }
     }
 
+    /// Closes the account of what hyper answered by itself, with a 400 and nothing else.
+    pub fn malformed(mut self) {
+        self.answered(Outcome::BadRequest, StatusCode::BAD_REQUEST, &HeaderMap::new());
+        self.because(Reason::Malformed);
+        self.ended(Ending::Complete);
+    }
+
     /// Whose content is asked for.
     pub fn of_repository(&mut self, name: &str) {
         self.repository = Some(self.recorder.repositories.seat(name));

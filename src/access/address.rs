@@ -40,16 +40,21 @@ pub(super) fn literal(host: &str) -> Option<IpAddr> {
     host.parse().ok()
 }
 
+/// Where a connection to `address` ends: an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is what it leads to.
+pub(super) fn destination(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => embedded_v4(v6).map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    }
+}
+
 /// Whether `address` leads to this machine, its neighbours or nowhere, rather than into the public internet.
 /// An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is judged as what it leads to.
 pub(super) fn is_internal(address: IpAddr) -> bool {
-    match address.to_canonical() {
+    match destination(address) {
         IpAddr::V4(v4) => is_internal_v4(v4),
-        IpAddr::V6(v6) => match embedded_v4(v6) {
-            Some(v4) => is_internal_v4(v4),
-            // Everything outside this range is loopback, local, multicast or unassigned.
-            None => !in_v6(GLOBAL_UNICAST_V6, v6) || INTERNAL_V6.iter().any(|&block| in_v6(block, v6)),
-        },
+        // Everything outside this range is loopback, local, multicast or unassigned.
+        IpAddr::V6(v6) => !in_v6(GLOBAL_UNICAST_V6, v6) || INTERNAL_V6.iter().any(|&block| in_v6(block, v6)),
     }
 }
 

@@ -153,6 +153,13 @@ fn addresses_to_connect_to() {
         ("http://localhost:3128", "127.0.0.1", Ourselves),
         ("http://127.9.9.9:3128", "127.9.9.9", Ourselves),
         ("http://localhost:3128", "::1", Ourselves),
+        // A translator or a 6to4 router may lead back here.
+        ("http://x.site.local:3129", "64:ff9b::7f00:1", Ourselves),
+        ("http://x.site.local:3129", "2002:7f00:1::1", Ourselves),
+        ("http://x.site.local:8000", "64:ff9b::7f00:1", Allowed),
+        ("http://s1.cern.ch", "64:ff9b::a9fe:a9fe", Internal),
+        ("http://s1.cern.ch", "fd00:ec2::254", Internal),
+        ("http://s1.cern.ch", "::ffff:169.254.169.254", Internal),
     ];
     for (server, ip, expected) in table {
         let verdict = match access().may_connect(&url(server), ip.parse().unwrap()) {

@@ -26,6 +26,7 @@ mod index;
 mod latch;
 mod ledger;
 mod object;
+mod pins;
 mod queue;
 mod queues;
 mod reclaim;
@@ -203,17 +204,6 @@ impl Disk {
     /// The object of a name, if it is known here; counts as a use. No I/O.
     pub fn get(&self, name: &ObjectName) -> Option<DiskObject> {
         self.shared().find(name)
-    }
-
-    /// The same, not counted as a use, even while the disk is passed over.
-    pub fn peek(&self, name: &ObjectName) -> Option<DiskObject> {
-        self.shared().peek(name)
-    }
-
-    /// Has `told` called with the names of pinned objects whose segments have been removed: their space on disk becomes free
-    /// when nobody has their pages any more. Only the first call counts.
-    pub fn on_eviction(&self, told: impl Fn(&ObjectName) + Send + Sync + 'static) {
-        let _ = self.shared().segments.evicted.set(Box::new(told));
     }
 
     /// The bytes of an object that waits to be written, in consecutive pieces, and the second it came. No I/O.

@@ -50,19 +50,43 @@ impl Memory {
         Self { previous: Some(Arc::clone(previous)), ..Self::new(config) }
     }
 
-    /// Takes over what the previous tier has and this one has room for, in no particular order. Takes about a microsecond an
-    /// object.
+    /// Takes over what the previous tier has and this one has room for, first what was asked for again since it came. Takes about
+    /// a microsecond an object.
     pub fn take_over(&self) {
         let (Some(objects), Some(previous)) = (&self.objects, &self.previous) else { return };
+        let mut left = self.capacity;
+        // What was asked for counts until something had to go.
+        let all_fits = previous.usage().1 <= left;
+        let mut later = Vec::new();
         for (name, object) in previous.objects.iter().flatten() {
-            if object.len() > self.max_object || objects.contains_key(&*name) {
-                continue;
+            if object.is_wanted() {
+                if !all_fits {
+                    object.forget_wanted();
+                }
+                left = left.saturating_sub(object.len() + ENTRY_OVERHEAD);
+                self.take(objects, previous, *name, object);
+            } else {
+                later.push(*name);
             }
-            objects.insert(*name, object);
-            // It may have proved bad meanwhile; then it must not come back.
-            if previous.objects.as_ref().is_none_or(|there| !there.contains_key(&*name)) {
-                objects.invalidate(&*name);
+        }
+        for name in later {
+            let Some(object) = previous.objects.as_ref().and_then(|there| there.get(&name)) else { continue };
+            // Beyond its room it would only be weighed against what is here already.
+            if let Some(rest) = left.checked_sub(object.len() + ENTRY_OVERHEAD) {
+                left = rest;
+                self.take(objects, previous, name, object);
             }
+        }
+    }
+
+    fn take(&self, objects: &Objects, previous: &Self, name: ObjectName, object: Arc<MemoryObject>) {
+        if object.len() > self.max_object || objects.contains_key(&name) {
+            return;
+        }
+        objects.insert(name, object);
+        // It may have proved bad meanwhile; then it must not come back.
+        if previous.objects.as_ref().is_none_or(|there| !there.contains_key(&name)) {
+            objects.invalidate(&name);
         }
     }
 
@@ -75,10 +99,12 @@ impl Memory {
     /// The object, counted as used.
     pub fn get(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
         let found = self.objects.as_ref().and_then(|objects| objects.get(name));
-        match &self.previous {
-            Some(previous) if found.is_none() => previous.get(name),
-            _ => found,
+        match (&found, &self.previous) {
+            (Some(object), _) => object.want(),
+            (None, Some(previous)) => return previous.get(name),
+            (None, None) => {}
         }
+        found
     }
 
     /// Whether the object is here; not counted as a use.
@@ -113,6 +139,11 @@ impl Memory {
                 objects.invalidate(name);
             }
         }
+    }
+
+    /// Bytes that it may hold.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// Number of objects and their weight in bytes, after pending evictions.
@@ -198,6 +229,17 @@ mod tests {
         smaller.take_over();
         let (count, weight) = smaller.alone().usage();
         assert!((15..=25).contains(&count) && weight <= 100 << 10, "{count} {weight}");
+        // What was asked for again goes last.
+        let hot = [3, 50, 98];
+        assert!(hot.iter().all(|&i| larger.get(&object(i).0).is_some()));
+        let small = Memory::in_place_of(&larger, &config(ByteSize::kib(20)));
+        small.take_over();
+        let small = small.alone();
+        assert!(
+            small.usage().0 == 4 && hot.iter().all(|&i| small.get(&object(i).0).is_some()),
+            "{:?}",
+            small.usage()
+        );
         let none = Memory::in_place_of(&larger, &config(ByteSize(0)));
         none.take_over();
         assert!(none.alone().get(&object(1).0).is_none() && !none.takes(1));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use prometheus::IntGauge;
@@ -59,6 +59,8 @@ pub struct MemoryObject {
     pinned: Option<Pinned>,
     /// How often it was asked for, as far as that is of interest.
     asked: AtomicU8,
+    /// Whether anybody asked for it since it came into the tier.
+    wanted: AtomicBool,
 }
 
 /// What there is of an object whose bytes are the page cache's.
@@ -87,7 +89,15 @@ impl MemoryObject {
             None => true,
         };
         let chunks = if canonical { chunks } else { recut(&chunks, len) };
-        Self { chunks: chunks.into(), chunk: CHUNK, len, stored_at, pinned: None, asked: AtomicU8::new(0) }
+        Self {
+            chunks: chunks.into(),
+            chunk: CHUNK,
+            len,
+            stored_at,
+            pinned: None,
+            asked: AtomicU8::new(0),
+            wanted: AtomicBool::new(false),
+        }
     }
 
     /// An object of the pages of `record`, which were locked in the page cache, and checked since; shown by `gauge`.
@@ -104,12 +114,30 @@ impl MemoryObject {
             stored_at: record.stored_at(),
             pinned: Some(Pinned { record, watch, gauge }),
             asked: AtomicU8::new(0),
+            wanted: AtomicBool::new(false),
         }
     }
 
     /// Bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Notes that somebody asked for it. Written once: readers of all cores share the place.
+    pub(super) fn want(&self) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anybody asked for it since that was forgotten.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that anybody asked for it.
+    pub(super) fn forget_wanted(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
     }
 
     /// Whether there are no bytes.

@@ -9,9 +9,10 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, StartError, Surroundings};
+use crate::allowance::Allowance;
+use crate::app::{self, App, StartError, Surroundings};
 use crate::cache::disk;
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{ByteSize, Config, ConfigError, Environment};
 use crate::diagnostics;
 use crate::server::inherited::Inherited;
 
@@ -66,6 +67,12 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     let admin_scheme = if config.admin.tls { "https" } else { "http" };
     raise_file_limit(&config);
     raise_lock_limit();
+    let allowance = Allowance::of_process();
+    if let Some(look) = allowance.as_ref().and_then(Allowance::look)
+        && let Some(warning) = app::too_large(&config, ByteSize(look.limit))
+    {
+        eprintln!("warning: {warning}");
+    }
     // Before there are handlers for signals: whoever waits can be ended like any program.
     if options.wait
         && let Some(disk) = &config.disk
@@ -83,7 +90,8 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
             signal(SignalKind::hangup())?,
         ))
     })?;
-    let app = App::start_with(config, Surroundings { filter, inherited, ..Surroundings::default() })?;
+    let app =
+        App::start_with(config, Surroundings { filter, inherited, allowance, ..Surroundings::default() })?;
     for address in app.proxy_addrs() {
         eprintln!("listening on {address}");
     }

@@ -34,6 +34,10 @@ pub struct CacheMetrics {
     pub memory_pinned: IntGauge,
     /// Configured capacity in bytes.
     pub memory_capacity: IntGauge,
+    /// Capacity in force in bytes.
+    pub memory_allowed: IntGauge,
+    /// Bytes of objects that went because the machine wanted the memory.
+    pub memory_given_up: IntCounter,
 }
 
 impl CacheMetrics {
@@ -97,6 +101,16 @@ impl CacheMetrics {
                 registry,
                 "substratum_memory_capacity_bytes",
                 "Configured capacity of the memory tier.",
+            )?,
+            memory_allowed: gauge(
+                registry,
+                "substratum_memory_allowed_bytes",
+                "Capacity of the memory tier in force; below the configured one while a limit of the machine is near.",
+            )?,
+            memory_given_up: counter(
+                registry,
+                "substratum_memory_given_up_bytes_total",
+                "Bytes the memory tier gave up because a limit of the machine was near; a rise says that memory is too small or the limit too low.",
             )?,
         })
     }

@@ -49,8 +49,10 @@ pub struct Tokens {
 
 /// What stands in `Authorization`, and until when.
 #[derive(Clone)]
-pub(super) struct Token {
+pub struct Token {
+    /// The field.
     pub field: HeaderValue,
+    /// At most an hour from when it came.
     pub until: Instant,
 }
 
@@ -143,7 +145,7 @@ async fn obtain(fetch: &Fetch, server: ServerUrl, path: PathAndQuery) -> Result<
 }
 
 /// The token in an answer of its server.
-fn token(answer: &[u8], now: Instant) -> Option<Token> {
+pub fn token(answer: &[u8], now: Instant) -> Option<Token> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let text = answer
         .get("token")
@@ -157,7 +159,7 @@ fn token(answer: &[u8], now: Instant) -> Option<Token> {
 }
 
 /// `Bearer realm="https://auth.example.org/token",service="a",scope="b"` -> the server and what is asked there.
-fn challenge(field: &HeaderValue) -> Option<(ServerUrl, PathAndQuery)> {
+pub fn challenge(field: &HeaderValue) -> Option<(ServerUrl, PathAndQuery)> {
     let text = field.to_str().ok()?;
     let (scheme, parameters) = text.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {

@@ -17,10 +17,13 @@ class Named(Client):
 
     def __init__(self, port, strata, first, seen, known):
         super().__init__(port, strata, first, seen)
-        self.known = known
+        self.known, self.wrong = known, Counter()
 
     def right(self, path, digest):
-        return digest in self.known[path]
+        right = digest in self.known[path]
+        if not right:
+            self.wrong[path] += 1
+        return right
 
 
 class Job:

@@ -176,16 +176,25 @@ def storm(caches, disks, strata, catalogue, arguments):
         "seed": arguments.seed,
         "requests": sum(s.requests for s in seen),
         "jobs_served": sum(job.done for job in crowd.jobs),
-        "jobs_failed": sum(len(job.failed) for job in crowd.jobs),
+        # One mirror of three is well at any time, so that each of these is one too many.
+        "jobs_failed_with_a_healthy_mirror": sum(len(job.failed) for job in crowd.jobs),
         "wrong_bytes": sum(s.wrong for s in seen),
+        "wrong_paths": dict(wrong_paths(crowd)),
         "first_answers": dict(sum((s.first for s in seen), Counter()).most_common()),
         "later_than_5_s": sum(s.late for s in seen),
-        "strata": dict(Counter(fault for act in acts for fault in act.faults.values())),
-        "caches": dict(mischief.done),
-        "clients": dict(crowd.misbehaved),
-        "at_rest": {cache.name: cache.use() for cache in caches},
+        "faults": {
+            "strata": dict(Counter(fault for act in acts for fault in act.faults.values())),
+            "caches and disks": dict(mischief.done),
+            "clients": dict(crowd.misbehaved),
+        },
+        "at_rest": {cache.name: cache.use() | left_behind(cache) for cache in caches},
         "complaints": complaints,
     }
+
+
+def wrong_paths(crowd):
+    """What came wrong, and how often."""
+    return sum((client.wrong for job in crowd.jobs for client in job.clients), Counter())
 
 
 def judge(crowd, mischief, caches):
@@ -193,7 +202,7 @@ def judge(crowd, mischief, caches):
     failed = [failure for job in crowd.jobs for failure in job.failed]
     complaints = list(crowd.complaints)
     if wrong:
-        complaints.append(f"{wrong} answers with wrong bytes")
+        complaints.append(f"{wrong} answers with wrong bytes: {dict(wrong_paths(crowd))}")
     if failed:
         complaints.append(f"{len(failed)} objects came from no proxy, such as {failed[0][1:]}")
     if mischief.error:
@@ -205,13 +214,17 @@ def judge(crowd, mischief, caches):
     return complaints
 
 
+def left_behind(cache):
+    """What tasks are there for."""
+    names = ["connections", "requests_in_flight", "fills", "fills_waiting", "fill_readers", "fill_memory_bytes"]
+    return {name: int(cache.metric(f"substratum_{name}")) for name in names}
+
+
 def at_rest(cache):
     """What is left when everybody has gone."""
     deadline = time.monotonic() + REST
     while True:
-        busy = {
-            name: cache.metric(f"substratum_{name}") for name in ["requests_in_flight", "fills", "fill_readers", "upstream_idle_connections"]
-        }
+        busy = left_behind(cache) | {"upstream_idle_connections": cache.metric("substratum_upstream_idle_connections")}
         if not any(busy.values()):
             break
         if time.monotonic() > deadline:

@@ -99,6 +99,41 @@ async fn one_client_cannot_have_all_connections() {
     assert_eq!(proxy.get(stratum.url(&object.path())).await.body, object.bytes);
 }
 
+/// `bench/crowd.py` does it with thousands, and measures.
+#[tokio::test]
+async fn a_crowd_that_idles_or_dawdles_keeps_nobody_waiting() {
+    const IDLE: usize = 200;
+    const SLOW: usize = 40;
+    let (object, large) = (Object::generate(4, 3_000), Object::generate(5, 4 * MIB));
+    let stratum = Origin::new().object(&object).object(&large).run();
+    let proxy = Proxy::start(site(&[&stratum]).with(|config| config.listen.workers = 1)).await;
+    assert!(proxy.get(stratum.url(&large.path())).await.body == large.bytes);
+    let mut crowd = Vec::new();
+    for _ in 0..IDLE {
+        let mut client = proxy.client();
+        client.ask(stratum.url(&object.path())).await.unwrap();
+        crowd.push(client);
+    }
+    for _ in 0..SLOW {
+        let mut slow = proxy.client();
+        slow.send_raw(b"GET /cvmfs/").await.unwrap();
+        let mut full = Client::with_small_buffer(proxy.address());
+        full.send(&Ask::get(stratum.url(&large.path()))).await.unwrap();
+        full.head().await.unwrap();
+        crowd.extend([slow, full]);
+    }
+    let mut active = proxy.client();
+    for _ in 0..100 {
+        assert_eq!(active.ask(stratum.url(&object.path())).await.unwrap().body, object.bytes);
+    }
+    let open = metric("substratum_connections").eq((IDLE + 2 * SLOW + 1) as u64);
+    assert!(open.holds(&proxy.metrics()), "all of them are still there");
+    proxy.until(metric("substratum_requests_in_flight").eq(SLOW as u64)).await;
+    drop(crowd);
+    proxy.until(metric("substratum_connections").eq(1)).await;
+    proxy.until(metric("substratum_requests_in_flight").eq(0)).await;
+}
+
 #[tokio::test]
 async fn who_does_not_come_to_the_end_of_a_request_is_cut() {
     let object = Object::generate(2, 3_000);

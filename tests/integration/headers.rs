@@ -211,6 +211,7 @@ async fn overload_sends_clients_to_the_next_proxy_not_to_the_next_stratum() {
         // Not accepted at all: the client's own time-out for connections sends it on.
         Err(_) => {}
     }
+    proxy.until(metric("substratum_connections_refused_total").label("reason", "limit").at_least(1)).await;
     stratum.release();
     for answer in crowd.all().await {
         assert_eq!(answer.unwrap().body, object.bytes);

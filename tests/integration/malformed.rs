@@ -7,6 +7,7 @@ mod lines;
 mod targets;
 
 use crate::support::client::{Client, ClientError};
+use crate::support::metric::metric;
 use crate::support::origin::{Origin, Page};
 use crate::support::proxy::{Proxy, site};
 
@@ -99,6 +100,45 @@ async fn fields_of_heads() {
 #[tokio::test]
 async fn framing_of_content() {
     play(framing::cases()).await;
+}
+
+/// Heads whose lines are in order, so that the parser itself refuses them; and, last, two that never get there.
+#[tokio::test]
+async fn whoever_refuses_a_head_it_is_counted() {
+    let stratum = Origin::new().page(GOOD, Page::new("manifest")).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let host = stratum.address().to_string();
+    let fields = [
+        "X : y\r\n",
+        "X: a\0b\r\n",
+        "No colon\r\n",
+        ": no name\r\n",
+        "X(: y\r\n",
+        "Content-Length: x\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "X: a\nY: b\r\n",
+    ];
+    let mut refused = 0;
+    for field in fields {
+        let mut client = proxy.client();
+        let request = get(field).replace("{T}", &stratum.url(GOOD)).replace("{H}", &host);
+        client.send_raw(request.as_bytes()).await.unwrap();
+        assert_eq!(client.head().await.unwrap().status, 400, "{field:?}");
+        client.until_closed().await.unwrap();
+        refused += 1;
+        proxy.until(metric("substratum_requests_total").label("outcome", "bad_request").eq(refused)).await;
+    }
+    proxy.until(metric("substratum_request_reasons_total").label("reason", "malformed").eq(refused)).await;
+    assert_eq!(proxy.get(stratum.url(GOOD)).await.body, "manifest");
+    assert!(
+        metric("substratum_requests_total")
+            .label("outcome", "bad_request")
+            .eq(refused)
+            .holds(&proxy.metrics())
+    );
 }
 
 #[tokio::test]

@@ -19,13 +19,13 @@ use super::extent::Extent;
 use super::folder::FoundFile;
 use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Ledger, Limit, Purpose, blocks};
+use super::pins::Evicted;
 use super::queues::Queues;
 use super::record::Seal;
 use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
 use super::shares::{Keep, Share, Shares};
 use super::space::Space;
-use crate::digest::ObjectName;
 
 /// See the module.
 pub struct Segments {
@@ -40,7 +40,7 @@ pub struct Segments {
     /// Who may have how much.
     pub shares: Shares,
     /// Is told of pinned objects whose segment has been removed.
-    pub evicted: OnceLock<Box<dyn Fn(&ObjectName) + Send + Sync>>,
+    pub evicted: OnceLock<Evicted>,
     segment_size: u64,
     // Segments at a time: each is an open file.
     most: usize,

@@ -31,6 +31,11 @@ impl Selector {
         Claim { selector: self, relation: Relation::AtLeast, bound: n as f64 }
     }
 
+    /// The claim that the value is `n` or less.
+    pub fn at_most(self, n: u64) -> Claim {
+        Claim { selector: self, relation: Relation::AtMost, bound: n as f64 }
+    }
+
     /// The value in a text of `/metrics`; 0 when there is no such line.
     pub fn read(&self, text: &str) -> f64 {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -63,6 +68,7 @@ pub struct Claim {
 enum Relation {
     Equal,
     AtLeast,
+    AtMost,
 }
 
 impl Claim {
@@ -72,6 +78,7 @@ impl Claim {
         match self.relation {
             Relation::Equal => value == self.bound,
             Relation::AtLeast => value >= self.bound,
+            Relation::AtMost => value <= self.bound,
         }
     }
 }
@@ -81,6 +88,7 @@ impl fmt::Display for Claim {
         let sign = match self.relation {
             Relation::Equal => "=",
             Relation::AtLeast => ">=",
+            Relation::AtMost => "<=",
         };
         write!(f, "{} {sign} {}", self.selector, self.bound)
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use substratum::app::App;
+use substratum::allowance::Allowance;
+use substratum::app::{App, Surroundings};
 use substratum::cache::disk::faults::{Faults, Interference};
 use substratum::config::{
     ByteSize, Config, Disk, Glob, Memory, MirrorGroup, Parent, PortRange, Quota, Scheme, ServerUrl,
@@ -25,6 +26,7 @@ pub struct Setup {
     /// The configuration so far.
     pub config: Config,
     faults: Faults,
+    allowance: Option<Allowance>,
     folder: Option<TempDir>,
 }
 
@@ -79,7 +81,7 @@ pub fn lone(name: &str) -> Setup {
     config.upstream.first_byte_timeout = Duration::from_secs(10);
     config.upstream.head_deadline = Duration::from_secs(20);
     config.upstream.stall_timeout = Duration::from_secs(10);
-    Setup { config, faults: Faults::default(), folder: None }
+    Setup { config, faults: Faults::default(), allowance: None, folder: None }
 }
 
 fn server(address: SocketAddr) -> ServerUrl {
@@ -111,6 +113,11 @@ impl Setup {
     /// With a disk that behaves as `disk` says.
     pub fn on(self, disk: Arc<dyn Interference>) -> Self {
         Self { faults: Faults::of(disk), ..self }
+    }
+
+    /// In control groups that say what they say.
+    pub fn in_groups(self, allowance: Option<Allowance>) -> Self {
+        Self { allowance, ..self }
     }
 
     /// Without a memory tier.
@@ -150,9 +157,10 @@ pub struct Proxy {
 impl Proxy {
     /// Starts the application.
     pub async fn start(setup: Setup) -> Self {
-        let Setup { config, faults, folder } = setup;
+        let Setup { config, faults, allowance, folder } = setup;
+        let given = Surroundings { faults, allowance, ..Surroundings::default() };
         let started =
-            tokio::task::spawn_blocking(move || App::start_on(config, faults)).await.expect("no panic");
+            tokio::task::spawn_blocking(move || App::start_with(config, given)).await.expect("no panic");
         let app = started.unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         Self { address: app.proxy_addr(), app: Some(app), _folder: folder }
     }

@@ -63,19 +63,21 @@ fn nothing_is_left_for_later() {
     none(&findings);
 }
 
-/// The compiler denies it; this denies taking the denial back.
+/// One line maps a file. The compiler denies anything else; this denies taking the denial back.
 #[test]
-fn nothing_is_unsafe() {
+fn one_line_is_unsafe() {
     let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "(unsafe_code"];
-    let mut findings = Vec::new();
+    let mut found = Vec::new();
     for file in sources().iter().filter(|file| !file.path.ends_with("tidy/sources.rs")) {
-        for (number, line) in (1..).zip(file.text.lines()) {
-            if words.iter().any(|word| line.contains(word)) {
-                findings.push(format!("{}:{number}: {}", file.path, line.trim()));
-            }
+        for line in file.text.lines().filter(|line| words.iter().any(|word| line.contains(word))) {
+            found.push((file.path.clone(), line.trim().to_owned()));
         }
     }
-    none(&findings);
+    let allowed = [
+        "#[allow(unsafe_code, reason = \"see above\")]",
+        "let map = unsafe { options.map(&*file)? };",
+    ];
+    assert_eq!(found, allowed.map(|line| ("src/page_cache.rs".to_owned(), line.to_owned())));
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");
 }
