@@ -243,7 +243,8 @@ impl App {
             app.workers.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
         if let Some(allowance) = allowance {
-            let keeper = Keeper::start(allowance, Arc::clone(&app.ground.cache), metrics.process.clone())?;
+            let (cache, metrics) = (Arc::clone(&app.ground.cache), metrics.process.clone());
+            let keeper = Keeper::start(allowance, cache, &site.config, metrics)?;
             app.memory = Some(keeper);
         }
         let warmed = Arc::new(warmer::Warmed::new(&site.config.warm));

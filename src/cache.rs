@@ -259,6 +259,10 @@ impl Cache {
     /// Drops whatever is stored under `name`, and tells from where. Blocking: what is on its way to the disk is waited for.
     pub fn purge(&self, name: &ObjectName) -> Vec<&'static str> {
         let mut places = Vec::new();
+        // A pinned object goes with its segment.
+        if self.memory.load().has(name) {
+            places.push("memory");
+        }
         if let Some(disk) = &self.disk {
             disk.flush();
             if disk.remove(name, RemoveReason::Purged) {
@@ -266,10 +270,7 @@ impl Cache {
             }
         }
         // After the disk, from which it might come back.
-        if self.memory.load().has(name) {
-            self.memory.load().remove(name);
-            places.insert(0, "memory");
-        }
+        self.memory.load().remove(name);
         places
     }
 

@@ -9,6 +9,7 @@
 mod attempts;
 mod change;
 mod elsewhere;
+mod head;
 mod pump;
 mod race;
 mod resting;
@@ -18,10 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attempts::Attempts;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, RANGE, VIA};
+use head::read_head;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, RANGE, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use pump::{Between, Ended, pump};
+use pump::{Between, Ended, NEVER, pump};
 pub use race::HedgeBudget;
 use race::{Chance, Turn, race};
 use resting::Resting;
@@ -78,11 +80,6 @@ struct Source {
 }
 
 impl Fetch {
-    /// Downloads that nobody waits for are done in small steps.
-    fn between(&self) -> Between {
-        if self.priority.is_some() { Between::Others } else { Between::Nothing }
-    }
-
     /// Brings the object into the fill; every end of it is reported through the fill.
     pub async fn object(self, mut writer: FillWriter) {
         if self.candidates.is_empty() {
@@ -94,6 +91,8 @@ impl Fetch {
         // Sources that announced another length than the one readers were told.
         let mut dissenting = VecDeque::new();
         let mut resting = Resting::default();
+        // Downloads that nobody waits for are done in small steps.
+        let between = if self.priority.is_some() { Between::Others } else { Between::Nothing };
         loop {
             resting.wake(&mut queue, Instant::now());
             let from = writer.received();
@@ -129,7 +128,9 @@ impl Fetch {
                 let others = queue.iter().any(|turn| turn.chance == Chance::First);
                 body.begin_within(if others { left.min(self.first_byte_budget) } else { left });
             }
-            match pump(&mut writer, body, skip, show_by, self.between()).await {
+            // Who sent wrong bytes before is verified first, however long that takes.
+            let shown_by = if attempts.suspect(candidate) { show_by + NEVER } else { show_by };
+            match pump(&mut writer, body, skip, shown_by, between).await {
                 Ended::Whole => {}
                 Ended::Broken(failure) => {
                     candidate.upstream.record(Outcome::from(&failure));
@@ -344,66 +345,4 @@ fn nobody_serves() -> FillError {
         Why::Forbidden,
         "the request names no host, and no group of [[mirrors]] serves its repository",
     )
-}
-
-/// What the head of an answer about an object promises: bytes in all, if it says so, and how many of those that come
-/// are known already; or what is wrong with it.
-fn read_head(
-    candidate: &Candidate,
-    response: &Response<UpstreamBody>,
-    from: u64,
-    expected: Option<u64>,
-) -> Result<(Option<u64>, u64), Outcome> {
-    let (len, skip) = match response.status() {
-        StatusCode::OK => (response.body().content_length(), from),
-        StatusCode::PARTIAL_CONTENT if from > 0 => {
-            let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-            match range.and_then(content_range) {
-                Some((first, total)) if first == from => (Some(total), 0),
-                _ => return Err(Outcome::Protocol),
-            }
-        }
-        // There is no byte `from`: it knows a shorter body.
-        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Outcome::BadLength),
-        // Neither the whole object nor the part that was asked for.
-        status if status.is_success() => return Err(Outcome::Protocol),
-        status => return Err(candidate.upstream.verdict(status, response.headers())),
-    };
-    match (expected, len) {
-        // Another length is another body: it can only be wrong to go on with it.
-        (Some(expected), Some(len)) if expected != len => Err(Outcome::BadLength),
-        _ => Ok((len, skip)),
-    }
-}
-
-/// `bytes first-last/total` that reaches to the end -> (`first`, `total`). RFC 9110 §14.4.
-fn content_range(value: &str) -> Option<(u64, u64)> {
-    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last, total): (u64, u64, u64) =
-        (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
-    (first <= last && last.checked_add(1)? == total).then_some((first, total))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_ranges() {
-        let table = [
-            ("bytes 5-9/10", Some((5, 10))),
-            ("bytes 0-0/1", Some((0, 1))),
-            ("bytes 5-8/10", None),
-            ("bytes 9-5/10", None),
-            ("bytes 5-9/*", None),
-            ("bytes */10", None),
-            ("items 5-9/10", None),
-            ("bytes 5-18446744073709551615/10", None),
-            ("", None),
-        ];
-        for (value, expected) in table {
-            assert_eq!(content_range(value), expected, "{value}");
-        }
-    }
 }

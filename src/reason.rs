@@ -224,7 +224,7 @@ reasons! {
             "The source confirmed something that is not stored here.",
             "A cache further up is confused: tell its operators.";
         BadManifest "bad_manifest":
-            "The source sent a manifest that does not match its own checksum.",
+            "The source sent a manifest or a whitelist that does not match its own checksum.",
             "See the alert SubstratumDamagedManifests.";
         Abandoned "abandoned":
             "The download was given up, since nobody waited for it any more or the program is stopping.",

@@ -27,10 +27,22 @@ pub struct Keeper {
 
 impl Keeper {
     /// Begins.
-    pub fn start(allowance: Allowance, cache: Arc<Cache>, metrics: MemoryMetrics) -> io::Result<Self> {
+    pub fn start(
+        allowance: Allowance,
+        cache: Arc<Cache>,
+        config: &Config,
+        metrics: MemoryMetrics,
+    ) -> io::Result<Self> {
         let (stop, stopped) = channel();
+        let mut restraint = Restraint::default();
+        // Four looks a second are too few for a tier that grows into a limit it does not fit.
+        if let Some(look) = allowance.look()
+            && let Some(room) = room(config, look.limit)
+        {
+            cache.begin_with(&mut restraint, room, look.taken);
+        }
         let run = move || {
-            let (start, mut restraint) = (Instant::now(), Restraint::default());
+            let (start, mut restraint) = (Instant::now(), restraint);
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let look = allowance.look();
                 metrics.saw(look.map(|look| (look.limit, look.taken)));
@@ -55,6 +67,14 @@ impl Drop for Keeper {
             tracing::error!("the thread that looks after memory had panicked");
         }
     }
+}
+
+/// The capacity to begin with where the configured one does not fit into `limit`: what the rest leaves of it, a quarter at least.
+fn room(config: &Config, limit: u64) -> Option<u64> {
+    let rest = [config.memory.documents, config.objects.fill_memory, BESIDE];
+    let rest = rest.iter().fold(0, |sum: u64, part| sum.saturating_add(part.bytes()));
+    let room = limit.saturating_sub(rest).max(limit / 4);
+    (room < config.memory.capacity.bytes()).then_some(room)
 }
 
 /// What to tell whoever starts a tier that needs more than `limit`.
@@ -84,5 +104,8 @@ mod tests {
             assert!(warning.contains(word), "{word}: {warning}");
         }
         assert_eq!(too_large(&config, ByteSize::mib(432)), None);
+        for (limit, begun) in [(432, None), (300, Some(124)), (160, Some(40)), (0, Some(0))] {
+            assert_eq!(room(&config, limit << 20), begun.map(|mib: u64| mib << 20), "of {limit} MiB");
+        }
     }
 }

@@ -39,6 +39,11 @@ pub struct Restraint {
 }
 
 impl Restraint {
+    /// The tier begins smaller than it is configured, while so many bytes are taken.
+    pub fn begun(&mut self, taken: u64) {
+        self.changed = Some((Duration::ZERO, taken));
+    }
+
     /// The capacity that the tier should have, of which `configured` is the most. It has `allowed` now and holds `weight`, all in
     /// bytes; `now` only grows. No pressure: there is no limit.
     pub fn next(

@@ -24,6 +24,13 @@ impl Cache {
         self.replace_memory(&configured, capacity);
     }
 
+    /// Begins with a memory tier of `capacity`, less than it is configured, while so many bytes are taken in all.
+    pub fn begin_with(&self, restraint: &mut Restraint, capacity: u64, taken: u64) {
+        let configured = self.configured.lock();
+        restraint.begun(taken);
+        self.replace_memory(&configured, capacity);
+    }
+
     /// Gives up memory, or takes some back, as `restraint` decides; the new capacity, if it is another one. Blocking, like
     /// [`Cache::adjust`].
     pub fn restrain(

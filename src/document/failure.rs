@@ -24,8 +24,8 @@ pub enum Failure<E> {
     /// 304 to a request without conditions, or with validators that are not the stored ones.
     #[error("upstream answered 304 about something that is not stored")]
     ForeignNotModified,
-    /// A manifest that is damaged or none, with a stored one at hand.
-    #[error("upstream sent a damaged manifest")]
+    /// A manifest or whitelist that is damaged, with a stored one at hand.
+    #[error("upstream sent a damaged manifest or whitelist")]
     BadManifest,
     /// A manifest did not arrive whole in time, or a body took longer than [`super::Policy::longest_fetch`].
     #[error("upstream sent the body too slowly")]

@@ -63,6 +63,7 @@ impl DocumentKey {
     pub fn kind(&self) -> Kind<'_> {
         match cvmfs::mutable(self.target()) {
             Some(Mutable::Manifest { repository }) => Kind::Manifest { repository },
+            Some(Mutable::Meta { .. }) if self.target().ends_with("/.cvmfswhitelist") => Kind::Whitelist,
             Some(_) => Kind::Cvmfs,
             None => Kind::Other,
         }
@@ -94,6 +95,8 @@ pub enum Kind<'a> {
         /// The repository, as the path names it.
         repository: &'a str,
     },
+    /// `.cvmfswhitelist`: like the others below `/cvmfs/`, but one that is damaged is told from one that is not.
+    Whitelist,
     /// Another mutable file below `/cvmfs/`: outlives its upstreams for a while.
     Cvmfs,
     /// Anything else: plain RFC 9111 and RFC 5861.
@@ -109,7 +112,8 @@ mod tests {
         let key = DocumentKey::new("a:80", "/cvmfs/r.example/.cvmfspublished");
         assert_eq!((key.authority(), key.target()), ("a:80", "/cvmfs/r.example/.cvmfspublished"));
         assert_eq!(key.kind(), Kind::Manifest { repository: "r.example" });
-        assert_eq!(DocumentKey::new("a", "/cvmfs/r.example/.cvmfswhitelist").kind(), Kind::Cvmfs);
+        assert_eq!(DocumentKey::new("a", "/cvmfs/r.example/.cvmfswhitelist").kind(), Kind::Whitelist);
+        assert_eq!(DocumentKey::new("a", "/cvmfs/r.example/.cvmfsreflog").kind(), Kind::Cvmfs);
         assert_eq!(DocumentKey::new("a", "/cvmfs/r.example/api/v1.0/geo/x/a,b").kind(), Kind::Cvmfs);
         assert_eq!(DocumentKey::new("a", "/crl.pem").kind(), Kind::Other);
         for other in [("a:80", "/x?b"), ("a:80", "/x?"), ("a:81", "/x"), ("a:80", "/X")] {

@@ -91,6 +91,14 @@ pub fn revision(bytes: &[u8]) -> Result<Revision, ManifestError> {
     Ok(Revision { published, number })
 }
 
+/// Whether a whitelist is not damaged, as far as it says. One of another form says nothing.
+pub fn undamaged(bytes: &[u8]) -> Result<(), ManifestError> {
+    match sealed(bytes) {
+        Err(ManifestError::NoChecksum) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 const SEPARATOR: &[u8] = b"--\n";
 
 /// Offset of the first line that is `--`.

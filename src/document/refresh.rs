@@ -155,7 +155,7 @@ impl Job {
         };
         let announced = announced_length(&head.headers);
         let patience = match (self.key.kind(), announced) {
-            (Kind::Cvmfs | Kind::Other, Some(_)) => shelf.policy.patience,
+            (Kind::Whitelist | Kind::Cvmfs | Kind::Other, Some(_)) => shelf.policy.patience,
             (Kind::Manifest { .. }, _) | (_, None) => shelf.policy.utmost_patience,
         };
         let appetite = Appetite { size: shelf.max_size, until: self.clock.instant(patience) };
@@ -230,22 +230,29 @@ impl Job {
         Some(self.placed(shelf, updated, StatusCode::NOT_MODIFIED, kept, at))
     }
 
-    /// A complete new response: manifests are looked into.
+    /// A complete new response: what is signed is looked into.
     fn judged<B, E>(&self, shelf: &Shelf, stored: Stored, at: Exchange) -> Refreshed<B, E> {
         let answered = stored.status();
-        let is_manifest = matches!(self.key.kind(), Kind::Manifest { .. }) && answered == StatusCode::OK;
-        if !is_manifest {
-            let kept = self.worth_keeping(&stored, at.received);
-            return Refreshed::Document(self.placed(shelf, stored, answered, kept, at));
-        }
-        match manifest::revision(stored.body()) {
+        let looked_into = match self.key.kind() {
+            Kind::Manifest { .. } if answered == StatusCode::OK => {
+                manifest::revision(stored.body()).map(Some)
+            }
+            Kind::Whitelist if answered == StatusCode::OK => {
+                manifest::undamaged(stored.body()).map(|()| None)
+            }
+            _ => Ok(None),
+        };
+        match looked_into {
             Ok(revision) => {
-                let stored = stored.with_revision(revision);
+                let stored = match revision {
+                    Some(revision) => stored.with_revision(revision),
+                    None => stored,
+                };
                 let kept = self.worth_keeping(&stored, at.received);
                 Refreshed::Document(self.placed(shelf, stored, answered, kept, at))
             }
             Err(error) => {
-                tracing::warn!(document = ?self.key, %error, "damaged manifest from upstream");
+                tracing::warn!(document = ?self.key, %error, "damaged manifest or whitelist from upstream");
                 shelf.metrics.manifest_damages.inc();
                 if self.stand_in.is_some() {
                     return Refreshed::Failed(Failure::BadManifest);
@@ -322,7 +329,7 @@ pub fn mark_key(key: &DocumentKey, scope: &Arc<str>) -> Option<MarkKey> {
         Kind::Manifest { repository } => {
             Some(MarkKey { scope: scope.clone(), repository: repository.into() })
         }
-        Kind::Cvmfs | Kind::Other => None,
+        Kind::Whitelist | Kind::Cvmfs | Kind::Other => None,
     }
 }
 

@@ -28,7 +28,7 @@ impl Terms {
     /// The terms for `key`. What the first rule that matches does not mention is as without it.
     pub fn of(key: &DocumentKey, rules: &[DocumentRule], policy: &Policy) -> Self {
         let usual = match key.kind() {
-            Kind::Manifest { .. } | Kind::Cvmfs => policy.stale_if_error,
+            Kind::Manifest { .. } | Kind::Whitelist | Kind::Cvmfs => policy.stale_if_error,
             Kind::Other => Duration::ZERO,
         };
         let Some(rule) = rules.iter().find(|rule| matches(&rule.pattern, key)) else {

@@ -19,6 +19,8 @@ pub struct Attempts {
     other: usize,
     forbidden: usize,
     ours: usize,
+    /// Names of those whose bytes were not the object, at least in part.
+    suspects: Vec<String>,
     story: String,
 }
 
@@ -53,7 +55,15 @@ impl Attempts {
     /// Bytes that are not the object.
     pub fn corrupt(&mut self, candidate: &Candidate, error: &CommitError) {
         self.corrupt += 1;
+        if !self.suspect(candidate) {
+            self.suspects.push(candidate.upstream.name().to_owned());
+        }
         self.note(candidate, error);
+    }
+
+    /// Whether it sent such bytes.
+    pub fn suspect(&self, candidate: &Candidate) -> bool {
+        self.suspects.iter().any(|name| name == candidate.upstream.name())
     }
 
     /// No answer, or one that broke off.

@@ -14,6 +14,9 @@ const FLUSH_AFTER: Duration = Duration::from_millis(10);
 /// Bytes between two rests: what is done with them takes some 20 us, and a hit that comes meanwhile waits so long.
 const STEP: usize = 16 << 10;
 
+/// Longer than anybody waits.
+pub const NEVER: Duration = Duration::from_secs(24 * 3600);
+
 /// What is done between steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {

@@ -133,13 +133,18 @@ impl Client {
         let mut permit = self.pools.permit(peer, connected_by).await?;
         if let Some(connection) = permit.kept(connected_by).await {
             metrics.reused.inc();
+            let doubt = permit.doubt(self.upstreams.limits().first_byte_timeout / 2);
             let lease = permit.lease(connection, Exchanges::Several);
             match self.exchange(lease, candidate, request.clone(), deadline).await {
                 Err(Broken { failure: Failure::Reset, lease }) if request.method.is_safe() => {
                     metrics.repeated.inc();
                     permit = lease.close();
                 }
-                result => return result.map_err(|broken| broken.failure),
+                Err(Broken { failure, .. }) if failure.is_timeout() => return Err(failure),
+                result => {
+                    doubt.dispelled();
+                    return result.map_err(|broken| broken.failure);
+                }
             }
         }
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);

@@ -74,6 +74,14 @@ pub(super) struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A kept connection was asked, and has yet to say something. When this is dropped after a while, nothing was said: the
+/// server may be gone without a word, and with it everything that was kept before.
+pub(super) struct Doubt {
+    pool: Arc<Pool>,
+    since: Instant,
+    patience: Duration,
+}
+
 /// A place in the queue for a permit.
 struct Waiting<'a>(&'a Pool);
 
@@ -206,9 +214,29 @@ impl Permit {
         }
     }
 
+    /// To be kept while a kept connection is waited for, and dispelled when it has said something, or `patience` is not over.
+    pub(super) fn doubt(&self, patience: Duration) -> Doubt {
+        Doubt { pool: Arc::clone(&self.pool), since: Instant::now(), patience }
+    }
+
     /// Ties a connection to the permit it was obtained under.
     pub(super) fn lease(self, connection: Connection, exchanges: Exchanges) -> Lease {
         Lease { connection, permit: self, exchanges }
+    }
+}
+
+impl Doubt {
+    /// The server lives.
+    pub(super) fn dispelled(mut self) {
+        self.patience = Duration::MAX;
+    }
+}
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= self.patience {
+            self.pool.forget_kept_before(self.since);
+        }
     }
 }
 
@@ -256,6 +284,12 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// Closes connections that have not answered anything since.
+    fn forget_kept_before(&self, then: Instant) {
+        let kept_until = then + self.limits.idle_timeout;
+        self.idle.lock().retain(|idle| idle.until > kept_until);
     }
 
     fn keep(&self, connection: Connection) {

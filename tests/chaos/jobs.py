@@ -17,12 +17,15 @@ class Named(Client):
 
     def __init__(self, port, strata, first, seen, known):
         super().__init__(port, strata, first, seen)
-        self.known, self.wrong = known, Counter()
+        self.known, self.wrong, self.unsigned = known, Counter(), 0
 
     def right(self, path, digest):
         right = digest in self.known[path]
-        if not right:
+        if not right and "/data/" in path:
             self.wrong[path] += 1
+        elif not right:
+            # What was altered of a manifest or a whitelist, a client finds out by its signature; a cache has no keys.
+            self.unsigned += 1
         return right
 
 

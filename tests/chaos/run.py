@@ -178,7 +178,8 @@ def storm(caches, disks, strata, catalogue, arguments):
         "jobs_served": sum(job.done for job in crowd.jobs),
         # One mirror of three is well at any time, so that each of these is one too many.
         "jobs_failed_with_a_healthy_mirror": sum(len(job.failed) for job in crowd.jobs),
-        "wrong_bytes": sum(s.wrong for s in seen),
+        "wrong_bytes": wrong_paths(crowd).total(),
+        "altered_documents": sum(client.unsigned for job in crowd.jobs for client in job.clients),
         "wrong_paths": dict(wrong_paths(crowd)),
         "first_answers": dict(sum((s.first for s in seen), Counter()).most_common()),
         "later_than_5_s": sum(s.late for s in seen),
@@ -198,7 +199,7 @@ def wrong_paths(crowd):
 
 
 def judge(crowd, mischief, caches):
-    wrong = sum(job.seen.wrong for job in crowd.jobs)
+    wrong = wrong_paths(crowd).total()
     failed = [failure for job in crowd.jobs for failure in job.failed]
     complaints = list(crowd.complaints)
     if wrong:

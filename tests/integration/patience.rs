@@ -142,6 +142,33 @@ async fn a_host_that_accepts_no_connection_is_passed_over() {
     assert_eq!(in_time(&lone, url, "a lone hole").await.0, 504);
 }
 
+/// Its host lost its power and is back: it knows nothing of the connections that were kept to it.
+#[tokio::test]
+async fn a_mirror_that_is_back_is_asked_on_new_connections() {
+    const KEPT: usize = 4;
+    let objects: Vec<_> = (30..36).map(|seed| Object::generate(seed, SMALL)).collect();
+    let held = |origin: Origin, object: &Object| origin.fault(Fault::HoldHead.on(object.path()));
+    let origin = objects[..KEPT].iter().fold(Origin::new(), held).fault(Fault::Vanish);
+    let stratum = objects.iter().fold(origin, Origin::object).run();
+    let setup = site(&[&stratum]).with(|config| {
+        config.upstream = Upstream { head_deadline: Duration::from_millis(1500), ..Upstream::default() };
+        config.listen.workers = 1;
+    });
+    let proxy = Proxy::start(setup).await;
+    let asked = objects[..KEPT].iter().map(|object| proxy.ask(stratum.url(&object.path())));
+    let release = async {
+        stratum.until_requests(KEPT).await;
+        stratum.release();
+    };
+    for answer in tokio::join!(join_all(asked), release).0 {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!(stratum.connections(), KEPT);
+    let [.., lost, found] = &objects[..] else { unreachable!("there are more") };
+    assert_eq!(proxy.get(stratum.url(&lost.path())).await.status(), 504);
+    assert!(proxy.get(stratum.url(&found.path())).await.body == found.bytes, "the next one is answered");
+}
+
 #[tokio::test]
 async fn a_mirror_that_vanished_behind_a_kept_connection_is_not_waited_for() {
     let objects: Vec<_> = (0..2).map(|seed| Object::generate(10 + seed, SMALL)).collect();

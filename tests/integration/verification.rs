@@ -154,6 +154,29 @@ async fn a_corrupt_large_transfer_ends_short_and_the_retry_is_good() {
     }
 }
 
+/// A small object that takes long to verify is shown unverified, but not when its source has sent wrong bytes already.
+#[tokio::test]
+async fn who_sent_wrong_bytes_is_not_believed_however_long_it_takes() {
+    let object = Object::generate(15, 50_000);
+    let corrupt = Origin::new().object(&object).fault(Fault::Flip(20_000)).run();
+    let late = Origin::new().object(&object).fault(Fault::HoldHead).run();
+    let setup = site(&[&corrupt, &late]).with(|config| {
+        config.objects.verify_first_patience = Duration::from_millis(1500);
+        config.upstream.first_byte_timeout = Duration::from_millis(2000);
+    });
+    let proxy = Proxy::start(setup).await;
+    let url = corrupt.url(&object.path());
+    let (mut client, release) = (proxy.client(), async {
+        corrupt.until_requests(2).await;
+        late.until_requests(1).await;
+        late.release();
+    });
+    let (answer, ()) = tokio::join!(client.ask(url), release);
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.body == object.bytes);
+}
+
 #[tokio::test]
 async fn two_corrupt_mirrors_of_three_cost_one_retry() {
     let faults = [Fault::Flip(0), Fault::Flip(LARGE - 1), Fault::WrongLength(1), Fault::WrongLength(-1)];

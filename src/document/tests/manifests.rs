@@ -85,6 +85,31 @@ async fn damaged_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn damaged_whitelists() {
+    const WHITELIST: &str = "/cvmfs/r.example/.cvmfswhitelist";
+    let play = Play::new();
+    let good = manifest(START, 1);
+    let mut damaged = good.clone();
+    damaged[3] ^= 1;
+    play.then(says(200, &[cc("max-age=61")], &damaged));
+    let got = play.get(WHITELIST, &[], 0).await.unwrap();
+    assert_eq!(got.cache_status, "fwd=uri-miss; fwd-status=200; ttl=61; detail=bad_manifest");
+    play.then(says(200, &[cc("max-age=61")], &good));
+    play.get(WHITELIST, &[], 1).await.unwrap();
+    play.then(says(200, &[cc("max-age=61")], &damaged));
+    let got = play.get(WHITELIST, &[], 62).await.unwrap();
+    assert!(
+        got.outcome == Outcome::DocumentStale && got.text().starts_with("C000"),
+        "the good one stands in"
+    );
+    // Of a form nobody knows: like any document.
+    play.then(says(200, &[cc("max-age=61")], "another form"));
+    play.get(WHITELIST, &[], 100).await.unwrap();
+    assert_eq!(play.get(WHITELIST, &[], 101).await.unwrap().text(), "another form");
+    assert_eq!(play.metrics.document.manifest_damages.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_304_confirms_and_keeps_the_revision() {
     let play = Play::new();
     play.then(says(200, &[cc("max-age=61"), ("etag", "\"2\"")], manifest(START - 10, 2)));

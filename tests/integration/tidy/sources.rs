@@ -73,10 +73,8 @@ fn one_line_is_unsafe() {
             found.push((file.path.clone(), line.trim().to_owned()));
         }
     }
-    let allowed = [
-        "#[allow(unsafe_code, reason = \"see above\")]",
-        "let map = unsafe { options.map(&*file)? };",
-    ];
+    let allowed =
+        ["#[allow(unsafe_code, reason = \"see above\")]", "let map = unsafe { options.map(&*file)? };"];
     assert_eq!(found, allowed.map(|line| ("src/page_cache.rs".to_owned(), line.to_owned())));
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");
