@@ -108,6 +108,8 @@ impl Cache {
             disk.on_eviction(move |name| {
                 if let Some(memory) = memory.upgrade() {
                     memory.load().remove(name);
+                    // At once: what is held still takes room on the disk.
+                    memory.load().usage();
                 }
             });
         }

@@ -128,7 +128,8 @@ impl Fetch {
                 let others = queue.iter().any(|turn| turn.chance == Chance::First);
                 body.begin_within(if others { left.min(self.first_byte_budget) } else { left });
             }
-            // Who sent wrong bytes before is verified first, however long that takes.
+            attempts.takes_over(candidate, from);
+            // Who sent wrong bytes before is verified first, however long that takes, if it is not too large for that.
             let shown_by = if attempts.suspect(candidate) { show_by + NEVER } else { show_by };
             match pump(&mut writer, body, skip, shown_by, between).await {
                 Ended::Whole => {}

@@ -121,6 +121,13 @@ impl Drop for Locked {
     }
 }
 
+/// The kernel could not read all of these (EFAULT).
+pub fn unreadable(bytes: &[u8]) {
+    if let Some(place) = find(bytes) {
+        place.stretch.torn.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Where `bytes` lie in a file, if they are of a locked stretch.
 pub fn find(bytes: &[u8]) -> Option<Place> {
     let range = bytes.as_ptr_range();

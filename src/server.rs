@@ -12,6 +12,7 @@ mod stream;
 pub mod tls;
 mod transport;
 mod tunnel;
+mod unmapped;
 mod zero_copy;
 
 use std::io;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use transport::Transport;
+pub use unmapped::Unmapped;
 
 use crate::config;
 use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
@@ -268,7 +270,7 @@ async fn uncover(
     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => {
             handshakes.done.inc();
-            Some(Transport::Tls(Box::new(tls)))
+            Some(Transport::Tls(Box::new(Unmapped(tls))))
         }
         Ok(Err(error)) => {
             handshakes.failed.inc();

@@ -29,7 +29,7 @@ use crate::catalog::{BadPath, Object, RepoPath, Tree};
 use crate::config::{self, OnRevision};
 use crate::document::manifest::Revision;
 use crate::metrics::{WarmMetrics, WarmRepository};
-use crate::server::Phase;
+use crate::server::{Phase, Unmapped};
 use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
@@ -226,8 +226,9 @@ fn pipe(current: &Arc<Current>, serving: &Handle, ended: &IntCounter) -> DuplexS
     let service = Service::new(Arc::clone(current), ourselves, activity, Bequest::default(), ended.clone());
     let service = service.of_ourselves();
     serving.spawn(async move {
-        let served =
-            http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(far), service);
+        let served = http1::Builder::new()
+            .header_read_timeout(None)
+            .serve_connection(TokioIo::new(Unmapped(far)), service);
         if let Err(error) = served.await {
             tracing::debug!(%error, "a connection to ourselves ended early");
         }

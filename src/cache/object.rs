@@ -67,10 +67,22 @@ pub struct MemoryObject {
 struct Pinned {
     record: DiskObject,
     watch: Watch,
-    gauge: IntGauge,
 }
 
-impl Drop for Pinned {
+/// Who has some of its bytes has this: as long as a file is open, its segment counts.
+struct Pages {
+    locked: Locked,
+    gauge: IntGauge,
+    record: DiskObject,
+}
+
+impl AsRef<[u8]> for Pages {
+    fn as_ref(&self) -> &[u8] {
+        self.locked.as_ref()
+    }
+}
+
+impl Drop for Pages {
     fn drop(&mut self) {
         self.gauge.sub(shown(self.record.len()));
     }
@@ -101,10 +113,10 @@ impl MemoryObject {
     }
 
     /// An object of the pages of `record`, which were locked in the page cache, and checked since; shown by `gauge`.
-    pub(super) fn pinned(pages: Locked, record: DiskObject, gauge: IntGauge) -> Self {
+    pub(super) fn pinned(locked: Locked, record: DiskObject, gauge: IntGauge) -> Self {
         gauge.add(shown(record.len()));
-        let watch = pages.watch();
-        let pages = Bytes::from_owner(pages);
+        let watch = locked.watch();
+        let pages = Bytes::from_owner(Pages { locked, gauge, record: record.clone() });
         let starts = (0..pages.len()).step_by(PINNED_CHUNK);
         let chunks = starts.map(|at| pages.slice(at..(at + PINNED_CHUNK).min(pages.len()))).collect();
         Self {
@@ -112,7 +124,7 @@ impl MemoryObject {
             chunk: PINNED_CHUNK,
             len: pages.len() as u64,
             stored_at: record.stored_at(),
-            pinned: Some(Pinned { record, watch, gauge }),
+            pinned: Some(Pinned { record, watch }),
             asked: AtomicU8::new(0),
             wanted: AtomicBool::new(false),
         }

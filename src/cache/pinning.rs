@@ -57,6 +57,24 @@ impl Pinning {
     }
 }
 
+/// One that was begun. Ends also when it is never run.
+struct Attempt {
+    cache: Arc<Cache>,
+    kept: bool,
+}
+
+impl Attempt {
+    fn make(mut self, name: &ObjectName) {
+        self.kept = self.cache.pin_now(name);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.cache.pinning.ended(self.kept);
+    }
+}
+
 impl Cache {
     /// The object in memory if it need not be looked for elsewhere; a large one is pinned when it is asked for again.
     pub(super) fn pinned_or_copied(
@@ -69,6 +87,8 @@ impl Cache {
                 self.remove_bad(name);
                 return None;
             }
+            // What is wanted here is wanted there, too, or it would go from both.
+            true if object.is_asked_again() => drop(self.disk.as_ref().and_then(|disk| disk.get(name))),
             true => {}
             false if object.is_asked_again() => self.pin(name),
             false => {}
@@ -82,15 +102,13 @@ impl Cache {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);
-        tokio::task::spawn_blocking(move || {
-            let kept = cache.pin_now(&name);
-            cache.pinning.ended(kept);
-        });
+        let attempt = Attempt { cache, kept: false };
+        tokio::task::spawn_blocking(move || attempt.make(&name));
     }
 
     /// Whether it is in memory now.
     fn pin_now(&self, name: &ObjectName) -> bool {
-        let Some(record) = self.disk.as_ref().and_then(|disk| disk.peek(name)) else { return false };
+        let Some(record) = self.disk.as_ref().and_then(|disk| disk.get(name)) else { return false };
         let memory = self.memory.load();
         if !memory.takes(record.len()) {
             return false;
@@ -115,6 +133,8 @@ impl Cache {
         let is_current = |disk: &Disk| disk.peek(name).is_some_and(|now| now.is_at_the_place_of(&record));
         if !self.disk.as_ref().is_some_and(is_current) {
             memory.remove(name);
+            // Another may have taken its place.
+            self.memory.load().remove(name);
             return false;
         }
         memory.usage();

@@ -75,7 +75,9 @@ impl Restraint {
             allowed.min(weight)
         } else {
             let step = ((near - expected) / 2).min(configured.saturating_sub(allowed));
-            let worth = step >= configured / STEP || allowed + step >= configured;
+            // More than it needs says nothing about what it would take.
+            let full = weight >= allowed - allowed / 8;
+            let worth = full && (step >= configured / STEP || allowed + step >= configured);
             if worth && since.is_none_or(|since| since >= AGAIN) { allowed + step } else { allowed }
         };
         let next = next.min(configured);

@@ -155,8 +155,8 @@ impl Job {
         };
         let announced = announced_length(&head.headers);
         let patience = match (self.key.kind(), announced) {
-            (Kind::Whitelist | Kind::Cvmfs | Kind::Other, Some(_)) => shelf.policy.patience,
-            (Kind::Manifest { .. }, _) | (_, None) => shelf.policy.utmost_patience,
+            (Kind::Cvmfs | Kind::Other, Some(_)) => shelf.policy.patience,
+            (Kind::Manifest { .. } | Kind::Whitelist, _) | (_, None) => shelf.policy.utmost_patience,
         };
         let appetite = Appetite { size: shelf.max_size, until: self.clock.instant(patience) };
         let mut reservation = shelf.budget.reservation();
@@ -166,7 +166,7 @@ impl Job {
                 self.judged(shelf, stored, at)
             }
             // What is not whole cannot be told from an older one.
-            Collected::TooSlow(_) if matches!(self.key.kind(), Kind::Manifest { .. }) => {
+            Collected::TooSlow(_) if matches!(self.key.kind(), Kind::Manifest { .. } | Kind::Whitelist) => {
                 Refreshed::Failed(Failure::TooSlow)
             }
             Collected::TooSlow(body) => match announced {

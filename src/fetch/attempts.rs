@@ -19,7 +19,8 @@ pub struct Attempts {
     other: usize,
     forbidden: usize,
     ours: usize,
-    /// Names of those whose bytes were not the object, at least in part.
+    /// Names of those that have sent bytes since the object was begun, and of those whose bytes were not it, at least in part.
+    contributors: Vec<String>,
     suspects: Vec<String>,
     story: String,
 }
@@ -55,10 +56,16 @@ impl Attempts {
     /// Bytes that are not the object.
     pub fn corrupt(&mut self, candidate: &Candidate, error: &CommitError) {
         self.corrupt += 1;
-        if !self.suspect(candidate) {
-            self.suspects.push(candidate.upstream.name().to_owned());
-        }
+        self.suspects.append(&mut self.contributors);
         self.note(candidate, error);
+    }
+
+    /// Now this one sends bytes, after so many that others have sent.
+    pub fn takes_over(&mut self, candidate: &Candidate, from: u64) {
+        if from == 0 {
+            self.contributors.clear();
+        }
+        self.contributors.push(candidate.upstream.name().to_owned());
     }
 
     /// Whether it sent such bytes.

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::intake::Intake;
 use super::transport::Transport;
 use super::zero_copy::Piece;
+use crate::page_cache;
 use crate::tally::Activity;
 
 /// Bytes of a refused client that are read and thrown away before the end, so that they do not turn the end into a reset
@@ -132,13 +134,20 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(piece) = Piece::first_of(slices, &self.stream) {
-            let taken = piece.poll_send(&mut self.stream, cx);
+        if let Transport::Plain(tcp) = &self.stream
+            && let Some(piece) = Piece::first_of(slices)
+        {
+            let taken = piece.poll_send(tcp, cx);
             self.note_taken(&taken, || piece.len());
             return taken;
         }
         let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_taken(&taken, || slices.iter().map(|slice| slice.len()).sum());
+        if let Poll::Ready(Err(error)) = &taken
+            && error.raw_os_error() == Some(Errno::FAULT.raw_os_error())
+        {
+            slices.iter().for_each(|slice| page_cache::unreadable(slice));
+        }
         taken
     }
 

@@ -8,12 +8,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::unmapped::Unmapped;
+
 /// See the module.
 pub enum Transport {
     /// As they are.
     Plain(TcpStream),
     /// Encrypted. Boxed: it is ten times as large.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Unmapped<TlsStream<TcpStream>>>),
 }
 
 impl Transport {
@@ -21,7 +23,7 @@ impl Transport {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.0.get_ref().0,
         }
     }
 }

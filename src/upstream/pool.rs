@@ -54,6 +54,8 @@ pub(super) struct Pool {
     waiting: AtomicUsize,
     /// Moving average of how long a permit is held.
     held: Mutex<Option<Duration>>,
+    /// When a kept connection was answered on.
+    heard: Mutex<Option<Instant>>,
     /// The last one given back is the first one taken, so that the others may grow old.
     idle: Mutex<Vec<Idle>>,
 }
@@ -134,6 +136,7 @@ impl Pools {
             permits: Arc::new(Semaphore::new(self.limits.connections)),
             waiting: AtomicUsize::new(0),
             held: Mutex::new(None),
+            heard: Mutex::new(None),
             idle: Mutex::new(Vec::new()),
         });
         state.servers.insert(server.clone(), Arc::clone(&pool));
@@ -228,13 +231,16 @@ impl Permit {
 impl Doubt {
     /// The server lives.
     pub(super) fn dispelled(mut self) {
+        *self.pool.heard.lock() = Some(Instant::now());
         self.patience = Duration::MAX;
     }
 }
 
 impl Drop for Doubt {
     fn drop(&mut self) {
-        if self.since.elapsed() >= self.patience {
+        // It may only be slow with this answer.
+        let heard = *self.pool.heard.lock();
+        if self.since.elapsed() >= self.patience && heard.is_none_or(|at| at < self.since) {
             self.pool.forget_kept_before(self.since);
         }
     }

@@ -304,8 +304,9 @@ impl Segment {
     }
 
     /// Objects whose pages somebody keeps, or has kept.
-    pub fn take_pins(&self) -> HashSet<ObjectName> {
-        std::mem::take(&mut *self.pins.lock())
+    pub fn take_pins(&self, which: impl FnMut(&ObjectName) -> bool) -> Vec<ObjectName> {
+        let mut which = which;
+        self.pins.lock().extract_if(|name| which(name)).collect()
     }
 
     /// Place in the queue.

@@ -198,7 +198,14 @@ impl Segments {
             self.queues.lock().stuck.push(Arc::clone(segment));
         }
         if let Some(told) = self.evicted.get() {
-            segment.take_pins().iter().for_each(told);
+            segment.take_pins(|_| true).iter().for_each(told);
+        }
+    }
+
+    /// An object has left the index: whoever keeps its pages is told.
+    pub fn unpin(&self, segment: &Segment, fingerprint: u64) {
+        if let Some(told) = self.evicted.get() {
+            segment.take_pins(|name| name.hash64() == fingerprint).iter().for_each(told);
         }
     }
 

@@ -192,6 +192,7 @@ impl Shared {
         }
         if let Some(segment) = self.segments.get(entry.place.slot) {
             segment.lost();
+            self.segments.unpin(&segment, entry.fingerprint);
             // When the queue is full it may come back with the next run; it is checked again then.
             let _ = self.queue.push(Job::Blot(segment, entry.place.offset));
         }

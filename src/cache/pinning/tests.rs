@@ -25,6 +25,7 @@ impl Play {
         let metrics = Metrics::new().unwrap();
         let disk = config::Disk {
             free_reserve: ByteSize(0),
+            segment: ByteSize::mib(1),
             ..config::Disk::new(folder.path().to_owned(), capacity)
         };
         let disk = Disk::open(&disk, metrics.disk.clone()).unwrap();
@@ -116,22 +117,27 @@ async fn a_copy_in_memory_becomes_a_pin() {
 }
 
 #[test]
-fn what_leaves_the_disk_leaves_memory() {
+fn what_leaves_its_segment_leaves_memory() {
     let play = Play::new(ByteSize::mib(16));
-    let (name, bytes) = play.store(1_000_000, 1);
+    let (name, bytes) = play.store(200_000, 1);
     assert!(play.cache.pin_now(&name));
-    let read_on = play.in_memory(&name).unwrap();
+    let object = play.in_memory(&name).unwrap();
+    assert!(read(&object) == bytes);
+    let read_on = object.chunk_at(0);
+    drop(object);
     let disk = play.cache.disk().unwrap();
     for seed in 2..100 {
-        play.store(400_000, seed);
+        play.store(250_000, seed);
         let usage = disk.usage();
         assert!(usage.stored + usage.reserved <= usage.capacity, "{usage:?}");
-        if !disk.contains(&name) && play.in_memory(&name).is_none() {
+        if play.in_memory(&name).is_none() {
             break;
         }
     }
-    assert!(!disk.contains(&name) && play.in_memory(&name).is_none());
-    assert!(read(&read_on) == bytes, "eviction never disturbs a reader");
+    assert!(play.in_memory(&name).is_none());
+    play.cache.sample();
+    assert!(read_on == bytes[..], "eviction never disturbs a reader");
+    assert_eq!(play.pinned(), bytes.len() as i64, "who has the bytes has the file open");
     drop(read_on);
     // What the table of the memory tier lets go of, it drops in its own time.
     for seed in 1000.. {
@@ -142,6 +148,20 @@ fn what_leaves_the_disk_leaves_memory() {
         let (name, bytes) = play.store(10, seed);
         play.cache.promote(name, bytes.into(), 0);
         play.cache.sample();
+    }
+}
+
+#[tokio::test]
+async fn what_is_wanted_in_memory_stays_on_disk() {
+    let play = Play::new(ByteSize::mib(16));
+    let (name, _) = play.store(1_000_000, 1);
+    assert!(play.cache.pin_now(&name));
+    for seed in 2..120 {
+        play.store(400_000, seed);
+        for _ in 0..20 {
+            let here = play.cache.in_memory(&name).is_some() || play.cache.on_disk(&name, "a").is_some();
+            assert!(here, "gone after {seed} others");
+        }
     }
 }
 
