@@ -156,8 +156,10 @@ async fn what_is_wanted_in_memory_stays_on_disk() {
     let play = Play::new(ByteSize::mib(16));
     let (name, _) = play.store(1_000_000, 1);
     assert!(play.cache.pin_now(&name));
-    for seed in 2..120 {
-        play.store(400_000, seed);
+    for seed in 2..200 {
+        // Used as well, so that both queues turn over.
+        let (other, _) = play.store(400_000, seed);
+        assert!(play.cache.disk().unwrap().get(&other).is_some());
         for _ in 0..20 {
             let here = play.cache.in_memory(&name).is_some() || play.cache.on_disk(&name, "a").is_some();
             assert!(here, "gone after {seed} others");
