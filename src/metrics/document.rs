@@ -92,7 +92,7 @@ impl DocumentMetrics {
             manifest_damages: counter(
                 registry,
                 "substratum_document_manifest_damages_total",
-                "Manifests from upstream that do not match their own checksum; any rise means a broken mirror.",
+                "Manifests and whitelists from upstream that do not match their own checksum; any rise means a broken mirror.",
             )?,
         })
     }

@@ -151,7 +151,8 @@ pub fn token(answer: &[u8], now: Instant) -> Option<Token> {
         .get("token")
         .or_else(|| answer.get("access_token"))?
         .as_str()
-        .filter(|text| !text.is_empty())?;
+        // RFC 6750 §2.1 allows even less.
+        .filter(|text| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic()))?;
     let mut field = HeaderValue::try_from(format!("Bearer {text}")).ok()?;
     field.set_sensitive(true);
     let lasts = answer.get("expires_in").and_then(Value::as_u64).map_or(USUAL, Duration::from_secs);
@@ -246,6 +247,9 @@ mod tests {
         let told = |field: &str, seconds| Some((field.to_owned(), seconds));
         assert_eq!(lasts(r#"{"token":"a","expires_in":300}"#), told("Bearer a", 295));
         assert_eq!(lasts(r#"{"access_token":"b"}"#), told("Bearer b", 55));
+        for odd in ["a b", "\u{f6}", "a\\n"] {
+            assert_eq!(lasts(&format!(r#"{{"token":"{odd}"}}"#)), None, "{odd}");
+        }
         assert_eq!(lasts(r#"{"token":"a","expires_in":99999999}"#), told("Bearer a", 3595));
         assert_eq!(lasts(r#"{"token":"a","expires_in":1}"#), told("Bearer a", 0));
         for bad in ["", "{}", "[]", r#"{"token":""}"#, r#"{"token":5}"#, r#"{"token":"a\nb"}"#] {
