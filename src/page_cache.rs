@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -126,6 +126,12 @@ pub fn unreadable(bytes: &[u8]) {
     if let Some(place) = find(bytes) {
         place.stretch.torn.store(true, Ordering::Relaxed);
     }
+}
+
+/// The first of `slices` with at least so many bytes that is of a locked stretch, and where it lies.
+pub fn first_of(slices: &[IoSlice<'_>], least: usize) -> Option<(usize, Place)> {
+    let mut looked_up = slices.iter().enumerate().filter(|(_, slice)| slice.len() >= least);
+    looked_up.find_map(|(at, slice)| Some((at, find(slice)?)))
 }
 
 /// Where `bytes` lie in a file, if they are of a locked stretch.

@@ -10,6 +10,7 @@ mod behind;
 mod change;
 mod document;
 mod fetching;
+mod held;
 mod lasting;
 mod object;
 mod recheck;

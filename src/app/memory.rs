@@ -71,17 +71,20 @@ impl Drop for Keeper {
 
 /// The capacity to begin with where the configured one does not fit into `limit`: what the rest leaves of it, a quarter at least.
 fn room(config: &Config, limit: u64) -> Option<u64> {
-    let rest = [config.memory.documents, config.objects.fill_memory, BESIDE];
-    let rest = rest.iter().fold(0, |sum: u64, part| sum.saturating_add(part.bytes()));
-    let room = limit.saturating_sub(rest).max(limit / 4);
+    let room = limit.saturating_sub(rest(config)).max(limit / 4);
     (room < config.memory.capacity.bytes()).then_some(room)
+}
+
+/// Bytes that may be needed beside the memory tier.
+fn rest(config: &Config) -> u64 {
+    let parts = [config.memory.documents, config.objects.fill_memory, BESIDE];
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes()))
 }
 
 /// What to tell whoever starts a tier that needs more than `limit`.
 pub fn too_large(config: &Config, limit: ByteSize) -> Option<String> {
     let (memory, fills) = (&config.memory, config.objects.fill_memory);
-    let parts = [memory.capacity, memory.documents, fills, BESIDE];
-    let needed = ByteSize(parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes())));
+    let needed = ByteSize(memory.capacity.bytes().saturating_add(rest(config)));
     (needed > limit).then(|| {
         format!(
             "memory of this process is limited to {limit}, but it may need {needed}: {} for objects (`capacity` in [memory]), {} for \

@@ -35,11 +35,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unmapped<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut places =
-            slices.iter().enumerate().filter_map(|(at, slice)| Some((at, page_cache::find(slice)?)));
-        let first = places.next();
         let inner = Pin::new(&mut self.0);
-        match first {
+        match page_cache::first_of(slices, 1) {
             None => inner.poll_write_vectored(cx, slices),
             Some((0, place)) => {
                 let mut bytes = vec![0; READ.min(slices[0].len())];

@@ -24,11 +24,9 @@ pub enum Piece<'a> {
 impl<'a> Piece<'a> {
     /// `None` when all is to be copied.
     pub fn first_of(slices: &'a [IoSlice<'a>]) -> Option<Self> {
-        let large = slices.iter().position(|slice| slice.len() >= LEAST)?;
-        let place = page_cache::find(&slices[large])?;
-        Some(match large {
-            0 => Self::Pages(place, slices[0].len()),
-            _ => Self::Before(&slices[..large]),
+        Some(match page_cache::first_of(slices, LEAST)? {
+            (0, place) => Self::Pages(place, slices[0].len()),
+            (at, _) => Self::Before(&slices[..at]),
         })
     }
 

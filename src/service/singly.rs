@@ -2,54 +2,36 @@
 //!
 //! Only keys that somebody holds or waits for are remembered: as many as there are requests in progress.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::held::{Held, Table};
+
 /// Whose turn it is, for each key.
-pub struct Singly<K>(Mutex<HashMap<K, Arc<Semaphore>>>);
+pub struct Singly<K>(Arc<Table<K, Semaphore>>);
 
 /// The turn of one, until dropped.
-pub struct Single<'all, K: Copy + Eq + Hash> {
-    all: &'all Singly<K>,
-    key: K,
-    turn: Option<Arc<Semaphore>>,
-    permit: Option<OwnedSemaphorePermit>,
+pub struct Single<K: Copy + Eq + Hash> {
+    _permit: OwnedSemaphorePermit,
+    _turn: Held<K, Semaphore>,
 }
 
 impl<K> Default for Singly<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Arc::default())
     }
 }
 
 impl<K: Copy + Eq + Hash> Singly<K> {
     /// The turn for this key; `None` when others have it for longer than `patience`.
-    pub async fn turn(&self, key: K, patience: Duration) -> Option<Single<'_, K>> {
-        let turn = Arc::clone(self.0.lock().entry(key).or_insert_with(|| Arc::new(Semaphore::new(1))));
-        // Forgets the key again, whatever comes.
-        let mut single = Single { all: self, key, turn: Some(Arc::clone(&turn)), permit: None };
-        single.permit = Some(timeout(patience, turn.acquire_owned()).await.ok()?.ok()?);
-        Some(single)
-    }
-}
-
-impl<K: Copy + Eq + Hash> Drop for Single<'_, K> {
-    fn drop(&mut self) {
-        self.permit = None;
-        let mut turns = self.all.0.lock();
-        self.turn = None;
-        if let Entry::Occupied(entry) = turns.entry(self.key)
-            && Arc::strong_count(entry.get()) == 1
-        {
-            entry.remove();
-        }
+    pub async fn turn(&self, key: K, patience: Duration) -> Option<Single<K>> {
+        let turn = self.0.hold(key, || Semaphore::new(1));
+        let permit = timeout(patience, Arc::clone(&turn.value).acquire_owned()).await.ok()?.ok()?;
+        Some(Single { _permit: permit, _turn: turn })
     }
 }
 
@@ -71,9 +53,9 @@ mod tests {
             async move { turns.turn(1, PATIENCE).await.is_some() }
         });
         tokio::task::yield_now().await;
-        assert_eq!(turns.0.lock().len(), 1);
+        assert_eq!(turns.0.len(), 1);
         drop(first);
         assert!(waiting.await.unwrap());
-        assert!(turns.0.lock().is_empty());
+        assert_eq!(turns.0.len(), 0);
     }
 }

@@ -4,19 +4,17 @@
 //! wait behind it. A client is an IPv4 address or an IPv6 /64: what one machine can speak from at will. Only clients with
 //! downloads in progress are remembered.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::behind::{Behind, Counted, Urgency};
+use super::held::{Held, Table};
 use crate::cache::{FillError, FillWriter, Why};
 use crate::fetch::Fetch;
 
@@ -42,7 +40,7 @@ pub struct Turns {
     most: usize,
     waiting: IntGauge,
     behind: Arc<Behind>,
-    clients: Mutex<HashMap<ClientNetwork, Arc<Queue>>>,
+    clients: Arc<Table<ClientNetwork, Queue>>,
 }
 
 struct Queue {
@@ -52,10 +50,8 @@ struct Queue {
 
 /// The right to one download. Over when dropped.
 pub struct Turn {
-    turns: Arc<Turns>,
-    client: ClientNetwork,
-    queue: Option<Arc<Queue>>,
-    permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
+    _queue: Held<ClientNetwork, Queue>,
 }
 
 /// The client has as many downloads in progress and waiting as it may.
@@ -90,7 +86,7 @@ impl Turns {
     }
 
     fn beside(behind: Arc<Behind>, most: usize, waiting: IntGauge) -> Arc<Self> {
-        Arc::new(Self { most, waiting, behind, clients: Mutex::default() })
+        Arc::new(Self { most, waiting, behind, clients: Arc::default() })
     }
 
     /// These, or others under another limit: what is in progress then does not count for it.
@@ -105,22 +101,21 @@ impl Turns {
     /// The client's next turn, waited for no longer than `patience`.
     pub async fn take(self: &Arc<Self>, client: IpAddr, patience: Duration) -> Result<Turn, Crowded> {
         let client = ClientNetwork::of(client);
-        let queue = Arc::clone(self.clients.lock().entry(client).or_insert_with(|| {
-            Arc::new(Queue { permits: Arc::new(Semaphore::new(self.most)), waiting: AtomicUsize::new(0) })
-        }));
-        // Forgets the client again, whatever comes.
-        let mut turn =
-            Turn { turns: Arc::clone(self), client, queue: Some(Arc::clone(&queue)), permit: None };
-        turn.permit = match Arc::clone(&queue.permits).try_acquire_owned() {
-            Ok(permit) => Some(permit),
+        let held = self.clients.hold(client, || Queue {
+            permits: Arc::new(Semaphore::new(self.most)),
+            waiting: AtomicUsize::new(0),
+        });
+        let queue = &held.value;
+        let permit = match Arc::clone(&queue.permits).try_acquire_owned() {
+            Ok(permit) => permit,
             Err(_) => {
                 let most = self.most.saturating_mul(WAITING);
-                let _place = Place::take(&queue, most, &self.waiting).ok_or(Crowded)?;
+                let _place = Place::take(queue, most, &self.waiting).ok_or(Crowded)?;
                 let permit = tokio::time::timeout(patience, Arc::clone(&queue.permits).acquire_owned()).await;
-                Some(permit.ok().and_then(Result::ok).ok_or(Crowded)?)
+                permit.ok().and_then(Result::ok).ok_or(Crowded)?
             }
         };
-        Ok(turn)
+        Ok(Turn { _permit: permit, _queue: held })
     }
 }
 
@@ -165,19 +160,6 @@ impl Turns {
 impl From<Crowded> for FillError {
     fn from(crowded: Crowded) -> Self {
         Self::new(Why::Overload, crowded.to_string())
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.permit = None;
-        let mut clients = self.turns.clients.lock();
-        self.queue = None;
-        if let Entry::Occupied(entry) = clients.entry(self.client)
-            && Arc::strong_count(entry.get()) == 1
-        {
-            entry.remove();
-        }
     }
 }
 
@@ -239,9 +221,9 @@ mod tests {
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Err(Crowded), "in time");
         }
-        assert_eq!(turns.clients.lock().len(), 1);
+        assert_eq!(turns.clients.len(), 1);
         drop(held);
-        assert!(turns.clients.lock().is_empty());
+        assert_eq!(turns.clients.len(), 0);
         assert_eq!(turns.waiting.get(), 0);
     }
 }

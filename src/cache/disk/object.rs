@@ -66,24 +66,19 @@ impl DiskObject {
     /// Whether all of it can be read and deserves its name. Blocks.
     pub fn verify(&self) -> bool {
         let mut verifier = self.name.verifier();
-        let mut offset = 0;
-        loop {
-            match self.read(offset, usize::MAX) {
-                Ok(bytes) if bytes.is_empty() => return verifier.finish().is_ok(),
-                Ok(bytes) => {
-                    verifier.update(&bytes);
-                    offset += bytes.len() as u64;
-                }
-                Err(_) => return false,
-            }
-        }
+        self.read_all(|bytes| verifier.update(bytes)).is_ok() && verifier.finish().is_ok()
     }
 
     /// Reads all of it; an error unless every block deserves its checksum. Blocks.
     pub fn check(&self) -> Result<(), ReadError> {
+        self.read_all(|_| ())
+    }
+
+    fn read_all(&self, mut take: impl FnMut(&[u8])) -> Result<(), ReadError> {
         let mut offset = 0;
         loop {
             let bytes = self.read(offset, usize::MAX)?;
+            take(&bytes);
             offset += bytes.len() as u64;
             if bytes.is_empty() || offset >= self.len {
                 return Ok(());
