@@ -9,6 +9,8 @@ from objects import Tree
 from servers import Origin
 
 SERVER_CORE = 0
+# Seconds after which every server has let go of what idle connections do not need.
+SETTLED = 5
 
 
 def objects(scenario, classes, work, _):
@@ -50,8 +52,11 @@ def connections(scenario, classes, work, arguments):
                     client.sendall(request)
                     left = scenario.size
                     while left > 0:
-                        left -= len(client.recv(1 << 16))
-                time.sleep(1)
+                        came = client.recv(1 << 16)
+                        if not came:
+                            raise RuntimeError(f"{name} closed connection {at} with {left} bytes to come")
+                        left -= len(came)
+                time.sleep(SETTLED)
                 after, _ = server.memory()
                 crowded = load(server, paths, 16, arguments.seconds)
                 samples[name] = [{

@@ -30,7 +30,7 @@ pub use process::MemoryMetrics;
 pub use registry::RegistryMetrics;
 pub use repository::{Counts, RepositoryMetrics, Seat};
 pub use request::{InFlight, RequestMetrics};
-pub use server::{Closed, Handshakes, OpenConnection, Refusal, ServerMetrics};
+pub use server::{Closed, Handshakes, Refusal, ServerMetrics};
 pub use tunnel::TunnelMetrics;
 pub use upstream::UpstreamMetrics;
 pub use warm::{WarmMetrics, WarmRepository};
@@ -106,6 +106,24 @@ impl Metrics {
     /// The Prometheus text form of all metrics.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// One more in a gauge for as long as this lives.
+pub struct OneMore(IntGauge);
+
+impl OneMore {
+    /// From now on.
+    #[must_use]
+    pub fn of(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -1,11 +1,13 @@
 //! Listeners and client connections of one worker: accept, serve, sweep idle connections, drain.
 //!
 //! Each worker has its own listening socket on the shared port (SO_REUSEPORT), so the kernel spreads connections and
-//! workers share no queue. One coarse sweep a second replaces timers per connection. At the connection limit a client
-//! is turned away at once: waiting in the backlog would cost it its whole patience. When draining, listeners close
+//! workers share no queue. One coarse sweep a second replaces timers per connection. At the connection limit the
+//! connection that has rested longest gives way; where none rests, the newcomer is turned away at once, since waiting in the backlog
+//! would cost it its whole patience. When draining, listeners close
 //! first, so that new clients are refused and go elsewhere.
 
 pub mod bind;
+mod connection;
 pub mod inherited;
 pub mod intake;
 mod stream;
@@ -16,49 +18,32 @@ mod unmapped;
 mod zero_copy;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use connection::Ended;
 use intake::{Contents, Intake};
 use parking_lot::Mutex;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
-use transport::Transport;
 pub use unmapped::Unmapped;
 
-use crate::config;
-use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
+use crate::metrics::{Closed, Refusal, ServerMetrics};
 use crate::request;
-use crate::service::{Bequest, Bounds, Current, Reached, Service, Shares};
-use crate::syntax::Limits;
+use crate::service::{Bequest, Bounds, ClientNetwork, Current, Reached, Service, Shares};
 use crate::tally::{Activity, Tally};
-
-/// Fields of a request head. More are answered with 431.
-const MAX_FIELDS: usize = 100;
-
-/// What a request line has beside its target, with room for long methods.
-const AROUND_TARGET: usize = 64;
-
-/// Bytes of requests that the parser takes in ahead, more than the longest head.
-const READ_AHEAD: usize = 16 << 10;
 
 /// Bytes beyond what the network has in flight that the kernel takes from an answer (TCP_NOTSENT_LOWAT); it asks for more
 /// below half of it. A client that takes about 1 kB a second, the least that CVMFS clients put up with, is so seen to take
 /// something within `idle_timeout`, and thousands of slow clients do not fill the kernel's memory with megabytes each.
 const UNSENT: u32 = 256 << 10;
-/// How long a client that had just connected when the draining began may take for its first request, before its connection
-/// counts as idle: the request is on its way, and who connects anew would be refused or wait.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
-/// How long a client may take to begin with TLS. CVMFS clients leave after 5 s.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Seconds without a request after which a connection lets go of what only requests need.
+const REST: u32 = 2;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -98,6 +83,7 @@ pub struct Server {
 
 /// What the sweep needs to know of a connection.
 struct Connection {
+    client: ClientNetwork,
     activity: Arc<Activity>,
     task: AbortHandle,
 }
@@ -169,6 +155,7 @@ impl Server {
         let bounds = Bounds { all: listen.max_connections, client: listen.max_client_connections };
         let share = match self.shares.take(client, bounds) {
             Ok(share) => share,
+            Err(reached) if self.make_room(reached, client) => self.shares.take_over(client),
             Err(reached) => {
                 self.metrics.refuse(match reached {
                     Reached::All => Refusal::Limit,
@@ -183,7 +170,7 @@ impl Server {
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let open = self.metrics.accept();
         let activity = Activity::new(&worker.recorder);
-        let limits = limits(listen);
+        let limits = connection::limits(listen);
         let contents =
             Contents { methods: worker.access.methods().to_vec(), max: listen.max_content.bytes() };
         let bequest = Bequest::default();
@@ -199,27 +186,44 @@ impl Server {
             Cover::Tls => worker.tls.clone(),
         };
         let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
-        let (handshakes, current) = (self.metrics.handshakes.clone(), Arc::clone(&self.current));
+        let (handshakes, resting) = (self.metrics.handshakes.clone(), self.metrics.resting.clone());
+        let current = Arc::clone(&self.current);
         let task = serving.spawn(async move {
-            if let Some(transport) = uncover(stream, acceptor, &handshakes).await {
+            if let Some(transport) = connection::uncover(stream, acceptor, &handshakes).await {
                 let intake = Intake::new(limits, contents);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
-                if serve(stream, limits, service, phase.clone(), &moves).await == Ended::Unreadable {
+                let ended = connection::serve(stream, service, limits, phase.clone(), &moves, &resting).await;
+                if ended == Ended::Unreadable {
                     let recorder = &current.load().recorder;
                     Tally::open(recorder, &moves, client, &request::unreadable()).malformed();
                 }
                 let legacy = bequest.lock().take();
                 if let Some(legacy) = legacy {
-                    tunnel::inherit(*legacy, phase, &moves).await;
+                    Box::pin(tunnel::inherit(*legacy, phase, &moves)).await;
                 }
                 drop(counted);
             }
         });
-        self.connections.lock().push(Connection { activity, task });
+        self.connections.lock().push(Connection { client: ClientNetwork::of(client), activity, task });
+    }
+
+    /// Ends the connection that has rested longest, if there is one: of this client, when it has as many as it may. Its own
+    /// client will open another one; who is refused takes its next proxy.
+    fn make_room(&self, reached: Reached, client: IpAddr) -> bool {
+        let client = ClientNetwork::of(client);
+        let mut connections = self.connections.lock();
+        let resting = connections.iter().enumerate().filter_map(|(place, connection)| {
+            let eligible = reached == Reached::All || connection.client == client;
+            connection.activity.rests_since().filter(|_| eligible).map(|since| (since, place))
+        });
+        let Some((_, longest)) = resting.min() else { return false };
+        connections.swap_remove(longest).task.abort();
+        self.metrics.close(Closed::GaveWay);
+        true
     }
 
     /// Closes connections that did not move for `idle_timeout`, or whose client takes longer than `head_timeout` to send a
-    /// head, and passes log lines on.
+    /// head, tells those without requests to rest, and passes log lines on.
     fn sweep(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
         let worker = self.current.load();
@@ -237,6 +241,8 @@ impl Server {
                 self.metrics.close(closed);
                 activity.stalled();
                 connection.task.abort();
+            } else if activity.idle(now) >= REST {
+                activity.tell_to_rest();
             }
             closed.is_none() && !connection.task.is_finished()
         });
@@ -244,44 +250,11 @@ impl Server {
     }
 }
 
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
-    /// With a head that the parser refused.
-    Unreadable,
-    /// In any other way.
-    Otherwise,
-}
-
 /// A connection that was accepted.
 struct Arrival {
     stream: TcpStream,
     peer: SocketAddr,
     cover: Cover,
-}
-
-/// Shakes hands, where there is to be TLS; nothing when that fails.
-async fn uncover(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    handshakes: &Handshakes,
-) -> Option<Transport> {
-    let Some(acceptor) = acceptor else { return Some(Transport::Plain(stream)) };
-    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => {
-            handshakes.done.inc();
-            Some(Transport::Tls(Box::new(Unmapped(tls))))
-        }
-        Ok(Err(error)) => {
-            handshakes.failed.inc();
-            tracing::debug!(%error, "a client cannot connect over TLS");
-            None
-        }
-        Err(_) => {
-            handshakes.failed.inc();
-            None
-        }
-    }
 }
 
 async fn accept(
@@ -331,51 +304,4 @@ fn is_per_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-fn limits(config: &config::Listen) -> Limits {
-    let bytes = |size: config::ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
-    let (head, target) = (bytes(config.max_head), bytes(config.max_target));
-    Limits { head, first_line: target + AROUND_TARGET, fields: MAX_FIELDS, empty_lines: 1 }
-}
-
-async fn serve(
-    stream: ClientStream,
-    limits: Limits,
-    service: Service,
-    mut phase: watch::Receiver<Phase>,
-    activity: &Activity,
-) -> Ended {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(limits.head + READ_AHEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = draining(&mut phase) => {
-            let ended = match activity.has_asked() {
-                true => None,
-                false => tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await.ok(),
-            };
-            match ended {
-                Some(ended) => ended,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
-    };
-    match ended {
-        Ok(()) => Ended::Otherwise,
-        Err(error) => {
-            tracing::debug!(%error, "a client connection ended early");
-            // The parser has answered it, and told nobody.
-            if error.is_parse() { Ended::Unreadable } else { Ended::Otherwise }
-        }
-    }
 }

@@ -1,10 +1,14 @@
 //! What became of one request: counted and logged once, when its answer ends or is given up.
 
+mod activity;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use activity::Activity;
+use activity::seconds;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use parking_lot::Mutex;
 
@@ -60,89 +64,6 @@ impl Recorder {
     }
 }
 
-/// No second of any clock.
-const NONE: u32 = u32::MAX;
-
-/// When a connection last moved, in the recorder's seconds; read by the sweep.
-#[derive(Debug)]
-pub struct Activity {
-    /// The recorder's.
-    epoch: Instant,
-    last: AtomicU32,
-    /// When a head began that has not ended. Set for the few that come in several pieces.
-    head_since: AtomicU32,
-    asked: AtomicBool,
-}
-
-impl Activity {
-    /// A connection that moves now.
-    pub fn new(recorder: &Recorder) -> Arc<Self> {
-        let activity = Self {
-            epoch: recorder.epoch,
-            last: AtomicU32::new(0),
-            head_since: AtomicU32::new(NONE),
-            asked: AtomicBool::new(false),
-        };
-        activity.touch_now();
-        Arc::new(activity)
-    }
-
-    /// Now, in the seconds that the others are told in.
-    pub fn seconds(&self) -> u32 {
-        seconds(self.epoch, Instant::now())
-    }
-
-    /// Seconds since the last movement.
-    pub fn idle(&self, now: u32) -> u32 {
-        now.saturating_sub(self.last.load(Ordering::Relaxed))
-    }
-
-    /// Seconds that the client has taken for the head it is sending, and for nothing else.
-    pub fn in_head(&self, now: u32) -> u32 {
-        match self.head_since.load(Ordering::Relaxed) {
-            NONE => 0,
-            since => now.saturating_sub(since).min(self.idle(now)),
-        }
-    }
-
-    /// Whether a request has come yet.
-    pub fn has_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    /// The sweep is about to close the connection, since its client takes nothing.
-    pub fn stalled(&self) {
-        self.last.store(NONE, Ordering::Relaxed);
-    }
-
-    /// The beginning of a head came.
-    pub fn head_began(&self) {
-        self.head_since.store(seconds(self.epoch, Instant::now()), Ordering::Relaxed);
-    }
-
-    /// The rest of it came.
-    pub fn head_ended(&self) {
-        self.head_since.store(NONE, Ordering::Relaxed);
-    }
-
-    /// The client took some bytes.
-    pub fn touch_now(&self) {
-        self.touch(seconds(self.epoch, Instant::now()));
-    }
-
-    fn is_stalled(&self) -> bool {
-        self.last.load(Ordering::Relaxed) == NONE
-    }
-
-    fn touch(&self, second: u32) {
-        self.last.store(second, Ordering::Relaxed);
-    }
-}
-
-fn seconds(epoch: Instant, instant: Instant) -> u32 {
-    u32::try_from(instant.saturating_duration_since(epoch).as_secs()).unwrap_or(NONE)
-}
-
 /// The running account of one request. Reports when dropped.
 pub struct Tally {
     recorder: Arc<Recorder>,
@@ -179,8 +100,7 @@ impl Tally {
         request: &Request<B>,
     ) -> Self {
         let started = Instant::now();
-        activity.asked.store(true, Ordering::Relaxed);
-        activity.touch(recorder.at(started));
+        activity.request_began(recorder.at(started));
         let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {
                 client,
@@ -261,6 +181,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
+        self.activity.request_ended();
         let duration = self.started.elapsed();
         let first_byte = self.answered.unwrap_or(duration);
         if self.ending == Ending::ClientGone && self.activity.is_stalled() {

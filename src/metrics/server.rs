@@ -2,12 +2,14 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::{counter, counters, gauge};
+use super::{OneMore, counter, counters, gauge};
 
 /// Handles of the part's metrics.
 #[derive(Clone)]
 pub struct ServerMetrics {
     open: IntGauge,
+    /// Of these, those without requests.
+    pub resting: IntGauge,
     accepted: IntCounter,
     refused: [IntCounter; Refusal::ALL.len()],
     closed: [IntCounter; Closed::ALL.len()],
@@ -60,11 +62,13 @@ pub enum Closed {
     SlowHead,
     /// As many requests were answered on it as are allowed.
     Requests,
+    /// Nothing was asked on it for a while, and another one wanted its place at a limit.
+    GaveWay,
 }
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Idle, Self::SlowHead, Self::Requests];
+    pub const ALL: [Self; 4] = [Self::Idle, Self::SlowHead, Self::Requests, Self::GaveWay];
 
     /// A stable label.
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +76,7 @@ impl Closed {
             Self::Idle => "idle",
             Self::SlowHead => "slow_head",
             Self::Requests => "max_requests",
+            Self::GaveWay => "gave_way",
         }
     }
 }
@@ -82,6 +87,12 @@ impl ServerMetrics {
             registry,
             "substratum_connections",
             "Client connections open now. Near the limit (max_connections), clients are about to be refused.",
+        )?;
+        let resting = gauge(
+            registry,
+            "substratum_connections_resting",
+            "Of the open client connections, those without a request for 2 s or more: they take little more than their socket, \
+             and give way to new ones at the limit.",
         )?;
         let accepted =
             counter(registry, "substratum_connections_accepted_total", "Client connections accepted.")?;
@@ -101,7 +112,7 @@ impl ServerMetrics {
         let closed = counters(
             registry,
             "substratum_connections_closed_total",
-            "Client connections closed for what the client did not do, or after max_requests. A rise of \"slow_head\" means clients that send \
+            "Client connections closed for what the client did not do, after max_requests, or at a limit for a new one. A rise of \"slow_head\" means clients that send \
              requests a few bytes at a time.",
             &["reason"],
         )?;
@@ -117,15 +128,14 @@ impl ServerMetrics {
             done: handshakes.with_label_values(&["done"]),
             failed: handshakes.with_label_values(&["failed"]),
         };
-        Ok(Self { open, accepted, refused, closed, handshakes, draining })
+        Ok(Self { open, resting, accepted, refused, closed, handshakes, draining })
     }
 
     /// Counts an accepted connection as open until the guard is dropped.
     #[must_use]
-    pub fn accept(&self) -> OpenConnection {
+    pub fn accept(&self) -> OneMore {
         self.accepted.inc();
-        self.open.inc();
-        OpenConnection(self.open.clone())
+        OneMore::of(&self.open)
     }
 
     /// Counts a connection that was not served.
@@ -146,15 +156,6 @@ impl ServerMetrics {
     /// Connections open now.
     pub fn open(&self) -> u64 {
         self.open.get().try_into().unwrap_or(0)
-    }
-}
-
-/// A connection that is counted as open.
-pub struct OpenConnection(IntGauge);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
@@ -182,6 +183,6 @@ mod tests {
         metrics.refuse(Refusal::AcceptError);
         metrics.close(Closed::SlowHead);
         assert_eq!(metrics.refused.map(|counter| counter.get()), [1, 1, 2]);
-        assert_eq!(metrics.closed.map(|counter| counter.get()), [0, 1, 0]);
+        assert_eq!(metrics.closed.map(|counter| counter.get()), [0, 1, 0, 0]);
     }
 }

@@ -66,6 +66,17 @@ impl Intake {
         self.held.len() > self.whole
     }
 
+    /// Whether all that came were whole requests, which were handed on.
+    pub fn is_between_requests(&self) -> bool {
+        self.held.is_empty() && self.behind == Behind::Content(0) && !self.refused
+    }
+
+    /// Bytes that were handed on and given back are the next ones to be.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        self.held.splice(..0, bytes.iter().copied());
+        self.whole += bytes.len();
+    }
+
     /// What may be handed on.
     pub fn ready(&self) -> &[u8] {
         &self.held[..self.whole]

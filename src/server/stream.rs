@@ -31,6 +31,10 @@ pub struct ClientStream {
     activity: Arc<Activity>,
     /// The sweep knows that a head has begun.
     in_head: bool,
+    /// The socket has yet to take something.
+    writing: bool,
+    /// What the sweep knows of both directions.
+    settled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,17 @@ enum End {
 impl ClientStream {
     /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
     pub fn new(stream: Transport, intake: Intake, activity: Arc<Activity>) -> Self {
-        Self { stream, intake, end: End::NotYet, activity, in_head: false }
+        Self { stream, intake, end: End::NotYet, activity, in_head: false, writing: false, settled: true }
+    }
+
+    /// Waits until something comes, the end included.
+    pub async fn something_comes(&self) -> io::Result<()> {
+        self.stream.tcp().readable().await
+    }
+
+    /// Bytes that were read and not used come again.
+    pub fn give_back(&mut self, bytes: &[u8]) {
+        self.intake.give_back(bytes);
     }
 
     /// From now on, a tunnel goes through it.
@@ -54,11 +68,25 @@ impl ClientStream {
     }
 
     /// What of `all` bytes the socket took: less only of a client that takes them slowly.
-    fn note_taken(&self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+    fn note_taken(&mut self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+        self.note_writing(taken.is_pending());
         if let Poll::Ready(Ok(taken)) = taken
             && *taken < all()
         {
             self.activity.touch_now();
+        }
+    }
+
+    fn note_writing(&mut self, writing: bool) {
+        self.writing = writing;
+        self.note_settled();
+    }
+
+    fn note_settled(&mut self) {
+        let settled = !self.writing && self.intake.is_between_requests();
+        if settled != self.settled {
+            self.settled = settled;
+            self.activity.settle(settled);
         }
     }
 
@@ -74,35 +102,42 @@ impl ClientStream {
     }
 }
 
+impl ClientStream {
+    fn poll_take(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let ready = self.intake.ready();
+            if !ready.is_empty() {
+                let n = ready.len().min(buf.remaining());
+                buf.put_slice(&ready[..n]);
+                self.intake.handed_on(n);
+                return Poll::Ready(Ok(()));
+            }
+            if self.intake.is_refused() {
+                // An end would break off answers that are still on their way.
+                return Poll::Pending;
+            }
+            let filled = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let came = &buf.filled()[filled..];
+            if came.is_empty() || self.intake.passes(came) {
+                return Poll::Ready(Ok(()));
+            }
+            self.intake.take(came);
+            self.note_head();
+            buf.set_filled(filled);
+        }
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        loop {
-            let ready = this.intake.ready();
-            if !ready.is_empty() {
-                let n = ready.len().min(buf.remaining());
-                buf.put_slice(&ready[..n]);
-                this.intake.handed_on(n);
-                return Poll::Ready(Ok(()));
-            }
-            if this.intake.is_refused() {
-                // An end would break off answers that are still on their way.
-                return Poll::Pending;
-            }
-            let filled = buf.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-            let came = &buf.filled()[filled..];
-            if came.is_empty() || this.intake.passes(came) {
-                return Poll::Ready(Ok(()));
-            }
-            this.intake.take(came);
-            this.note_head();
-            buf.set_filled(filled);
-        }
+        let came = self.poll_take(cx, buf);
+        self.note_settled();
+        came
     }
 }
 
@@ -112,7 +147,9 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_writing(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

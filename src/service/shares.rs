@@ -51,18 +51,24 @@ impl Shares {
     pub fn take(self: &Arc<Self>, client: IpAddr, bounds: Bounds) -> Result<Share, Reached> {
         let client = ClientNetwork::of(client);
         let state = &mut *self.0.lock();
+        if state.clients.get(&client).is_some_and(|has| *has >= bounds.client) {
+            return Err(Reached::Client);
+        }
         if state.all >= bounds.all {
             return Err(Reached::All);
         }
-        match state.clients.entry(client) {
-            Entry::Occupied(entry) if *entry.get() >= bounds.client => return Err(Reached::Client),
-            Entry::Occupied(mut entry) => *entry.get_mut() += 1,
-            Entry::Vacant(entry) => {
-                entry.insert(1);
-            }
-        }
+        Ok(self.one_more(state, client))
+    }
+
+    /// One more for this client in place of one that is about to end, whatever the bounds are.
+    pub fn take_over(self: &Arc<Self>, client: IpAddr) -> Share {
+        self.one_more(&mut self.0.lock(), ClientNetwork::of(client))
+    }
+
+    fn one_more(self: &Arc<Self>, state: &mut State, client: ClientNetwork) -> Share {
         state.all += 1;
-        Ok(Share { shares: Arc::clone(self), client })
+        *state.clients.entry(client).or_default() += 1;
+        Share { shares: Arc::clone(self), client }
     }
 }
 
@@ -97,7 +103,9 @@ mod tests {
         assert!(shares.take(one, bounds).is_ok());
         let lowered = Bounds { client: 1, ..bounds };
         assert_eq!(shares.take(one, lowered).err(), Some(Reached::Client), "the second is still there");
-        drop((second, third));
+        let more = shares.take_over(one);
+        assert_eq!(shares.take(other, bounds).err(), Some(Reached::All));
+        drop((second, third, more));
         assert!(shares.0.lock().clients.is_empty());
     }
 }

@@ -22,6 +22,7 @@ use super::peer::Peer;
 use super::stream::Exchanges;
 use super::task::OwnedTask;
 use crate::config;
+use crate::metrics::OneMore;
 
 /// Servers in the table before it is swept out of turn. Clients choose hosts where `hosts` allows it.
 const MANY_SERVERS: usize = 1024;
@@ -63,11 +64,8 @@ pub(super) struct Pool {
 struct Idle {
     connection: Connection,
     until: Instant,
-    _counted: Counted,
+    _counted: OneMore,
 }
-
-/// One more in a gauge for as long as this lives.
-struct Counted(IntGauge);
 
 /// The right to one connection to a server.
 pub(super) struct Permit {
@@ -179,13 +177,6 @@ impl Idle {
     }
 }
 
-impl Counted {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -195,12 +186,6 @@ impl Drop for Waiting<'_> {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.pool.observe_held(self.since.elapsed());
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
@@ -305,7 +290,7 @@ impl Pool {
         let mut idle = self.idle.lock();
         if idle.len() < self.limits.idle {
             let until = Instant::now() + self.limits.idle_timeout;
-            idle.push(Idle { connection, until, _counted: Counted::new(&self.limits.idle_gauge) });
+            idle.push(Idle { connection, until, _counted: OneMore::of(&self.limits.idle_gauge) });
         }
     }
 }

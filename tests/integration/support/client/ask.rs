@@ -65,7 +65,7 @@ impl Ask {
     }
 
     /// The request as libcurl would write it.
-    pub(super) fn render(&self, server: SocketAddr) -> String {
+    pub fn render(&self, server: SocketAddr) -> String {
         let authority =
             self.target.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or(rest));
         let proxied = if authority.is_some() { "Proxy-Connection: Keep-Alive\r\n" } else { "" };
