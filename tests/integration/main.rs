@@ -55,6 +55,7 @@ mod snmp;
 mod spellings;
 mod storage;
 mod support;
+mod suspects;
 mod tidy;
 mod tls;
 mod tunnels;
