@@ -29,12 +29,11 @@ use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
 use transport::Transport;
 pub use unmapped::Unmapped;
 
 use crate::config;
-use crate::metrics::{Closed, Handshakes, Refusal, ServerMetrics};
+use crate::metrics::{Closed, Refusal, ServerMetrics};
 use crate::request;
 use crate::service::{Bequest, Bounds, Current, Reached, Service, Shares};
 use crate::syntax::Limits;
@@ -56,9 +55,6 @@ const UNSENT: u32 = 256 << 10;
 /// How long a client that had just connected when the draining began may take for its first request, before its connection
 /// counts as idle: the request is on its way, and who connects anew would be refused or wait.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
-
-/// How long a client may take to begin with TLS. CVMFS clients leave after 5 s.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -200,8 +196,14 @@ impl Server {
         };
         let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
         let (handshakes, current) = (self.metrics.handshakes.clone(), Arc::clone(&self.current));
+        let patience = listen.head_timeout;
         let task = serving.spawn(async move {
-            if let Some(transport) = uncover(stream, acceptor, &handshakes).await {
+            let transport = tokio::select! {
+                biased;
+                transport = Transport::open(stream, acceptor, patience, &handshakes) => transport,
+                () = last_call(phase.clone()) => None,
+            };
+            if let Some(transport) = transport {
                 let intake = Intake::new(limits, contents);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
                 if serve(stream, limits, service, phase.clone(), &moves).await == Ended::Unreadable {
@@ -260,30 +262,6 @@ struct Arrival {
     cover: Cover,
 }
 
-/// Shakes hands, where there is to be TLS; nothing when that fails.
-async fn uncover(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    handshakes: &Handshakes,
-) -> Option<Transport> {
-    let Some(acceptor) = acceptor else { return Some(Transport::Plain(stream)) };
-    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => {
-            handshakes.done.inc();
-            Some(Transport::Tls(Box::new(Unmapped(tls))))
-        }
-        Ok(Err(error)) => {
-            handshakes.failed.inc();
-            tracing::debug!(%error, "a client cannot connect over TLS");
-            None
-        }
-        Err(_) => {
-            handshakes.failed.inc();
-            None
-        }
-    }
-}
-
 async fn accept(
     listener: TcpListener,
     cover: Cover,
@@ -311,6 +289,12 @@ async fn accept(
             }
         }
     }
+}
+
+/// Waits until who has asked for nothing yet when the draining began need not be waited for any more.
+async fn last_call(mut phase: watch::Receiver<Phase>) {
+    draining(&mut phase).await;
+    tokio::time::sleep(FIRST_REQUEST).await;
 }
 
 /// Waits for the end of serving; a vanished sender is one.
