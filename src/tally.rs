@@ -72,6 +72,7 @@ pub struct Activity {
     /// When a head began that has not ended. Set for the few that come in several pieces.
     head_since: AtomicU32,
     asked: AtomicBool,
+    answering: AtomicBool,
 }
 
 impl Activity {
@@ -82,6 +83,7 @@ impl Activity {
             last: AtomicU32::new(0),
             head_since: AtomicU32::new(NONE),
             asked: AtomicBool::new(false),
+            answering: AtomicBool::new(false),
         };
         activity.touch_now();
         Arc::new(activity)
@@ -108,6 +110,11 @@ impl Activity {
     /// Whether a request has come yet.
     pub fn has_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request came whose answer's last byte has not been handed to the connection.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
     }
 
     /// The sweep is about to close the connection, since its client takes nothing.
@@ -180,6 +187,7 @@ impl Tally {
     ) -> Self {
         let started = Instant::now();
         activity.asked.store(true, Ordering::Relaxed);
+        activity.answering.store(true, Ordering::Relaxed);
         activity.touch(recorder.at(started));
         let line = recorder.logs.load(Ordering::Relaxed).then(|| {
             Box::new(Line {
@@ -261,6 +269,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
+        self.activity.answering.store(false, Ordering::Relaxed);
         let duration = self.started.elapsed();
         let first_byte = self.answered.unwrap_or(duration);
         if self.ending == Ending::ClientGone && self.activity.is_stalled() {

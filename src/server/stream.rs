@@ -2,7 +2,9 @@
 //!
 //! What passes in one read goes through where it lies; the rest waits in a buffer of at most one head and one read. What is
 //! dropped without having been shut down is reset: to a client of HTTP/1.0, a body that broke off must not look complete (RFC
-//! 9112 §8).
+//! 9112 §8). A client that closes its sending half still gets its answers (RFC 9112 §6.3): the parser, which takes such an end
+//! for the client's, hears of it when they are sent. Whether somebody is still there, only writing can tell; so who ends after a
+//! silence, while nothing is there to be written, is taken for gone at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,6 +25,10 @@ use crate::tally::Activity;
 /// that overtakes the answer (RFC 9112 §9.6). Only what is there already: nobody waits for more.
 const DISCARDED: usize = 256 << 10;
 
+/// Whole seconds without a movement (so up to two of them) within which a client that is done with sending waits for its answer.
+/// One that ends after more has lost its patience.
+const AT_ONCE: u32 = 1;
+
 /// The connection.
 pub struct ClientStream {
     stream: Transport,
@@ -31,6 +37,19 @@ pub struct ClientStream {
     activity: Arc<Activity>,
     /// The sweep knows that a head has begun.
     in_head: bool,
+    input: Input,
+    /// The client has to take something before more is written.
+    blocked: bool,
+}
+
+/// The client's sending half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// It has sent all it will ever send, and an answer is still on its way.
+    Ended,
+    /// The parser knows.
+    Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +64,15 @@ enum End {
 impl ClientStream {
     /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
     pub fn new(stream: Transport, intake: Intake, activity: Arc<Activity>) -> Self {
-        Self { stream, intake, end: End::NotYet, activity, in_head: false }
+        Self {
+            stream,
+            intake,
+            end: End::NotYet,
+            activity,
+            in_head: false,
+            input: Input::Open,
+            blocked: false,
+        }
     }
 
     /// From now on, a tunnel goes through it.
@@ -54,12 +81,33 @@ impl ClientStream {
     }
 
     /// What of `all` bytes the socket took: less only of a client that takes them slowly.
-    fn note_taken(&self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+    fn note_taken(&mut self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
+        self.blocked = taken.is_pending();
         if let Poll::Ready(Ok(taken)) = taken
             && *taken < all()
         {
             self.activity.touch_now();
         }
+    }
+
+    /// The client has sent its last byte: whether the parser is to know now.
+    fn end_is_due(&mut self) -> bool {
+        let waits = self.is_busy() && !self.intake.awaits_content() && self.end != End::Tunnel;
+        self.input = match self.input {
+            Input::Ended if waits => Input::Ended,
+            Input::Open if waits && (self.blocked || !self.is_silent()) => Input::Ended,
+            _ => Input::Told,
+        };
+        self.input == Input::Told
+    }
+
+    fn is_silent(&self) -> bool {
+        self.activity.idle(self.activity.seconds()) > AT_ONCE
+    }
+
+    /// Whether some of an answer has yet to be written.
+    fn is_busy(&self) -> bool {
+        self.blocked || self.activity.is_answering()
     }
 
     /// A head that is whole in one read is never heard of.
@@ -93,9 +141,14 @@ impl AsyncRead for ClientStream {
                 // An end would break off answers that are still on their way.
                 return Poll::Pending;
             }
-            let filled = buf.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let (filled, room) = (buf.filled().len(), buf.remaining());
+            if this.input == Input::Open {
+                ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            }
             let came = &buf.filled()[filled..];
+            if came.is_empty() && room > 0 && !this.end_is_due() {
+                return Poll::Pending;
+            }
             if came.is_empty() || this.intake.passes(came) {
                 return Poll::Ready(Ok(()));
             }
@@ -112,7 +165,13 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.blocked = flushed.is_pending();
+        if self.input == Input::Ended && !self.is_busy() {
+            // The parser waits for a read that would come to nothing.
+            cx.waker().wake_by_ref();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

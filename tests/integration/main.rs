@@ -22,6 +22,7 @@ mod ephemeral;
 mod failing_disk;
 mod fairness;
 mod fixture_tree;
+mod half_closed;
 mod headers;
 mod health;
 mod hedging;

@@ -104,6 +104,11 @@ impl Client {
         rest
     }
 
+    /// Closes the sending half of the connection: there will be no more requests.
+    pub async fn finish(&mut self) -> Result<(), ClientError> {
+        Ok(self.reader()?.stream_mut().shutdown().await?)
+    }
+
     /// Goes away without a word.
     pub fn leave(&mut self) {
         self.connection = None;
