@@ -132,7 +132,7 @@ impl Activity {
         self.head_since.store(NONE, Ordering::Relaxed);
     }
 
-    /// The client took some bytes.
+    /// The client took some bytes, or sent many.
     pub fn touch_now(&self) {
         self.touch(seconds(self.epoch, Instant::now()));
     }

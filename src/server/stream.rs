@@ -25,6 +25,9 @@ use crate::tally::Activity;
 /// that overtakes the answer (RFC 9112 §9.6). Only what is there already: nobody waits for more.
 const DISCARDED: usize = 256 << 10;
 
+/// Content of which so much came counts as a movement: it is to come at this rate at least, in bytes each `idle_timeout`.
+const MOVEMENT: usize = 1 << 20;
+
 /// Whole seconds without a movement (so up to two of them) within which a client that is done with sending waits for its answer.
 /// One that ends after more has lost its patience.
 const AT_ONCE: u32 = 1;
@@ -37,6 +40,8 @@ pub struct ClientStream {
     activity: Arc<Activity>,
     /// The sweep knows that a head has begun.
     in_head: bool,
+    /// Bytes that came since they were a movement.
+    came: usize,
     input: Input,
     /// The client has to take something before more is written.
     blocked: bool,
@@ -70,6 +75,7 @@ impl ClientStream {
             end: End::NotYet,
             activity,
             in_head: false,
+            came: 0,
             input: Input::Open,
             blocked: false,
         }
@@ -86,6 +92,14 @@ impl ClientStream {
         if let Poll::Ready(Ok(taken)) = taken
             && *taken < all()
         {
+            self.activity.touch_now();
+        }
+    }
+
+    fn note_came(&mut self, n: usize) {
+        self.came += n;
+        if self.came >= MOVEMENT {
+            self.came = 0;
             self.activity.touch_now();
         }
     }
@@ -149,6 +163,7 @@ impl AsyncRead for ClientStream {
             if came.is_empty() && room > 0 && !this.end_is_due() {
                 return Poll::Pending;
             }
+            this.note_came(came.len());
             if came.is_empty() || this.intake.passes(came) {
                 return Poll::Ready(Ok(()));
             }

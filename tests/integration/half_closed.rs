@@ -4,12 +4,15 @@
 use std::time::Duration;
 
 use substratum::config::ByteSize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::support::PATIENCE;
 use crate::support::client::{Ask, Client, ClientError};
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::{Fault, Origin, Page};
 use crate::support::proxy::{Proxy, site};
+use crate::tls::{over_tls, renew, trusting};
 
 const MIB: usize = 1 << 20;
 const DOCUMENT: &str = "/cvmfs/a.test.local/.cvmfs_document";
@@ -96,6 +99,28 @@ async fn everything_that_was_asked_before_the_end_is_answered() {
     client.send_raw(b"").await.unwrap();
     client.finish().await.unwrap();
     assert!(client.until_closed().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn over_tls_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    renew(folder.path());
+    let object = Object::generate(9, 2 * MIB);
+    let stratum = Origin::new().object(&object).run();
+    let proxy = Proxy::start(site(&[&stratum]).with(over_tls(folder.path()))).await;
+    for _ in ["miss", "hit"] {
+        let tcp = tokio::net::TcpStream::connect(proxy.tls_address()).await.unwrap();
+        let trusting = tokio_rustls::TlsConnector::from(trusting(folder.path()));
+        let mut client = trusting.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", object.path(), stratum.address());
+        client.write_all(request.as_bytes()).await.unwrap();
+        // Its close_notify, and the end of its sending half.
+        client.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(&object.bytes));
+    }
+    proxy.until(metric("substratum_connections").eq(0)).await;
 }
 
 /// Whether anybody still reads cannot be known before something is written; then it is.

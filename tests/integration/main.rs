@@ -28,6 +28,7 @@ mod health;
 mod hedging;
 mod herd;
 mod hierarchy;
+mod hostile;
 mod import_squid;
 mod kills;
 mod layouts;

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use substratum::config::{Config, Identity};
 
 use crate::support::PATIENCE;
@@ -102,16 +106,23 @@ async fn who_does_not_speak_tls_is_not_answered() {
     proxy.until(metric("substratum_connections").eq(0)).await;
 }
 
+/// What a client trusts that trusts the certificate in `folder`.
+pub(crate) fn trusting(folder: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.join("certificate")).unwrap()).unwrap();
+    client_config(roots)
+}
+
+fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// The first message of a client that speaks TLS, from one that really does.
 fn client_hello() -> Vec<u8> {
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
     let name = "localhost".try_into().unwrap();
-    let mut connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut connection = rustls::ClientConnection::new(client_config(RootCertStore::empty()), name).unwrap();
     let mut hello = Vec::new();
     connection.write_tls(&mut hello).unwrap();
     hello
@@ -126,7 +137,7 @@ async fn handshakes_that_stop_half_way_have_as_long_as_a_head() {
     let setup = site(&[&stratum]).with(over_tls(folder.path())).with(|config| {
         config.listen.workers = 1;
         config.listen.max_client_connections = 41;
-        config.listen.head_timeout = Duration::from_secs(1);
+        config.listen.head_timeout = Duration::from_secs(2);
     });
     let proxy = Proxy::start(setup).await;
     let hello = client_hello();
