@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use substratum::config::{ByteSize, WriteMethod};
 
+use crate::access::THIS_MACHINE;
 use crate::support::client::{Ask, Client, ClientError};
 use crate::support::metric::{Selector, metric};
 use crate::support::object::Object;
@@ -247,26 +248,7 @@ async fn nobody_gets_to_our_own_ports_through_us() {
     });
     let proxy = Proxy::start(setup).await;
     for port in [proxy.admin_address().port(), proxy.address().port()] {
-        for host in [
-            "127.0.0.1",
-            "127.1",
-            "0.0.0.0",
-            "0",
-            "2130706433",
-            "0x7f000001",
-            "0x7f.1",
-            "0177.0.0.1",
-            "localhost",
-            "LOCALHOST",
-            "localhost.",
-            "[::ffff:127.0.0.1]",
-            "[::ffff:7f00:1]",
-            "[0:0:0:0:0:ffff:7f00:0001]",
-            "[::]",
-            "[64:ff9b::7f00:1]",
-            "[2002:7f00:1::]",
-            "user@127.0.0.1",
-        ] {
+        for host in THIS_MACHINE.into_iter().chain(["user@127.0.0.1"]) {
             for port in [port.to_string(), format!("0{port}")] {
                 let answer = proxy.get(Ask::get(format!("http://{host}:{port}/metrics"))).await;
                 let shown = String::from_utf8_lossy(&answer.body).into_owned();
