@@ -177,7 +177,7 @@ pub struct Listen {
     pub max_client_connections: usize,
     /// `max_requests`: on one connection; 0 for any number.
     pub max_requests: usize,
-    /// `head_timeout`: a client that takes longer to send the head of a request is cut.
+    /// `head_timeout`: a client that takes longer to send the head of a request, or to begin with TLS, is cut.
     pub head_timeout: Duration,
     /// `idle_timeout`: a connection without a request in progress, or whose client takes nothing, is closed after it.
     pub idle_timeout: Duration,

@@ -23,13 +23,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use connection::Ended;
+use connection::{Ended, FIRST_REQUEST};
 use intake::{Contents, Intake};
 use parking_lot::Mutex;
 use stream::ClientStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use transport::Transport;
 pub use unmapped::Unmapped;
 
 use crate::metrics::{Closed, Refusal, ServerMetrics};
@@ -187,9 +188,15 @@ impl Server {
         };
         let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
         let (handshakes, resting) = (self.metrics.handshakes.clone(), self.metrics.resting.clone());
-        let current = Arc::clone(&self.current);
+        let (current, patience) = (Arc::clone(&self.current), listen.head_timeout);
         let task = serving.spawn(async move {
-            if let Some(transport) = connection::uncover(stream, acceptor, &handshakes).await {
+            // Boxed, as it is large and soon over.
+            let transport = tokio::select! {
+                biased;
+                transport = Box::pin(Transport::open(stream, acceptor, patience, &handshakes)) => transport,
+                () = last_call(phase.clone()) => None,
+            };
+            if let Some(transport) = transport {
                 let intake = Intake::new(limits, contents);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
                 let ended = connection::serve(stream, service, limits, phase.clone(), &moves, &resting).await;
@@ -284,6 +291,12 @@ async fn accept(
             }
         }
     }
+}
+
+/// Waits until who has asked for nothing yet when the draining began need not be waited for any more.
+async fn last_call(mut phase: watch::Receiver<Phase>) {
+    draining(&mut phase).await;
+    tokio::time::sleep(FIRST_REQUEST).await;
 }
 
 /// Waits for the end of serving; a vanished sender is one.

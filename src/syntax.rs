@@ -136,8 +136,13 @@ impl Lines {
             if !self.after_cr {
                 let end = memchr2(b'\r', b'\n', rest);
                 let text = end.unwrap_or(rest.len());
-                if self.line == 0 && self.lines > 0 && matches!(rest[0], b' ' | b'\t') {
-                    return Err(Flaw::Folded);
+                match (self.line, self.lines, rest[0]) {
+                    // Whoever speaks TLS here need not wait until it has said enough to fill a head.
+                    (0, 0, first) if first.is_ascii_control() && !matches!(first, b'\r' | b'\n') => {
+                        return Err(Flaw::RequestLine);
+                    }
+                    (0, 1.., b' ' | b'\t') => return Err(Flaw::Folded),
+                    _ => {}
                 }
                 self.line += text;
                 if self.lines == 0 && self.line > self.limits.first_line {
@@ -278,6 +283,8 @@ mod tests {
         check("GET / HTTP/1.1\r\r\n\r\n", Err(Flaw::BareCr));
         check("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", Err(Flaw::Folded));
         check("GET / HTTP/1.1\r\n\tA: b\r\n\r\n", Err(Flaw::Folded));
+        check("\x16\x03\x01\x02", Err(Flaw::RequestLine));
+        check("\r\n\x16", Err(Flaw::RequestLine));
         check(&format!("GET /{} HTTP/1.1\r\n", "x".repeat(99)), Err(Flaw::TargetTooLong));
         check(&format!("GET / HTTP/1.1\r\nA: {}\r\n", "x".repeat(99)), Err(Flaw::HeadTooLong));
         check("GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\nD:\r\n", Err(Flaw::TooManyFields));

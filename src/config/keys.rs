@@ -163,9 +163,9 @@ table! { Once listen: "where and how requests are taken"
         "requests answered on one connection, which is then closed in good order, so that its client connects anew; 0 for \
          any number";
     HEAD_TIMEOUT "head_timeout", Accepts::Duration(SECOND, HOUR), Absent::Value(r#""10 s""#),
-        "a client that takes longer to send the head of a request is cut";
+        "a client that takes longer to send the head of a request, or to begin with TLS, is cut";
     IDLE_TIMEOUT "idle_timeout", Accepts::Duration(SECOND, DAY), Absent::Value(r#""2 min""#),
-        "a client connection is closed when it has asked for nothing, or taken nothing, for this long";
+        "a client connection is closed when it has asked for nothing, taken nothing, or sent less than 1 MiB of content, for this long";
     MAX_HEAD "max_head", Accepts::Size(ByteSize::kib(1), ByteSize::mib(1)), Absent::Value(r#""64 KiB""#),
         "longest head of a request; longer ones are answered with 431";
     MAX_TARGET "max_target", Accepts::Size(ByteSize::kib(1), ByteSize::kib(60)), Absent::Value(r#""32 KiB""#),

@@ -26,6 +26,8 @@ pub struct Handshakes {
     pub done: IntCounter,
     /// Nothing came of it.
     pub failed: IntCounter,
+    /// It took longer than `head_timeout`.
+    pub slow: IntCounter,
 }
 
 /// Why a connection was not served.
@@ -121,12 +123,13 @@ impl ServerMetrics {
             registry,
             "substratum_tls_handshakes_total",
             "TLS handshakes of clients by result. A rise of \"failed\": clients do not trust the certificate, or speak \
-             something else.",
+             something else. Of \"slow\": connections that say nothing, or little at a time.",
             &["result"],
         )?;
         let handshakes = Handshakes {
             done: handshakes.with_label_values(&["done"]),
             failed: handshakes.with_label_values(&["failed"]),
+            slow: handshakes.with_label_values(&["slow"]),
         };
         Ok(Self { open, resting, accepted, refused, closed, handshakes, draining })
     }

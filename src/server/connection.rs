@@ -10,15 +10,12 @@ use std::time::Duration;
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use super::stream::ClientStream;
-use super::transport::Transport;
-use super::{Phase, Unmapped, draining};
+use super::{Phase, draining};
 use crate::config;
-use crate::metrics::{Handshakes, OneMore};
+use crate::metrics::OneMore;
 use crate::service::Service;
 use crate::syntax::Limits;
 use crate::tally::Activity;
@@ -34,10 +31,7 @@ const READ_AHEAD: usize = 16 << 10;
 
 /// How long a client that had just connected when the draining began may take for its first request, before its connection
 /// counts as idle: the request is on its way, and who connects anew would be refused or wait.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
-
-/// How long a client may take to begin with TLS. CVMFS clients leave after 5 s.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,31 +47,6 @@ pub(super) fn limits(config: &config::Listen) -> Limits {
     let bytes = |size: config::ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
     let (head, target) = (bytes(config.max_head), bytes(config.max_target));
     Limits { head, first_line: target + AROUND_TARGET, fields: MAX_FIELDS, empty_lines: 1 }
-}
-
-/// Shakes hands, where there is to be TLS; nothing when that fails.
-pub(super) async fn uncover(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    handshakes: &Handshakes,
-) -> Option<Transport> {
-    let Some(acceptor) = acceptor else { return Some(Transport::Plain(stream)) };
-    // Boxed, as it is large and soon over.
-    match Box::pin(tokio::time::timeout(HANDSHAKE, acceptor.accept(stream))).await {
-        Ok(Ok(tls)) => {
-            handshakes.done.inc();
-            Some(Transport::Tls(Box::new(Unmapped(tls))))
-        }
-        Ok(Err(error)) => {
-            handshakes.failed.inc();
-            tracing::debug!(%error, "a client cannot connect over TLS");
-            None
-        }
-        Err(_) => {
-            handshakes.failed.inc();
-            None
-        }
-    }
 }
 
 /// Serves the connection to its end.

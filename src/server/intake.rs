@@ -77,6 +77,11 @@ impl Intake {
         self.whole += bytes.len();
     }
 
+    /// Whether content was announced that has not come.
+    pub fn awaits_content(&self) -> bool {
+        matches!(self.behind, Behind::Content(1..))
+    }
+
     /// What may be handed on.
     pub fn ready(&self) -> &[u8] {
         &self.held[..self.whole]

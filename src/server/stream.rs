@@ -2,7 +2,9 @@
 //!
 //! What passes in one read goes through where it lies; the rest waits in a buffer of at most one head and one read. What is
 //! dropped without having been shut down is reset: to a client of HTTP/1.0, a body that broke off must not look complete (RFC
-//! 9112 §8).
+//! 9112 §8). A client that closes its sending half still gets its answers (RFC 9112 §6.3): the parser, which takes such an end
+//! for the client's, hears of it when they are sent. Whether somebody is still there, only writing can tell; so who ends after a
+//! silence, while nothing is there to be written, is taken for gone at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,6 +25,13 @@ use crate::tally::Activity;
 /// that overtakes the answer (RFC 9112 §9.6). Only what is there already: nobody waits for more.
 const DISCARDED: usize = 256 << 10;
 
+/// Content of which so much came counts as a movement: it is to come at this rate at least, in bytes each `idle_timeout`.
+const MOVEMENT: usize = 1 << 20;
+
+/// Whole seconds without a movement (so up to two of them) within which a client that is done with sending waits for its answer.
+/// One that ends after more has lost its patience.
+const AT_ONCE: u32 = 1;
+
 /// The connection.
 pub struct ClientStream {
     stream: Transport,
@@ -31,10 +40,23 @@ pub struct ClientStream {
     activity: Arc<Activity>,
     /// The sweep knows that a head has begun.
     in_head: bool,
-    /// The socket has yet to take something.
-    writing: bool,
     /// What the sweep knows of both directions.
     settled: bool,
+    /// Bytes that came since they were a movement.
+    came: usize,
+    input: Input,
+    /// The client has to take something before more is written.
+    blocked: bool,
+}
+
+/// The client's sending half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// It has sent all it will ever send, and an answer is still on its way.
+    Ended,
+    /// The parser knows.
+    Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +71,17 @@ enum End {
 impl ClientStream {
     /// Around an accepted connection. Tells `activity` of heads that come slowly and answers that are taken slowly.
     pub fn new(stream: Transport, intake: Intake, activity: Arc<Activity>) -> Self {
-        Self { stream, intake, end: End::NotYet, activity, in_head: false, writing: false, settled: true }
+        Self {
+            stream,
+            intake,
+            end: End::NotYet,
+            activity,
+            in_head: false,
+            settled: true,
+            came: 0,
+            input: Input::Open,
+            blocked: false,
+        }
     }
 
     /// Waits until something comes, the end included.
@@ -69,7 +101,7 @@ impl ClientStream {
 
     /// What of `all` bytes the socket took: less only of a client that takes them slowly.
     fn note_taken(&mut self, taken: &Poll<io::Result<usize>>, all: impl FnOnce() -> usize) {
-        self.note_writing(taken.is_pending());
+        self.note_blocked(taken.is_pending());
         if let Poll::Ready(Ok(taken)) = taken
             && *taken < all()
         {
@@ -77,17 +109,45 @@ impl ClientStream {
         }
     }
 
-    fn note_writing(&mut self, writing: bool) {
-        self.writing = writing;
+    fn note_blocked(&mut self, blocked: bool) {
+        self.blocked = blocked;
         self.note_settled();
     }
 
     fn note_settled(&mut self) {
-        let settled = !self.writing && self.intake.is_between_requests();
+        let settled = !self.blocked && self.input == Input::Open && self.intake.is_between_requests();
         if settled != self.settled {
             self.settled = settled;
             self.activity.settle(settled);
         }
+    }
+
+    fn note_came(&mut self, n: usize) {
+        self.came += n;
+        if self.came >= MOVEMENT {
+            self.came = 0;
+            self.activity.touch_now();
+        }
+    }
+
+    /// The client has sent its last byte: whether the parser is to know now.
+    fn end_is_due(&mut self) -> bool {
+        let waits = self.is_busy() && !self.intake.awaits_content() && self.end != End::Tunnel;
+        self.input = match self.input {
+            Input::Ended if waits => Input::Ended,
+            Input::Open if waits && (self.blocked || !self.is_silent()) => Input::Ended,
+            _ => Input::Told,
+        };
+        self.input == Input::Told
+    }
+
+    fn is_silent(&self) -> bool {
+        self.activity.idle(self.activity.seconds()) > AT_ONCE
+    }
+
+    /// Whether some of an answer has yet to be written.
+    fn is_busy(&self) -> bool {
+        self.blocked || self.activity.is_answering()
     }
 
     /// A head that is whole in one read is never heard of.
@@ -116,9 +176,15 @@ impl ClientStream {
                 // An end would break off answers that are still on their way.
                 return Poll::Pending;
             }
-            let filled = buf.filled().len();
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let (filled, room) = (buf.filled().len(), buf.remaining());
+            if self.input == Input::Open {
+                ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            }
             let came = &buf.filled()[filled..];
+            if came.is_empty() && room > 0 && !self.end_is_due() {
+                return Poll::Pending;
+            }
+            self.note_came(came.len());
             if came.is_empty() || self.intake.passes(came) {
                 return Poll::Ready(Ok(()));
             }
@@ -148,7 +214,11 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note_writing(flushed.is_pending());
+        self.note_blocked(flushed.is_pending());
+        if self.input == Input::Ended && !self.is_busy() {
+            // The parser waits for a read that would come to nothing.
+            cx.waker().wake_by_ref();
+        }
         flushed
     }
 

@@ -3,12 +3,15 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::unmapped::Unmapped;
+use crate::metrics::Handshakes;
 
 /// See the module.
 pub enum Transport {
@@ -19,6 +22,31 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Shakes hands, where there is to be TLS; nothing when that fails, or takes longer than `patience`.
+    pub async fn open(
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        patience: Duration,
+        handshakes: &Handshakes,
+    ) -> Option<Self> {
+        let Some(acceptor) = acceptor else { return Some(Self::Plain(stream)) };
+        match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+            Ok(Ok(tls)) => {
+                handshakes.done.inc();
+                Some(Self::Tls(Box::new(Unmapped(tls))))
+            }
+            Ok(Err(error)) => {
+                handshakes.failed.inc();
+                tracing::debug!(%error, "a client cannot connect over TLS");
+                None
+            }
+            Err(_) => {
+                handshakes.slow.inc();
+                None
+            }
+        }
+    }
+
     /// The connection below.
     pub fn tcp(&self) -> &TcpStream {
         match self {

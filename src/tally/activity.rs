@@ -22,7 +22,7 @@ pub struct Activity {
     head_since: AtomicU32,
     asked: AtomicBool,
     /// Requests being answered. Written by one thread.
-    serving: AtomicU32,
+    answering: AtomicU32,
     /// Part of a request has come, or part of what was written has not been taken.
     unsettled: AtomicBool,
     /// The second of the last movement when it was told to rest.
@@ -38,7 +38,7 @@ impl Activity {
             last: AtomicU32::new(0),
             head_since: AtomicU32::new(NONE),
             asked: AtomicBool::new(false),
-            serving: AtomicU32::new(0),
+            answering: AtomicU32::new(0),
             unsettled: AtomicBool::new(false),
             rest: AtomicU32::new(NONE),
             server: AtomicWaker::new(),
@@ -70,6 +70,11 @@ impl Activity {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Whether a request came whose answer's last byte has not been handed to the connection.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) > 0
+    }
+
     /// The sweep is about to close the connection, since its client takes nothing.
     pub fn stalled(&self) {
         self.last.store(NONE, Ordering::Relaxed);
@@ -85,7 +90,7 @@ impl Activity {
         self.head_since.store(NONE, Ordering::Relaxed);
     }
 
-    /// The client took some bytes.
+    /// The client took some bytes, or sent many.
     pub fn touch_now(&self) {
         self.touch(seconds(self.epoch, Instant::now()));
     }
@@ -116,17 +121,17 @@ impl Activity {
     }
 
     fn is_busy(&self) -> bool {
-        self.serving.load(Ordering::Relaxed) > 0 || self.unsettled.load(Ordering::Relaxed)
+        self.is_answering() || self.unsettled.load(Ordering::Relaxed)
     }
 
     pub(super) fn request_began(&self, second: u32) {
         self.asked.store(true, Ordering::Relaxed);
-        self.serving.store(self.serving.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.answering.store(self.answering.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.touch(second);
     }
 
     pub(super) fn request_ended(&self) {
-        self.serving.store(self.serving.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+        self.answering.store(self.answering.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 
     pub(super) fn is_stalled(&self) -> bool {

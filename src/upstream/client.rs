@@ -203,8 +203,10 @@ impl Client {
             loop {
                 let before = progress.frames();
                 match timeout_at(Instant::now() + silence, &mut answer).await {
+                    Ok(Err(_)) if progress.is_missing() => return Err(Failure::ContentMissing),
                     Ok(answer) => break answer.map_err(|error| Failure::from_head(&error))?,
                     Err(_) if progress.frames() > before => {}
+                    Err(_) if progress.is_missing() => return Err(Failure::ContentMissing),
                     Err(_) => return Err(Failure::FirstByteTimeout),
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,14 +26,25 @@ pub struct Arriving {
     progress: Progress,
 }
 
-/// How many frames of content were passed on. Cheap to clone.
+/// How far the content is. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU64>);
+pub struct Progress(Arc<Passed>);
+
+#[derive(Debug, Default)]
+struct Passed {
+    frames: AtomicU64,
+    missing: AtomicBool,
+}
 
 impl Progress {
-    /// The number so far.
+    /// Frames that were passed on so far.
     pub fn frames(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the client that has to go on, or that broke off.
+    pub fn is_missing(&self) -> bool {
+        self.0.missing.load(Ordering::Relaxed)
     }
 }
 
@@ -44,7 +55,7 @@ impl From<Incoming> for Content {
 }
 
 impl Content {
-    /// A count that moves as it is passed on.
+    /// An account that moves as it is passed on.
     pub fn progress(&self) -> Progress {
         match self {
             Self::Nothing => Progress::default(),
@@ -65,8 +76,10 @@ impl Body for Content {
             Self::Nothing => Poll::Ready(None),
             Self::From(Arriving { incoming, progress }) => {
                 let polled = Pin::new(incoming).poll_frame(cx);
+                let missing = matches!(polled, Poll::Pending | Poll::Ready(Some(Err(_))));
+                progress.0.missing.store(missing, Ordering::Relaxed);
                 if polled.is_ready() {
-                    progress.0.fetch_add(1, Ordering::Relaxed);
+                    progress.0.frames.fetch_add(1, Ordering::Relaxed);
                 }
                 polled
             }

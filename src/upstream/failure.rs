@@ -64,6 +64,9 @@ pub enum Failure {
     /// The caller's deadline came before the server had half of `first_byte_timeout`: nothing can be said about it.
     #[error("too little time was left for it to answer")]
     NoTimeLeft,
+    /// The client stopped or broke off in the middle of the content that it had announced.
+    #[error("the client did not send all of the content that it announced")]
+    ContentMissing,
     /// The connection broke before the answer was complete.
     #[error("the connection broke")]
     Reset,
@@ -108,7 +111,11 @@ impl Failure {
     pub fn is_timeout(&self) -> bool {
         matches!(
             self,
-            Self::ConnectTimeout | Self::FirstByteTimeout | Self::NoTimeLeft | Self::Stalled { .. }
+            Self::ConnectTimeout
+                | Self::FirstByteTimeout
+                | Self::NoTimeLeft
+                | Self::ContentMissing
+                | Self::Stalled { .. }
         )
     }
 

@@ -29,8 +29,8 @@ pub enum UpstreamOutcome {
     BadDigest,
     /// The body has another length than announced, here or by another upstream.
     BadLength,
-    /// Given up by us: nobody wanted the answer any more, another upstream was quicker, or ([`Failure::NoTimeLeft`]) it
-    /// was asked too late.
+    /// Given up by us: nobody wanted the answer any more, another upstream was quicker, it was asked too late
+    /// ([`Failure::NoTimeLeft`]), or the client did not come to the end of its request ([`Failure::ContentMissing`]).
     Cancelled,
     /// [`Failure::Dns`].
     Dns,
@@ -188,7 +188,7 @@ impl From<&Failure> for UpstreamOutcome {
             Failure::ConnectTimeout => Self::ConnectTimeout,
             Failure::Tls { .. } => Self::Tls,
             Failure::FirstByteTimeout => Self::FirstByteTimeout,
-            Failure::NoTimeLeft => Self::Cancelled,
+            Failure::NoTimeLeft | Failure::ContentMissing => Self::Cancelled,
             Failure::Reset => Self::Reset,
             Failure::Protocol { .. } => Self::Protocol,
             Failure::Short { .. } => Self::Short,

@@ -91,6 +91,29 @@ async fn only_the_configured_clients() {
     assert_eq!(stratum.requests(), 0);
 }
 
+/// Ways to write this machine, or what may lead to it.
+pub(crate) const THIS_MACHINE: [&str; 19] = [
+    "127.0.0.1",
+    "127.1",
+    "127.0.0.2",
+    "0.0.0.0",
+    "0",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "0177.0.0.1",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[::]",
+    "[::ffff:7f00:1]",
+    "[0:0:0:0:0:ffff:7f00:0001]",
+    "[64:ff9b::7f00:1]",
+    "[2002:7f00:1::]",
+];
+
 /// The built-in defaults but for the ports.
 fn defaults() -> Setup {
     let ports = lone("proxy").config.listen;
@@ -102,24 +125,7 @@ async fn the_defaults_lead_to_no_internal_address() {
     let stratum = Origin::new().page(DOCUMENT, Page::new("internal")).run();
     let proxy = Proxy::start(defaults()).await;
     let port = stratum.address().port();
-    let hosts = [
-        "127.0.0.1",
-        "127.1",
-        "127.0.0.2",
-        "0.0.0.0",
-        "0",
-        "2130706433",
-        "0x7f000001",
-        "0x7f.1",
-        "0177.0.0.1",
-        "localhost",
-        "LOCALHOST",
-        "localhost.",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "[::]",
-    ];
-    for host in hosts {
+    for host in THIS_MACHINE {
         let answer = proxy.get(format!("http://{host}:{port}{DOCUMENT}")).await;
         assert!(matches!(answer.status(), 400 | 403), "{host}: {}", answer.status());
     }

@@ -2,10 +2,17 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use substratum::config::{Config, Identity};
 
+use crate::support::PATIENCE;
+use crate::support::client::Client;
 use crate::support::metric::metric;
 use crate::support::object::Object;
 use crate::support::origin::Origin;
@@ -93,8 +100,108 @@ async fn who_does_not_speak_tls_is_not_answered() {
     renew(folder.path());
     let stratum = Origin::new().run();
     let proxy = Proxy::start(site(&[&stratum]).with(over_tls(folder.path()))).await;
-    let mut client = crate::support::client::Client::of(proxy.tls_address());
+    let mut client = Client::of(proxy.tls_address());
     assert!(client.ask("/cvmfs/info/v1/repositories.json").await.is_err());
     proxy.until(metric("substratum_tls_handshakes_total").label("result", "failed").eq(1)).await;
     proxy.until(metric("substratum_connections").eq(0)).await;
+}
+
+/// What a client trusts that trusts the certificate in `folder`.
+pub(crate) fn trusting(folder: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.join("certificate")).unwrap()).unwrap();
+    client_config(roots)
+}
+
+fn client_config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The first message of a client that speaks TLS, from one that really does.
+fn client_hello() -> Vec<u8> {
+    let name = "localhost".try_into().unwrap();
+    let mut connection = rustls::ClientConnection::new(client_config(RootCertStore::empty()), name).unwrap();
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).unwrap();
+    hello
+}
+
+#[tokio::test]
+async fn handshakes_that_stop_half_way_have_as_long_as_a_head() {
+    let folder = tempfile::tempdir().unwrap();
+    renew(folder.path());
+    let object = Object::generate(2, 3_000);
+    let stratum = Origin::new().object(&object).run();
+    let setup = site(&[&stratum]).with(over_tls(folder.path())).with(|config| {
+        config.listen.workers = 1;
+        config.listen.max_client_connections = 41;
+        config.listen.head_timeout = Duration::from_secs(2);
+    });
+    let proxy = Proxy::start(setup).await;
+    let hello = client_hello();
+    let mut stopped = Vec::new();
+    for _ in 0..10 {
+        for said in [&hello[..0], &hello[..1], &hello[..hello.len() / 2], &hello[..]] {
+            let mut client = Client::of(proxy.tls_address());
+            client.send_raw(said).await.unwrap();
+            stopped.push(client);
+        }
+    }
+    // While they hold what they hold.
+    proxy.until(metric("substratum_connections").eq(40)).await;
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.body, object.bytes);
+    let (trickling, others) = stopped.split_first_mut().unwrap();
+    let trickle = async {
+        let mut turn = tokio::time::interval(Duration::from_millis(20));
+        for byte in hello.chunks(1) {
+            turn.tick().await;
+            if trickling.send_raw(byte).await.is_err() {
+                break;
+            }
+        }
+    };
+    let slow = metric("substratum_tls_handshakes_total").label("result", "slow");
+    let ((), ()) = tokio::join!(trickle, proxy.until(slow.eq(40)));
+    proxy.until(metric("substratum_connections").eq(0)).await;
+    for client in others {
+        // Cut, or told that it is over after our half of the handshake.
+        let _ = client.until_closed().await;
+    }
+    assert!(
+        metric("substratum_tls_handshakes_total").label("result", "failed").eq(0).holds(&proxy.metrics())
+    );
+}
+
+#[tokio::test]
+async fn who_shakes_hands_does_not_hold_up_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    renew(folder.path());
+    let stratum = Origin::new().run();
+    let setup = site(&[&stratum]).with(over_tls(folder.path())).with(|config| {
+        config.listen.head_timeout = Duration::from_secs(3600);
+        config.listen.drain_timeout = Duration::from_secs(3600);
+    });
+    let proxy = Proxy::start(setup).await;
+    let mut client = Client::of(proxy.tls_address());
+    client.send_raw(&client_hello()[..5]).await.unwrap();
+    proxy.until(metric("substratum_connections").eq(1)).await;
+    assert!(tokio::time::timeout(PATIENCE, proxy.stop()).await.is_ok());
+}
+
+#[tokio::test]
+async fn tls_on_the_plain_port_is_refused_at_its_first_byte() {
+    let object = Object::generate(3, 3_000);
+    let stratum = Origin::new().object(&object).run();
+    let proxy = Proxy::start(site(&[&stratum])).await;
+    let hello = client_hello();
+    for (n, said) in (1..).zip([&hello[..], &hello[..1], b"\x05\x01\x00", b"\x01\x2e\x01\x03\x01"]) {
+        let mut client = Client::of(proxy.address());
+        client.send_raw(said).await.unwrap();
+        assert_eq!(client.head().await.unwrap().status, 400);
+        assert!(client.until_closed().await.is_ok());
+        proxy.until(metric("substratum_request_reasons_total").label("reason", "malformed").eq(n)).await;
+    }
+    assert_eq!(proxy.get(stratum.url(&object.path())).await.body, object.bytes);
 }

@@ -5,6 +5,7 @@ mod ask;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -102,6 +103,19 @@ impl Client {
         let rest = within(self.reader()?.rest()).await;
         self.connection = None;
         rest
+    }
+
+    /// Closes the sending half of the connection: there will be no more requests.
+    pub async fn finish(&mut self) -> Result<(), ClientError> {
+        Ok(self.reader()?.stream_mut().shutdown().await?)
+    }
+
+    /// Goes away with a reset.
+    pub fn reset(&mut self) -> Result<(), ClientError> {
+        let stream = self.reader()?.stream_mut();
+        socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+        self.connection = None;
+        Ok(())
     }
 
     /// Goes away without a word.
