@@ -33,7 +33,8 @@ use crate::server::{Phase, Unmapped};
 use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
-    Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Way, bring,
+    Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Wanted, Way,
+    bring,
 };
 
 /// Objects asked for at the same time, for one entry.
@@ -342,6 +343,8 @@ async fn bring_counted(
         more(&metrics.bytes, &mut bytes, &board.bytes);
         more(&metrics.failed, &mut failed, &board.failed);
     };
+    // Nobody is told how long it takes.
+    let missing = missing.into_iter().map(|object| Wanted { object, content: 0 }).collect();
     let mut bringing = std::pin::pin!(bring(way, missing, JOBS, pace, &board));
     let mut look = tokio::time::interval(TICK);
     loop {

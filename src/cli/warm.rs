@@ -1,5 +1,6 @@
 //! `substratum warm`: brings what is under a path into the tier, before the jobs start.
 
+mod estimate;
 mod progress;
 mod room;
 
@@ -11,18 +12,16 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::estimate::{Sum, USUAL};
 use self::progress::Progress;
 use self::room::Room;
 use super::figures::{bytes, count, plural, time};
 use super::ls::parse;
 use super::visit::{self, Visit, VisitError};
+use crate::catalog::Tree;
 use crate::catalog::walk::Depth;
-use crate::catalog::{Object, Tree};
 use crate::config::{ByteSize, quantity};
-use crate::warm::{Board, Brought, Pace, Presence, bring, shown};
-
-/// What stored objects usually take of their content, as one part of so many.
-const USUAL: u64 = 3;
+use crate::warm::{Board, Brought, Pace, Presence, Wanted, bring, shown};
 
 /// Arguments of `substratum warm`.
 #[derive(clap::Args)]
@@ -92,14 +91,15 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
             all.merge(&tree);
         }
         let (missing, room) = (visit.presence.missing(&all.objects)?, Room::ask(&visit));
-        let estimate = all.bytes.saturating_mul(missing.len() as u64).checked_div(all.objects.len() as u64);
-        tell_plan(options, &visit, &all, missing.len() as u64, estimate.unwrap_or(0), out)?;
+        let wanted = |object| Wanted { object, content: all.content(&object) };
+        let missing: Vec<_> = missing.into_iter().map(wanted).collect();
+        tell_plan(options, &visit, &all, Sum::of(&missing), out)?;
         if !missing.is_empty() && !room.tell(all.bytes, USUAL, options.anyway, out)? {
             return Ok(Verdict::NotAll);
         }
         out.flush()?;
         let board = Arc::new(Board::default());
-        let Some(brought) = bring_watched(&visit, missing, options.jobs.into(), &pace, &board).await? else {
+        let Some(brought) = bring_watched(&visit, missing, options, &pace, &board).await? else {
             let (objects, size) = (board.brought.load(Relaxed), board.bytes.load(Relaxed));
             let objects = plural(objects, "object");
             writeln!(out, "broken off, fetched {objects}, {}; the same command goes on", bytes(size))?;
@@ -116,14 +116,13 @@ fn tell_plan(
     options: &Options,
     visit: &Visit,
     all: &Tree,
-    missing: u64,
-    estimate: u64,
+    missing: Sum,
     out: &mut dyn Write,
 ) -> Result<(), VisitError> {
     if all.objects.is_empty() {
         return Ok(());
     }
-    match (&visit.presence, missing) {
+    match (&visit.presence, missing.objects) {
         (Presence::Unknown, _) => {
             writeln!(out, "what is there already is not known (no --admin): everything is asked for")?;
         }
@@ -135,8 +134,8 @@ fn tell_plan(
             writeln!(out, "{} of {} objects are missing", count(missing), count(all.objects.len() as u64))?;
         }
     }
-    let usual = estimate / USUAL;
-    write!(out, "about {} to fetch, {} at the most", bytes(usual), bytes(estimate))?;
+    let usual = missing.usual();
+    write!(out, "about {} to fetch, {} at the most", bytes(usual), bytes(missing.content))?;
     match options.rate.filter(|rate| rate.bytes() > 0) {
         Some(rate) => {
             let seconds = usual / rate.bytes();
@@ -155,18 +154,17 @@ fn tell_plan(
 /// What was brought; nothing when somebody at the terminal breaks it off, which leaves no half of a bar behind.
 async fn bring_watched(
     visit: &Visit,
-    missing: Vec<Object>,
-    jobs: usize,
+    missing: Vec<Wanted>,
+    options: &Options,
     pace: &Arc<Pace>,
     board: &Arc<Board>,
 ) -> io::Result<Option<Brought>> {
-    let total = missing.len() as u64;
-    if total == 0 {
+    if missing.is_empty() {
         return Ok(Some(Brought::default()));
     }
     let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut progress = Progress::new(total);
-    let mut bringing = std::pin::pin!(bring(&visit.way, missing, jobs, pace, board));
+    let mut progress = Progress::new(Sum::of(&missing), options.rate.map(ByteSize::bytes));
+    let mut bringing = std::pin::pin!(bring(&visit.way, missing, options.jobs.into(), pace, board));
     let mut look = tokio::time::interval(progress::REFRESH);
     loop {
         tokio::select! {

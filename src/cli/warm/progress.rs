@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::figures::{bytes, count, percent, time};
+use super::estimate::{Course, Sum};
 use crate::warm::Board;
 
 /// How often [`Progress::show`] is worth calling.
@@ -19,7 +20,8 @@ const BAR: &str = "{percent:>3} % [{bar:16}] {wide_msg}";
 
 /// Where it is shown. Dropping it makes room.
 pub struct Progress {
-    total: u64,
+    all: Sum,
+    rate: Option<u64>,
     begun: Instant,
     /// A bar that is drawn over itself; without a terminal none.
     bar: Option<ProgressBar>,
@@ -27,26 +29,34 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For so many objects.
-    pub fn new(total: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    /// For all these, at so many bytes a second at the most.
+    pub fn new(all: Sum, rate: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(all.work()), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template(BAR).ok().filter(|_| !bar.is_hidden());
         let bar = style.map(|style| bar.with_style(style.progress_chars("=> ")));
-        Self { total, begun: Instant::now(), bar, latest: Instant::now() }
+        Self { all, rate, begun: Instant::now(), bar, latest: Instant::now() }
     }
 
     /// Shows how far it is.
     pub fn show(&mut self, board: &Board) {
-        let (done, failed) = (board.brought.load(Relaxed), board.failed.load(Relaxed));
-        let text = line(done, failed, board.bytes.load(Relaxed), self.total, self.begun.elapsed());
+        let failed = board.failed.load(Relaxed);
+        let objects = board.brought.load(Relaxed) + failed;
+        let course = Course {
+            all: self.all,
+            ended: Sum { objects, content: board.content.load(Relaxed) },
+            received: board.bytes.load(Relaxed),
+            elapsed: self.begun.elapsed(),
+            rate: self.rate,
+        };
+        let (work, text) = (course.ended.work(), line(&course, failed));
         match &self.bar {
             Some(bar) => {
-                bar.set_position(done + failed);
+                bar.set_position(work);
                 bar.set_message(text);
             }
             None if self.latest.elapsed() >= LINES => {
                 self.latest = Instant::now();
-                eprintln!("{:>3} %  {text}", percent(done + failed, self.total));
+                eprintln!("{:>3} %  {text}", percent(work, self.all.work()));
             }
             None => {}
         }
@@ -61,19 +71,20 @@ impl Drop for Progress {
     }
 }
 
-/// `120 of 490 objects, 1.20 MB, 3.4 MB/s, 12 s left`
-fn line(done: u64, failed: u64, received: u64, total: u64, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let rate = (received as f64 / seconds) as u64;
-    let mut text =
-        format!("{} of {} objects, {}, {}/s", count(done), count(total), bytes(received), bytes(rate));
+/// `120 of 490 objects, 1.20 MB of about 3.5 MB, 3.4 MB/s, about 12 s left`
+fn line(course: &Course, failed: u64) -> String {
+    let left = course.left();
+    let (came, all) = (count(course.ended.objects - failed), count(course.all.objects));
+    let mut text = format!("{came} of {all} objects, {}", bytes(course.received));
+    if let Some(left) = left.filter(|left| left.bytes > 0) {
+        text += &format!(" of about {}", bytes(course.received + left.bytes));
+    }
+    text += &format!(", {}/s", bytes(course.speed()));
     if failed > 0 {
         text += &format!(", {} failed", count(failed));
     }
-    let ended = done + failed;
-    if ended > 0 && ended < total {
-        let left = seconds * (total - ended) as f64 / ended as f64;
-        text += &format!(", {} left", time(Duration::from_secs_f64(left)));
+    if let Some(left) = left {
+        text += &format!(", about {} left", time(left.time));
     }
     text
 }
@@ -84,9 +95,21 @@ mod tests {
 
     #[test]
     fn lines() {
-        let after = Duration::from_secs(2);
-        assert_eq!(line(0, 0, 0, 490, after), "0 of 490 objects, 0 B, 0 B/s");
-        assert_eq!(line(98, 0, 3_000_000, 490, after), "98 of 490 objects, 3.00 MB, 1.50 MB/s, 8.0 s left");
-        assert_eq!(line(480, 10, 0, 490, after), "480 of 490 objects, 0 B, 0 B/s, 10 failed");
+        let course = |objects, content, received| Course {
+            all: Sum { objects: 490, content: 49_000_000 },
+            ended: Sum { objects, content },
+            received,
+            elapsed: Duration::from_secs(2),
+            rate: None,
+        };
+        assert_eq!(line(&course(0, 0, 0), 0), "0 of 490 objects, 0 B, 0 B/s");
+        assert_eq!(
+            line(&course(98, 9_800_000, 3_000_000), 0),
+            "98 of 490 objects, 3.00 MB of about 15.3 MB, 1.50 MB/s, about 8.0 s left"
+        );
+        assert_eq!(
+            line(&course(490, 49_000_000, 3_000_000), 10),
+            "480 of 490 objects, 3.00 MB, 1.50 MB/s, 10 failed"
+        );
     }
 }
