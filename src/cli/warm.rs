@@ -16,7 +16,6 @@ use self::estimate::{Sum, USUAL};
 use self::progress::Progress;
 use self::room::Room;
 use super::figures::{bytes, count, plural, time};
-use super::ls::parse;
 use super::visit::{self, Visit, VisitError};
 use crate::catalog::Tree;
 use crate::catalog::walk::Depth;
@@ -28,9 +27,9 @@ use crate::warm::{Board, Brought, Pace, Presence, Wanted, bring, shown};
 pub struct Options {
     #[command(flatten)]
     visit: visit::Place,
-    /// What to warm, from the root of the repository; may be given several times; default: all of it
-    #[arg(long, value_name = "PATH")]
-    path: Vec<String>,
+    /// What to warm, from the root of the repository or as it is mounted
+    #[arg(value_name = "PATH", default_value = "/")]
+    paths: Vec<String>,
     /// So much a second at the most, such as 50MB/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<ByteSize>,
@@ -58,10 +57,8 @@ pub enum Verdict {
 
 /// Warms, and tells what came of it.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, VisitError> {
-    let mut paths = options.path.iter().map(|path| parse(path)).collect::<Result<Vec<_>, _>>()?;
-    if paths.is_empty() {
-        paths.push(parse("/")?);
-    }
+    let paths = options.paths.iter().map(|path| options.visit.path(path));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
     let depth = if options.catalogs_only { Depth::Catalogs } else { Depth::All };
     let pace = Arc::new(Pace::new(options.rate.map(ByteSize::bytes)));
     visit::block_on(async {
@@ -94,6 +91,10 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         let wanted = |object| Wanted { object, content: all.content(&object) };
         let missing: Vec<_> = missing.into_iter().map(wanted).collect();
         tell_plan(options, &visit, &all, Sum::of(&missing), out)?;
+        if missing.is_empty() && !all.objects.is_empty() {
+            out.flush()?;
+            return Ok(Verdict::Warm);
+        }
         if !missing.is_empty() && !room.tell(all.bytes, USUAL, options.anyway, out)? {
             return Ok(Verdict::NotAll);
         }
@@ -182,10 +183,13 @@ fn tell_end(
     took: Duration,
     out: &mut dyn Write,
 ) -> Result<Verdict, VisitError> {
-    let catalogs = plural(visit.surveyor.catalogs, "catalog");
-    let rate = bytes((brought.bytes as f64 / took.as_secs_f64().max(0.001)) as u64);
-    let (objects, size) = (plural(brought.objects, "object"), bytes(brought.bytes));
-    writeln!(out, "read {catalogs}, fetched {objects}, {size} in {} ({rate}/s)", time(took))?;
+    let read = &visit.surveyor;
+    write!(out, "read {} ({})", plural(read.catalogs, "catalog"), bytes(read.bytes))?;
+    if !all.objects.is_empty() {
+        write!(out, ", fetched {}, {}", plural(brought.objects, "object"), bytes(brought.bytes))?;
+    }
+    let rate = (read.bytes + brought.bytes) as f64 / took.as_secs_f64().max(0.001);
+    writeln!(out, " in {} ({}/s)", time(took), bytes(rate as u64))?;
     if let Some((object, why)) = &brought.example {
         writeln!(
             out,
@@ -220,7 +224,7 @@ fn rate(text: &str) -> Result<ByteSize, String> {
     match quantity::parse_size(size) {
         Ok(ByteSize(0)) => Err("a rate of 0 would never end".to_owned()),
         Ok(size) => Ok(size),
-        Err(error) => Err(format!("it {error}")),
+        Err(error) => Err(format!("it {error}; one such as 50MB/s is expected")),
     }
 }
 

@@ -210,11 +210,11 @@ impl Way {
     }
 }
 
-/// The first line of an error's text, fit for a terminal.
+/// The first line of an error's text, fit for a terminal; none of a page for browsers.
 fn said(body: &[u8]) -> String {
-    let line = body.split(|c| *c == b'\n').next().unwrap_or_default();
+    let line = body.split(|c| *c == b'\n').next().unwrap_or_default().trim_ascii();
     let mut text = String::new();
-    if !line.is_empty() {
+    if !line.is_empty() && !line.starts_with(b"<") {
         // Writing to a String cannot fail.
         let _ = text.write_str(": ");
         let _ = printable(&line[..line.len().min(TOLD)], &mut text);
@@ -229,4 +229,20 @@ pub fn shown(repository: &RepositoryUrl, path: &RepoPath) -> String {
         repository.name,
         if path.as_bytes().is_empty() { String::new() } else { path.to_string() }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_errors_say() {
+        let check = |body: &[u8], expected: &str| assert_eq!(said(body), expected);
+        check(b"", "");
+        check(b"\n", "");
+        check(b"forbidden: no such host\r\nand more\n", ": forbidden: no such host");
+        check(b"<!DOCTYPE HTML>\n<html>", "");
+        assert!(!said(b"\x1b[2Jgone").contains('\x1b'));
+        assert!(said(&[b'x'; 1000]).len() <= TOLD + 2);
+    }
 }

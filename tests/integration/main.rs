@@ -47,6 +47,7 @@ mod registry_tokens;
 mod reload;
 mod repositories;
 mod restart;
+mod revisions;
 mod rules;
 mod scaling;
 mod schedule;
