@@ -13,6 +13,7 @@ mod changes;
 mod clients;
 mod collapsing;
 mod commands;
+mod containerd;
 mod crowding;
 mod demo;
 mod descriptors;
