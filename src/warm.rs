@@ -19,4 +19,4 @@ pub use fetch::{Board, Brought, Wanted, bring};
 pub use pace::Pace;
 pub use presence::{Presence, PresenceError};
 pub use repository::{Repository, RepositoryError, Trust};
-pub use surveyor::Surveyor;
+pub use surveyor::{Surveyed, Surveyor};

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::estimate::{Sum, USUAL};
-use self::progress::Progress;
+use self::progress::{Progress, Reading};
 use self::room::Room;
 use super::figures::{bytes, count, plural, time};
 use super::visit::{self, Visit, VisitError};
-use crate::catalog::Tree;
 use crate::catalog::walk::Depth;
+use crate::catalog::{RepoPath, Tree};
 use crate::config::{ByteSize, quantity};
 use crate::warm::{Board, Brought, Pace, Presence, Wanted, bring, shown};
 
@@ -66,27 +66,11 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         let mut visit = options.visit.begin(config, Arc::clone(&pace)).await?;
         writeln!(out, "{}", visit.headline())?;
         out.flush()?;
-        let mut all = Tree::default();
-        for path in &paths {
-            let tree = visit.walk().tree(path, depth).await?;
-            let catalogs = plural(tree.catalogs.len() as u64, "catalog");
-            let (objects, size) = (plural(tree.objects.len() as u64, "object"), bytes(tree.file_bytes));
-            let place = shown(&visit.way.repository, path);
-            match depth {
-                Depth::Catalogs => writeln!(out, "{place}: {catalogs}")?,
-                _ => {
-                    writeln!(out, "{place}: {catalogs}, {} ({size}), {objects}", plural(tree.files, "file"))?
-                }
-            }
-            if tree.external > 0 {
-                let (files, size) = (plural(tree.external, "file"), bytes(tree.external_bytes));
-                writeln!(
-                    out,
-                    "  {files} ({size}) have their content beside the repository and are left out"
-                )?;
-            }
-            all.merge(&tree);
-        }
+        let Some(all) = survey(&mut visit, &paths, depth, out).await? else {
+            writeln!(out, "broken off before anything but catalogs was fetched; the same command goes on")?;
+            out.flush()?;
+            return Ok(Verdict::BrokenOff);
+        };
         let (missing, room) = (visit.presence.missing(&all.objects)?, Room::ask(&visit));
         let wanted = |object| Wanted { object, content: all.content(&object) };
         let missing: Vec<_> = missing.into_iter().map(wanted).collect();
@@ -111,6 +95,35 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         out.flush()?;
         Ok(verdict)
     })
+}
+
+/// What stands under the paths; nothing when somebody at the terminal breaks it off.
+async fn survey(
+    visit: &mut Visit,
+    paths: &[RepoPath],
+    depth: Depth,
+    out: &mut dyn Write,
+) -> Result<Option<Tree>, VisitError> {
+    let mut all = Tree::default();
+    for path in paths {
+        let mut reading = Reading::new(visit.surveyor.surveyed());
+        let tree = watched(visit.walk().tree(path, depth), || reading.show()).await?;
+        drop(reading);
+        let Some(tree) = tree.transpose()? else { return Ok(None) };
+        let catalogs = plural(tree.catalogs.len() as u64, "catalog");
+        let (objects, size) = (plural(tree.objects.len() as u64, "object"), bytes(tree.file_bytes));
+        let place = shown(&visit.way.repository, path);
+        match depth {
+            Depth::Catalogs => writeln!(out, "{place}: {catalogs}")?,
+            _ => writeln!(out, "{place}: {catalogs}, {} ({size}), {objects}", plural(tree.files, "file"))?,
+        }
+        if tree.external > 0 {
+            let (files, size) = (plural(tree.external, "file"), bytes(tree.external_bytes));
+            writeln!(out, "  {files} ({size}) have their content beside the repository and are left out")?;
+        }
+        all.merge(&tree);
+    }
+    Ok(Some(all))
 }
 
 fn tell_plan(
@@ -152,7 +165,7 @@ fn tell_plan(
     Ok(())
 }
 
-/// What was brought; nothing when somebody at the terminal breaks it off, which leaves no half of a bar behind.
+/// What was brought; nothing when somebody at the terminal breaks it off.
 async fn bring_watched(
     visit: &Visit,
     missing: Vec<Wanted>,
@@ -163,15 +176,22 @@ async fn bring_watched(
     if missing.is_empty() {
         return Ok(Some(Brought::default()));
     }
-    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut progress = Progress::new(Sum::of(&missing), options.rate.map(ByteSize::bytes));
-    let mut bringing = std::pin::pin!(bring(&visit.way, missing, options.jobs.into(), pace, board));
+    let bringing = bring(&visit.way, missing, options.jobs.into(), pace, board);
+    watched(bringing, || progress.show(board)).await
+}
+
+/// Does it, and shows now and then how far it is; nothing when somebody at the terminal breaks it off, which leaves no half of a bar
+/// behind.
+async fn watched<T>(work: impl Future<Output = T>, mut show: impl FnMut()) -> io::Result<Option<T>> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut work = std::pin::pin!(work);
     let mut look = tokio::time::interval(progress::REFRESH);
     loop {
         tokio::select! {
-            brought = &mut bringing => return Ok(Some(brought)),
+            done = &mut work => return Ok(Some(done)),
             _ = interrupts.recv() => return Ok(None),
-            _ = look.tick() => progress.show(board),
+            _ = look.tick() => show(),
         }
     }
 }
@@ -183,12 +203,12 @@ fn tell_end(
     took: Duration,
     out: &mut dyn Write,
 ) -> Result<Verdict, VisitError> {
-    let read = &visit.surveyor;
-    write!(out, "read {} ({})", plural(read.catalogs, "catalog"), bytes(read.bytes))?;
+    let read = visit.surveyor.surveyed();
+    write!(out, "read {} ({})", plural(read.catalogs(), "catalog"), bytes(read.bytes()))?;
     if !all.objects.is_empty() {
         write!(out, ", fetched {}, {}", plural(brought.objects, "object"), bytes(brought.bytes))?;
     }
-    let rate = (read.bytes + brought.bytes) as f64 / took.as_secs_f64().max(0.001);
+    let rate = (read.bytes() + brought.bytes) as f64 / took.as_secs_f64().max(0.001);
     writeln!(out, " in {} ({}/s)", time(took), bytes(rate as u64))?;
     if let Some((object, why)) = &brought.example {
         writeln!(

@@ -1,5 +1,6 @@
 //! What is seen while objects come: a bar on a terminal, otherwise a line now and then. On standard error.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::figures::{bytes, count, percent, time};
 use super::estimate::{Course, Sum};
-use crate::warm::Board;
+use crate::warm::{Board, Surveyed};
 
 /// How often [`Progress::show`] is worth calling.
 pub const REFRESH: Duration = Duration::from_millis(200);
@@ -17,24 +18,79 @@ const LINES: Duration = Duration::from_secs(5);
 
 /// Never wider than the terminal: the text is cut there.
 const BAR: &str = "{percent:>3} % [{bar:16}] {wide_msg}";
+const TEXT: &str = "{wide_msg}";
 
 /// Where it is shown. Dropping it makes room.
+struct Screen {
+    /// What is drawn over itself; without a terminal nothing.
+    bar: Option<ProgressBar>,
+    latest: Instant,
+}
+
+impl Screen {
+    fn new(all: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(all, ProgressDrawTarget::stderr());
+        let template = if all.is_some() { BAR } else { TEXT };
+        let style = ProgressStyle::with_template(template).ok().filter(|_| !bar.is_hidden());
+        let bar = style.map(|style| bar.with_style(style.progress_chars("=> ")));
+        Self { bar, latest: Instant::now() }
+    }
+
+    /// `part` of all, and in words; `share` stands before them where there is no bar.
+    fn show(&mut self, part: u64, share: &str, text: String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(text);
+                bar.set_position(part);
+            }
+            None if self.latest.elapsed() >= LINES => {
+                self.latest = Instant::now();
+                eprintln!("{share}{text}");
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Of catalogs: how many there are is not known before.
+pub struct Reading {
+    surveyed: Arc<Surveyed>,
+    screen: Screen,
+}
+
+impl Reading {
+    /// Of those that this is about.
+    pub fn new(surveyed: Arc<Surveyed>) -> Self {
+        Self { surveyed, screen: Screen::new(None) }
+    }
+
+    /// Shows how many were read.
+    pub fn show(&mut self) {
+        let (catalogs, size) = (self.surveyed.catalogs(), bytes(self.surveyed.bytes()));
+        self.screen.show(0, "", format!("reading catalogs: {} so far, {size}", count(catalogs)));
+    }
+}
+
+/// Of objects.
 pub struct Progress {
     all: Sum,
     rate: Option<u64>,
     begun: Instant,
-    /// A bar that is drawn over itself; without a terminal none.
-    bar: Option<ProgressBar>,
-    latest: Instant,
+    screen: Screen,
 }
 
 impl Progress {
     /// For all these, at so many bytes a second at the most.
     pub fn new(all: Sum, rate: Option<u64>) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(all.work()), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template(BAR).ok().filter(|_| !bar.is_hidden());
-        let bar = style.map(|style| bar.with_style(style.progress_chars("=> ")));
-        Self { all, rate, begun: Instant::now(), bar, latest: Instant::now() }
+        Self { all, rate, begun: Instant::now(), screen: Screen::new(Some(all.work())) }
     }
 
     /// Shows how far it is.
@@ -48,26 +104,9 @@ impl Progress {
             elapsed: self.begun.elapsed(),
             rate: self.rate,
         };
-        let (work, text) = (course.ended.work(), line(&course, failed));
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(work);
-                bar.set_message(text);
-            }
-            None if self.latest.elapsed() >= LINES => {
-                self.latest = Instant::now();
-                eprintln!("{:>3} %  {text}", percent(work, self.all.work()));
-            }
-            None => {}
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        let work = course.ended.work();
+        let share = format!("{:>3} %  ", percent(work, self.all.work()));
+        self.screen.show(work, &share, line(&course, failed));
     }
 }
 
