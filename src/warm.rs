@@ -14,7 +14,7 @@ mod presence;
 mod repository;
 mod surveyor;
 
-pub use client::{Lane, Tier, Trouble, Way, shown};
+pub use client::{Lane, Tier, Trouble, Way, shown, within};
 pub use fetch::{Board, Brought, Wanted, bring};
 pub use pace::Pace;
 pub use presence::{Presence, PresenceError};

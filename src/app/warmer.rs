@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::cache::Cache;
 use crate::catalog::trust::{Distrust, MAX_KEY, PublicKey};
 use crate::catalog::walk::{Bounds, Depth, Walk, WalkError};
-use crate::catalog::{BadPath, Object, RepoPath, Tree};
+use crate::catalog::{BadPath, Object, Tree};
 use crate::config::{self, OnRevision};
 use crate::document::manifest::Revision;
 use crate::metrics::{WarmMetrics, WarmRepository};
@@ -34,7 +34,7 @@ use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
     Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Wanted, Way,
-    bring,
+    bring, within,
 };
 
 /// Objects asked for at the same time, for one entry.
@@ -289,7 +289,7 @@ async fn look(
         };
         let (catalogs, bytes) = (surveyed.catalogs(), surveyed.bytes());
         let mut walk = Walk::new(&mut surveyor, seen.manifest.root, BOUNDS);
-        let tree = walk.tree(&RepoPath::parse(path)?, depth).await;
+        let tree = walk.tree(&within(&entry.repository, path)?, depth).await;
         metrics.catalogs.inc_by(surveyed.catalogs() - catalogs);
         metrics.bytes.inc_by(surveyed.bytes() - bytes);
         trees.push(tree.map_err(Box::new)?);

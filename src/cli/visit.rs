@@ -12,6 +12,7 @@ use crate::config::units::ServerUrlError;
 use crate::config::{Config, ConfigError, Environment, RepositoryUrl, Scheme, ServerUrl};
 use crate::warm::{
     Lane, Pace, Presence, PresenceError, Repository, RepositoryError, Surveyor, Tier, Trouble, Trust, Way,
+    within,
 };
 
 /// Which repository, and through whom.
@@ -92,11 +93,9 @@ pub struct Visit {
 }
 
 impl Place {
-    /// A path as an operator writes it: from the root of the repository, or as it is mounted.
+    /// A path as an operator writes it.
     pub fn path(&self, path: &str) -> Result<RepoPath, VisitError> {
-        let mounted = path.strip_prefix("/cvmfs/").and_then(|rest| rest.strip_prefix(&*self.repository.name));
-        let within = mounted.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
-        RepoPath::parse(within).map_err(|why| VisitError::Path(path.to_owned(), why))
+        within(&self.repository, path).map_err(|why| VisitError::Path(path.to_owned(), why))
     }
 
     /// Reads what everything begins with.

@@ -16,7 +16,7 @@ use tokio::io::DuplexStream;
 use tokio::time::timeout;
 
 use super::line::{Line, Sender, connect, speak};
-use crate::catalog::{Object, RepoPath, printable};
+use crate::catalog::{BadPath, Object, RepoPath, printable};
 use crate::config::{RepositoryUrl, ServerUrl};
 use crate::digest::Verifier;
 
@@ -222,7 +222,13 @@ fn said(body: &[u8]) -> String {
     text
 }
 
-/// The way of a URL through an image, for messages.
+/// A path as operators write it: from the root of the repository, or as it is mounted.
+pub fn within(repository: &RepositoryUrl, path: &str) -> Result<RepoPath, BadPath> {
+    let mounted = path.strip_prefix("/cvmfs/").and_then(|rest| rest.strip_prefix(&*repository.name));
+    RepoPath::parse(mounted.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path))
+}
+
+/// A path as it is mounted, for messages.
 pub fn shown(repository: &RepositoryUrl, path: &RepoPath) -> String {
     format!(
         "/cvmfs/{}{}",
@@ -234,6 +240,23 @@ pub fn shown(repository: &RepositoryUrl, path: &RepoPath) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_as_operators_write_them() {
+        let repository = "http://a/cvmfs/x.y".parse().unwrap();
+        let table = [
+            ("/", "/cvmfs/x.y"),
+            ("b/c", "/cvmfs/x.y/b/c"),
+            ("/cvmfs/x.y", "/cvmfs/x.y"),
+            ("/cvmfs/x.y/", "/cvmfs/x.y"),
+            ("/cvmfs/x.y/b", "/cvmfs/x.y/b"),
+            ("/cvmfs/x.yz/b", "/cvmfs/x.y/cvmfs/x.yz/b"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(shown(&repository, &within(&repository, text).unwrap()), expected, "{text}");
+        }
+        assert_eq!(within(&repository, "/cvmfs/x.y/../z"), Err(BadPath::Name));
+    }
 
     #[test]
     fn what_errors_say() {

@@ -85,7 +85,8 @@ async fn a_new_revision_is_here_before_anybody_asks() {
 async fn catalogs_alone_and_trouble_that_passes() {
     let stratum = Origin::new().fixtures().document_lifetime(Duration::ZERO).revision(REPOSITORY, 3).run();
     stratum.inject(Fault::Status(404).on(".cvmfspublished"));
-    let proxy = Proxy::start(kept_warm(&stratum, |_| {})).await;
+    let as_mounted = format!("/cvmfs/{REPOSITORY}{EL7}");
+    let proxy = Proxy::start(kept_warm(&stratum, |warm| warm.paths = vec![as_mounted])).await;
     let failed = async {
         loop {
             let status = proxy.admin().ask("/status").await.unwrap();
