@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from servers import HERE, Nginx, Server, Substratum, fill_in
+from servers import HERE, Nginx, Server, Substratum, lay_out_traffic_server
 
 MIB = 1 << 20
 
@@ -39,13 +39,7 @@ class Cache(Server):
     def __init__(self, name, folder, core, origin, setting):
         super().__init__(name, folder, core)
         self.setting = setting
-        self.values = {"name": name, "folder": self.folder, "port": self.port, "origin": origin.port}
-
-    def write(self, template, file, **values):
-        path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(fill_in(template, self.values | values))
-        return path
+        self.values["origin"] = origin.port
 
 
 class Squid(Cache):
@@ -107,24 +101,15 @@ class VarnishFile(Varnish):
 class TrafficServer(Cache):
     """Its memory is a cache of what lies on its disk, so it always has one."""
 
-    FILES = ["records.config", "remap.config", "storage.config", "cache.config", "logging.yaml"]
-
     def __init__(self, name, folder, core, origin, setting):
         super().__init__(name, folder, core, origin, setting)
-        for place in ["run", "log", "cache"]:
-            (self.folder / place).mkdir()
         # 0 would mean "by the size of the disk".
         values = {"memory": setting.memory_mib * MIB or 1, "disk": setting.disk_mib, "log": 3 if setting.log else 0}
-        for file in self.FILES:
-            self.write(f"reverse-trafficserver/{file}", f"etc/{file}", **values)
-        self.write("trafficserver/ip_allow.yaml", "etc/ip_allow.yaml")
-        for file in ["plugin.config", "hosting.config"]:
-            (self.folder / "etc" / file).write_text("")
-        self.runroot = self.write("trafficserver/runroot.yaml", "runroot.yaml")
+        self.command = lay_out_traffic_server(self, ["reverse-trafficserver", "trafficserver"], **values)
         self.start()
 
     def start(self):
-        return self.run("env", f"TS_RUNROOT={self.runroot}", "traffic_server")
+        return self.run(*self.command)
 
     def settle(self):
         # Once a minute it writes its directory (cache.dir.sync_frequency), and not when it is stopped.

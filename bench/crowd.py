@@ -24,7 +24,7 @@ from pathlib import Path
 
 from load import load
 from objects import Tree
-from servers import HERE, Origin, Server, fill_in, free_port
+from servers import HERE, Origin, Server, free_port
 
 IDLE, SLOW = 10_000, 1_000
 SIZE, OBJECTS, LARGE = 8 << 10, 400, 16 << 20
@@ -37,10 +37,9 @@ class Tier(Server):
     def __init__(self, binary, folder, core, origin, values, workers=2):
         super().__init__("substratum", folder, core)
         self.admin = free_port()
-        values = {**values, "name": self.name, "folder": self.folder, "port": self.port, "admin": self.admin, "origin": origin.port,
-                  "workers": workers}
-        (self.folder / "substratum.toml").write_text(fill_in("endure.toml", values))
-        self.run(binary.absolute(), "--config", self.folder / "substratum.toml", "serve")
+        values = {**values, "admin": self.admin, "origin": origin.port, "workers": workers}
+        file = self.write("endure.toml", "substratum.toml", **values)
+        self.run(binary.absolute(), "--config", file, "serve")
 
     def metrics(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=10)

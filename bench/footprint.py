@@ -4,9 +4,8 @@ import socket
 import time
 from contextlib import ExitStack
 
-from load import LOAD_CORE, load
-from objects import Tree
-from servers import Origin
+from load import load
+from stage import stage
 
 SERVER_CORE = 0
 # Seconds after which every server has let go of what idle connections do not need.
@@ -16,10 +15,8 @@ SETTLED = 5
 def objects(scenario, classes, work, _):
     """Resident memory that each object adds, its own bytes included. nginx keeps its bodies in the page cache, which is not
     counted."""
-    tree = Tree(work / "tree", [scenario.size] * scenario.objects)
-    paths = tree.list(work / "paths")
     samples = {}
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
+    with stage(work, [scenario.size] * scenario.objects) as (tree, paths, origin):
         for name, kind in classes.items():
             with kind(name, work / name, SERVER_CORE, origin, scenario.setting) as server:
                 server.fetch_all(tree.paths[:100])
@@ -35,11 +32,9 @@ def objects(scenario, classes, work, _):
 
 def connections(scenario, classes, work, arguments):
     """Resident memory that each connection adds, and what a client notices of so many: its p99 before and with them."""
-    tree = Tree(work / "tree", [scenario.size] * scenario.objects)
-    paths = tree.list(work / "paths")
-    request = f"GET {tree.paths[0]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
     samples = {}
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
+    with stage(work, [scenario.size] * scenario.objects) as (tree, paths, origin):
+        request = f"GET {tree.paths[0]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
         for name, kind in classes.items():
             with kind(name, work / name, SERVER_CORE, origin, scenario.setting) as server, ExitStack() as idle:
                 server.fill(origin, tree.paths)

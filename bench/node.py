@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 from caches import Ours, Setting
-from load import LOAD_CORE, load
-from objects import Tree, log_normal
-from servers import HERE, Origin
+from load import load
+from objects import log_normal
+from servers import HERE
+from stage import stage
 
 MIB = 1 << 20
 SETTING = Setting(memory_mib=64, disk=True, disk_mib=5120)
@@ -35,9 +36,7 @@ def main():
     Node.binary = arguments.binary.absolute()
     work = arguments.out / "work-node"
     shutil.rmtree(work, ignore_errors=True)
-    tree = Tree(work / "tree", log_normal(arguments.bytes * 10**6, **SIZES))
-    paths = tree.list(work / "paths")
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
+    with stage(work, log_normal(arguments.bytes * 10**6, **SIZES)) as (tree, paths, origin):
         with Node("node", work / "node", 0, origin, SETTING) as server:
             time.sleep(2)
             idle, _ = server.memory()

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from servers import Server, fill_in, free_port, user
+from servers import Server, free_port, user
 
 
 class Peer(Server):
@@ -13,12 +13,6 @@ class Peer(Server):
     def __init__(self, name, folder, ports):
         super().__init__(name, folder, ",".join(map(str, sorted(os.sched_getaffinity(0)))))
         self.ports = ports
-
-    def write(self, template, file, **values):
-        values |= {"name": self.name, "folder": self.folder, "port": self.port}
-        path = self.folder / file
-        path.write_text(fill_in(template, values))
-        return path
 
 
 class Substratum(Peer):

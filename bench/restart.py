@@ -5,9 +5,8 @@ import http.client
 import subprocess
 import time
 
-from load import LOAD_CORE, load
-from objects import Tree
-from servers import Origin
+from load import load
+from stage import stage
 
 SERVER_CORE = 0
 PATIENCE = 60
@@ -17,10 +16,8 @@ STARTS = 4
 
 def measure(scenario, classes, work, arguments):
     """One sample for each server."""
-    tree = Tree(work / "tree", [scenario.size] * (arguments.objects or scenario.objects))
-    paths = tree.list(work / "paths")
     samples = {}
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
+    with stage(work, [scenario.size] * (arguments.objects or scenario.objects)) as (tree, paths, origin):
         for name, kind in classes.items():
             with kind(name, work / name, SERVER_CORE, origin, scenario.setting) as server:
                 empty, _ = server.memory()

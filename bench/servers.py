@@ -14,6 +14,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 START_PATIENCE = 10
+TRAFFIC_SERVER_FILES = [
+    *["records.config", "remap.config", "storage.config", "cache.config", "logging.yaml"],
+    *["ip_allow.yaml", "plugin.config", "hosting.config"],
+]
 
 
 def free_port():
@@ -37,8 +41,17 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.core = core
         self.port = free_port()
+        # What every file that it is configured with may name.
+        self.values = {"name": name, "folder": self.folder, "port": self.port}
         # Processes that belong to it without being its children.
         self.helpers = []
+
+    def write(self, template, file, **values):
+        """A file in its folder, made from one in config/."""
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(fill_in(template, self.values | values))
+        return path
 
     def run(self, *command):
         with open(self.folder / "output", "wb") as output:
@@ -152,9 +165,8 @@ class Origin(Server):
 
     def __init__(self, folder, core, tree):
         super().__init__("origin", folder, core)
-        values = {"folder": self.folder, "port": self.port, "tree": tree.absolute(), "user": user()}
-        (self.folder / "nginx.conf").write_text(fill_in("origin.conf", values))
-        self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
+        file = self.write("origin.conf", "nginx.conf", tree=tree.absolute(), user=user())
+        self.run("nginx", "-e", self.folder / "error.log", "-c", file)
 
     def requests(self):
         """Requests answered so far, this question not counted."""
@@ -181,9 +193,6 @@ class Nginx(Server):
             )
         file_cache = "open_file_cache max=10000; open_file_cache_valid 60s;" if setting.nginx_file_cache else ""
         values = {
-            "name": name,
-            "folder": self.folder,
-            "port": self.port,
             "origin": origin.port,
             "log": log,
             "file_cache": file_cache,
@@ -191,11 +200,11 @@ class Nginx(Server):
             "disk": getattr(setting, "disk_mib", 4096),
             "user": user(),
         }
-        (self.folder / "nginx.conf").write_text(fill_in("nginx.conf", values))
+        self.file = self.write("nginx.conf", "nginx.conf", **values)
         self.start()
 
     def start(self):
-        return self.run("nginx", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf")
+        return self.run("nginx", "-e", self.folder / "error.log", "-c", self.file)
 
 
 class Substratum(Server):
@@ -211,8 +220,6 @@ class Substratum(Server):
         disk = f'[disk]\npath = "{self.folder}/cache"\ncapacity = "{getattr(setting, "disk_mib", 4096)} MiB"\n' if setting.disk else ""
         log = f'[log]\naccess = "squid"\npath = "{self.folder}/access.log"\n' if setting.log else ""
         values = {
-            "name": name,
-            "port": self.port,
             "admin": self.admin,
             "origin": origin.port,
             "memory": setting.memory,
@@ -220,8 +227,7 @@ class Substratum(Server):
             "disk": disk,
             "log": log,
         }
-        self.file = self.folder / "substratum.toml"
-        self.file.write_text(fill_in(self.template, values))
+        self.file = self.write(self.template, "substratum.toml", **values)
         self.command = [binary, "--config", self.file, "serve"]
         self.start()
 
@@ -241,6 +247,21 @@ class Substratum(Server):
             connection.request("GET", path)
             text = connection.getresponse().read()
         return json.loads(text)
+
+
+def lay_out_traffic_server(server, templates, **values):
+    """The folders of a Traffic Server and all its files, each from the first of these folders of config/ that has it, else empty: it
+    wants them all. Returns the command that starts it."""
+    for place in ["run", "log", "cache", "etc"]:
+        (server.folder / place).mkdir()
+    for file in TRAFFIC_SERVER_FILES:
+        places = [f"{folder}/{file}" for folder in templates if (HERE / "config" / folder / file).exists()]
+        if places:
+            server.write(places[0], f"etc/{file}", **values)
+        else:
+            (server.folder / "etc" / file).touch()
+    runroot = server.write("trafficserver/runroot.yaml", "runroot.yaml")
+    return ["env", f"TS_RUNROOT={runroot}", "traffic_server"]
 
 
 def user():

@@ -13,8 +13,9 @@ from pathlib import Path
 from caches import PEERS, Setting, build
 from hits import SERVER_CORE
 from load import LOAD_CORE, load
-from objects import Tree, log_normal
-from servers import HERE, Origin, Server
+from objects import log_normal
+from servers import HERE, Server
+from stage import stage
 
 SETTING = Setting(memory_mib=256, disk=True)
 SIZES = {"median": 3 << 10, "sigma": 1.3, "longest": 1 << 20}
@@ -42,10 +43,9 @@ def main():
     chains = {"direct": None, "squid": PEERS["squid"], "nginx": PEERS["nginx-nopush"], "substratum": build(arguments.binary)}
     work = arguments.out / "work-wan"
     shutil.rmtree(work, ignore_errors=True)
-    tree = Tree(work / "tree", log_normal(arguments.objects * 7_000, **SIZES)[: arguments.objects])
-    paths = tree.list(work / "paths")
+    sizes = log_normal(arguments.objects * 7_000, **SIZES)[: arguments.objects]
     times = {name: [] for name in chains}
-    with Origin(work / "origin", LOAD_CORE, tree.root) as origin:
+    with stage(work, sizes) as (tree, paths, origin):
         for turn in range(arguments.rounds):
             for name, kind in chains.items():
                 times[name].append(read(kind, work / f"{name}.{turn}", origin, paths, arguments))

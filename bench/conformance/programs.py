@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from servers import Server, fill_in, free_port, user
+from servers import Server, free_port, lay_out_traffic_server, user
 
 CORES = "0-%d" % (os.cpu_count() - 1)
 # A proxy is asked in absolute form, a program that only stands for a server in origin form.
@@ -19,13 +19,7 @@ class Program(Server):
 
     def __init__(self, folder, origin):
         super().__init__(type(self).__name__.lower(), folder, CORES)
-        self.values = {"folder": self.folder, "port": self.port, "origin": origin.port, "user": user()}
-
-    def write(self, template, name):
-        file = self.folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(fill_in(template, self.values))
-        return file
+        self.values |= {"origin": origin.port, "user": user()}
 
 
 class Substratum(Program):
@@ -82,17 +76,7 @@ class Varnish(Program):
 class TrafficServer(Program):
     def __init__(self, folder, origin, _):
         super().__init__(folder, origin)
-        for place in ["run", "log", "cache"]:
-            (self.folder / place).mkdir()
-        for file in ["records.config", "storage.config", "ip_allow.yaml"]:
-            self.write(f"trafficserver/{file}", f"etc/{file}")
-        for file in ["plugin.config", "remap.config", "cache.config", "hosting.config", "logging.yaml"]:
-            (self.folder / "etc" / file).write_text("")
-        os.environ["TS_RUNROOT"] = str(self.write("trafficserver/runroot.yaml", "runroot.yaml"))
-        try:
-            self.run("traffic_server")
-        finally:
-            del os.environ["TS_RUNROOT"]
+        self.run(*lay_out_traffic_server(self, ["trafficserver"]))
 
     @staticmethod
     def version(_):

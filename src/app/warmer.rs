@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::cache::Cache;
 use crate::catalog::trust::{Distrust, MAX_KEY, PublicKey};
 use crate::catalog::walk::{Bounds, Depth, Walk, WalkError};
-use crate::catalog::{BadPath, Object, RepoPath, Tree};
+use crate::catalog::{BadPath, Object, Tree};
 use crate::config::{self, OnRevision};
 use crate::document::manifest::Revision;
 use crate::metrics::{WarmMetrics, WarmRepository};
@@ -33,7 +33,8 @@ use crate::server::{Phase, Unmapped};
 use crate::service::{Bequest, Current, Service};
 use crate::tally::Activity;
 use crate::warm::{
-    Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Way, bring,
+    Board, Brought, Lane, Pace, Presence, Repository, RepositoryError, Surveyor, Tier, Trouble, Wanted, Way,
+    bring, within,
 };
 
 /// Objects asked for at the same time, for one entry.
@@ -279,17 +280,18 @@ async fn look(
     ground.warmed.change(rows.clone(), "reading catalogs", |_, row| row.trouble = None);
     let _working = Working::begin(&metrics.in_progress);
     let mut surveyor = Surveyor::new(lane, Arc::clone(&pace));
+    let surveyed = surveyor.surveyed();
     let mut trees = Vec::new();
     for path in &entry.paths {
         let depth = match entry.on_revision {
             OnRevision::Catalogs => Depth::Catalogs,
             OnRevision::All => Depth::All,
         };
-        let (catalogs, bytes) = (surveyor.catalogs, surveyor.bytes);
+        let (catalogs, bytes) = (surveyed.catalogs(), surveyed.bytes());
         let mut walk = Walk::new(&mut surveyor, seen.manifest.root, BOUNDS);
-        let tree = walk.tree(&RepoPath::parse(path)?, depth).await;
-        metrics.catalogs.inc_by(surveyor.catalogs - catalogs);
-        metrics.bytes.inc_by(surveyor.bytes - bytes);
+        let tree = walk.tree(&within(&entry.repository, path)?, depth).await;
+        metrics.catalogs.inc_by(surveyed.catalogs() - catalogs);
+        metrics.bytes.inc_by(surveyed.bytes() - bytes);
         trees.push(tree.map_err(Box::new)?);
     }
     let all: Vec<Arc<Vec<Object>>> = trees.iter().map(|tree| Arc::new(objects(tree))).collect();
@@ -313,7 +315,7 @@ async fn look(
         (fetched, bytes) = (fetched + brought.objects, bytes + brought.bytes);
     }
     let (repository, revision) = (&entry.repository.name, seen.manifest.revision.number);
-    tracing::info!(%repository, revision, catalogs = surveyor.catalogs, fetched, bytes, "a revision was warmed");
+    tracing::info!(%repository, revision, catalogs = surveyed.catalogs(), fetched, bytes, "a revision was warmed");
     metrics.looks_warmed.inc();
     metrics.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
     metrics
@@ -342,6 +344,8 @@ async fn bring_counted(
         more(&metrics.bytes, &mut bytes, &board.bytes);
         more(&metrics.failed, &mut failed, &board.failed);
     };
+    // Nobody is told how long it takes.
+    let missing = missing.into_iter().map(|object| Wanted { object, content: 0 }).collect();
     let mut bringing = std::pin::pin!(bring(way, missing, JOBS, pace, &board));
     let mut look = tokio::time::interval(TICK);
     loop {

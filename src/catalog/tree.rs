@@ -48,10 +48,15 @@ impl Tree {
         true
     }
 
+    /// Bytes of content of one of the objects.
+    pub fn content(&self, object: &Object) -> u64 {
+        self.sizes.get(object).copied().unwrap_or(0)
+    }
+
     /// Takes over what another tree has.
     pub fn merge(&mut self, other: &Self) {
         for object in &other.objects {
-            self.add(*object, other.sizes.get(object).copied().unwrap_or(0), usize::MAX);
+            self.add(*object, other.content(object), usize::MAX);
         }
         for catalog in &other.catalogs {
             if !self.catalogs.contains(catalog) {

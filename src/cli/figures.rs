@@ -27,13 +27,17 @@ pub fn bytes(n: u64) -> String {
     if value < 10.0 { format!("{value:.2} {name}") } else { format!("{value:.1} {name}") }
 }
 
-/// A time to three digits or so: `"0.42 ms"`, `"37 ms"`, `"1.8 s"`.
+/// A time to three digits or so: `"0.42 ms"`, `"37 ms"`, `"1.8 s"`, `"12 min 5 s"`, `"3 h 20 min"`.
 pub fn time(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1e3;
     match ms {
         ..10.0 => format!("{ms:.2} ms"),
         ..1000.0 => format!("{ms:.0} ms"),
-        _ => format!("{:.1} s", ms / 1e3),
+        ..100_000.0 => format!("{:.1} s", ms / 1e3),
+        _ => match duration.as_secs() {
+            seconds @ ..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+            seconds => format!("{} h {} min", count(seconds / 3600), seconds / 60 % 60),
+        },
     }
 }
 
@@ -76,6 +80,9 @@ mod tests {
         check(423, "0.42 ms");
         check(37_400, "37 ms");
         check(1_840_000, "1.8 s");
+        check(99_900_000, "99.9 s");
+        check(725_400_000, "12 min 5 s");
+        check(12_059_000_000, "3 h 20 min");
     }
 
     #[test]

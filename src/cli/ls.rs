@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::figures::{bytes, count, percent, plural};
 use super::visit::{self, Visit, VisitError};
 use crate::catalog::walk::Depth;
-use crate::catalog::{Entry, EntryKind, RepoPath, Tree, printable};
+use crate::catalog::{Entry, EntryKind, Tree, printable};
 use crate::warm::{Pace, Presence, shown};
 
 /// Arguments of `substratum ls`.
@@ -15,7 +15,7 @@ use crate::warm::{Pace, Presence, shown};
 pub struct Options {
     #[command(flatten)]
     visit: visit::Place,
-    /// The directory, from the root of the repository
+    /// The directory, from the root of the repository or as it is mounted
     #[arg(value_name = "PATH", default_value = "/")]
     path: String,
     /// Goes into the catalogs below the directory, too; for a large repository that may be very many
@@ -25,7 +25,7 @@ pub struct Options {
 
 /// Lists a directory.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<(), VisitError> {
-    let path = parse(&options.path)?;
+    let path = options.visit.path(&options.path)?;
     let depth = if options.deep { Depth::All } else { Depth::OneCatalog };
     visit::block_on(async {
         let mut visit = options.visit.begin(config, Arc::new(Pace::new(None))).await?;
@@ -50,11 +50,6 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         out.flush()?;
         Ok(())
     })
-}
-
-/// A path as an operator wrote it.
-pub(super) fn parse(path: &str) -> Result<RepoPath, VisitError> {
-    RepoPath::parse(path).map_err(|why| VisitError::Path(path.to_owned(), why))
 }
 
 /// How many of the objects are in the tier, if anybody knows.

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inquiry::{self, Inquiry, InquiryError};
-use crate::catalog::BadPath;
 use crate::catalog::trust::{Distrust, MAX_KEY, PublicKey};
 use crate::catalog::walk::{Bounds, Walk, WalkError};
+use crate::catalog::{BadPath, RepoPath};
 use crate::config::units::ServerUrlError;
 use crate::config::{Config, ConfigError, Environment, RepositoryUrl, Scheme, ServerUrl};
 use crate::warm::{
     Lane, Pace, Presence, PresenceError, Repository, RepositoryError, Surveyor, Tier, Trouble, Trust, Way,
+    within,
 };
 
 /// Which repository, and through whom.
@@ -38,6 +39,16 @@ pub enum VisitError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Nobody is where the tier should be.
+    #[error("nothing answers at {tier}{whence}: {error}")]
+    Silent {
+        /// Where.
+        tier: String,
+        /// Who says so.
+        whence: &'static str,
+        /// Why not.
+        error: io::Error,
+    },
     /// The configuration does not say where the tier is.
     #[error("the configuration names no port to ask: say --via")]
     NoTier,
@@ -82,6 +93,11 @@ pub struct Visit {
 }
 
 impl Place {
+    /// A path as an operator writes it.
+    pub fn path(&self, path: &str) -> Result<RepoPath, VisitError> {
+        within(&self.repository, path).map_err(|why| VisitError::Path(path.to_owned(), why))
+    }
+
     /// Reads what everything begins with.
     pub async fn begin(&self, config: Option<&Path>, pace: Arc<Pace>) -> Result<Visit, VisitError> {
         let keys = self.key.iter().map(|file| key(file)).collect::<Result<Vec<_>, _>>()?;
@@ -109,7 +125,17 @@ impl Place {
         });
         let way = Arc::new(Way { tier: Tier::At(tier), repository: self.repository.clone() });
         let mut lane = Lane::new(Arc::clone(&way));
-        let repository = Repository::open(&mut lane, &way, &keys).await?;
+        let whence = match self.via {
+            Some(_) => "",
+            None => ", where the configuration has the tier (--config or --via name another)",
+        };
+        let repository = Repository::open(&mut lane, &way, &keys).await;
+        let repository = repository.map_err(|error| match error {
+            RepositoryError::Get(_, _, Trouble::Connect(tier, error)) => {
+                VisitError::Silent { tier, whence, error }
+            }
+            error => error.into(),
+        })?;
         let surveyor = Surveyor::new(lane, pace);
         Ok(Visit { way, presence, inquiry, repository, surveyor })
     }
@@ -127,7 +153,7 @@ impl Visit {
         Walk::new(&mut self.surveyor, self.repository.manifest.root, Bounds::default())
     }
 
-    /// `images.example.org, revision 3, published 2026-11-22 13:57 UTC; its signature is good`
+    /// `images.example.org, revision 3, published Sun, 22 Nov 2026 13:57:11 GMT; its signature is good`
     pub fn headline(&self) -> String {
         let revision = self.repository.manifest.revision;
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(revision.published);
@@ -144,7 +170,10 @@ impl VisitError {
     /// For the shell.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => super::BAD_CONFIGURATION,
+            // Or a command line.
+            Self::Config(_) | Self::NoTier | Self::KeyFile(..) | Self::Key(..) | Self::Path(..) => {
+                super::BAD_CONFIGURATION
+            }
             _ => 1,
         }
     }
@@ -159,11 +188,13 @@ fn key(file: &Path) -> Result<PublicKey, VisitError> {
 }
 
 /// `http://proxy.example.org:3128` or `proxy.example.org:3128`.
-fn proxy(text: &str) -> Result<ServerUrl, ServerUrlError> {
-    let proxy: ServerUrl =
-        if text.contains("://") { text.parse() } else { format!("http://{text}").parse() }?;
-    // Nothing between a tier and its clients is asked over TLS here.
-    if proxy.scheme == Scheme::Http { Ok(proxy) } else { Err(ServerUrlError::Scheme) }
+fn proxy(text: &str) -> Result<ServerUrl, String> {
+    let proxy = if text.contains("://") { text.parse() } else { format!("http://{text}").parse() };
+    let proxy: ServerUrl = proxy.map_err(|error: ServerUrlError| error.to_string())?;
+    match proxy.scheme {
+        Scheme::Http => Ok(proxy),
+        Scheme::Https => Err("it is asked over plain http only: name a port of it without TLS".to_owned()),
+    }
 }
 
 /// Runs one of the commands.

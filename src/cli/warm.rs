@@ -1,5 +1,6 @@
 //! `substratum warm`: brings what is under a path into the tier, before the jobs start.
 
+mod estimate;
 mod progress;
 mod room;
 
@@ -11,27 +12,24 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::progress::Progress;
+use self::estimate::{Sum, USUAL};
+use self::progress::{Progress, Reading};
 use self::room::Room;
 use super::figures::{bytes, count, plural, time};
-use super::ls::parse;
 use super::visit::{self, Visit, VisitError};
 use crate::catalog::walk::Depth;
-use crate::catalog::{Object, Tree};
+use crate::catalog::{RepoPath, Tree};
 use crate::config::{ByteSize, quantity};
-use crate::warm::{Board, Brought, Pace, Presence, bring, shown};
-
-/// What stored objects usually take of their content, as one part of so many.
-const USUAL: u64 = 3;
+use crate::warm::{Board, Brought, Pace, Presence, Wanted, bring, shown};
 
 /// Arguments of `substratum warm`.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     visit: visit::Place,
-    /// What to warm, from the root of the repository; may be given several times; default: all of it
-    #[arg(long, value_name = "PATH")]
-    path: Vec<String>,
+    /// What to warm, from the root of the repository or as it is mounted
+    #[arg(value_name = "PATH", default_value = "/")]
+    paths: Vec<String>,
     /// So much a second at the most, such as 50MB/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<ByteSize>,
@@ -59,10 +57,8 @@ pub enum Verdict {
 
 /// Warms, and tells what came of it.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, VisitError> {
-    let mut paths = options.path.iter().map(|path| parse(path)).collect::<Result<Vec<_>, _>>()?;
-    if paths.is_empty() {
-        paths.push(parse("/")?);
-    }
+    let paths = options.paths.iter().map(|path| options.visit.path(path));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
     let depth = if options.catalogs_only { Depth::Catalogs } else { Depth::All };
     let pace = Arc::new(Pace::new(options.rate.map(ByteSize::bytes)));
     visit::block_on(async {
@@ -70,36 +66,25 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
         let mut visit = options.visit.begin(config, Arc::clone(&pace)).await?;
         writeln!(out, "{}", visit.headline())?;
         out.flush()?;
-        let mut all = Tree::default();
-        for path in &paths {
-            let tree = visit.walk().tree(path, depth).await?;
-            let catalogs = plural(tree.catalogs.len() as u64, "catalog");
-            let (objects, size) = (plural(tree.objects.len() as u64, "object"), bytes(tree.file_bytes));
-            let place = shown(&visit.way.repository, path);
-            match depth {
-                Depth::Catalogs => writeln!(out, "{place}: {catalogs}")?,
-                _ => {
-                    writeln!(out, "{place}: {catalogs}, {} ({size}), {objects}", plural(tree.files, "file"))?
-                }
-            }
-            if tree.external > 0 {
-                let (files, size) = (plural(tree.external, "file"), bytes(tree.external_bytes));
-                writeln!(
-                    out,
-                    "  {files} ({size}) have their content beside the repository and are left out"
-                )?;
-            }
-            all.merge(&tree);
-        }
+        let Some(all) = survey(&mut visit, &paths, depth, out).await? else {
+            writeln!(out, "broken off before anything but catalogs was fetched; the same command goes on")?;
+            out.flush()?;
+            return Ok(Verdict::BrokenOff);
+        };
         let (missing, room) = (visit.presence.missing(&all.objects)?, Room::ask(&visit));
-        let estimate = all.bytes.saturating_mul(missing.len() as u64).checked_div(all.objects.len() as u64);
-        tell_plan(options, &visit, &all, missing.len() as u64, estimate.unwrap_or(0), out)?;
+        let wanted = |object| Wanted { object, content: all.content(&object) };
+        let missing: Vec<_> = missing.into_iter().map(wanted).collect();
+        tell_plan(options, &visit, &all, Sum::of(&missing), out)?;
+        if missing.is_empty() && !all.objects.is_empty() {
+            out.flush()?;
+            return Ok(Verdict::Warm);
+        }
         if !missing.is_empty() && !room.tell(all.bytes, USUAL, options.anyway, out)? {
             return Ok(Verdict::NotAll);
         }
         out.flush()?;
         let board = Arc::new(Board::default());
-        let Some(brought) = bring_watched(&visit, missing, options.jobs.into(), &pace, &board).await? else {
+        let Some(brought) = bring_watched(&visit, missing, options, &pace, &board).await? else {
             let (objects, size) = (board.brought.load(Relaxed), board.bytes.load(Relaxed));
             let objects = plural(objects, "object");
             writeln!(out, "broken off, fetched {objects}, {}; the same command goes on", bytes(size))?;
@@ -112,18 +97,46 @@ pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Res
     })
 }
 
+/// What stands under the paths; nothing when somebody at the terminal breaks it off.
+async fn survey(
+    visit: &mut Visit,
+    paths: &[RepoPath],
+    depth: Depth,
+    out: &mut dyn Write,
+) -> Result<Option<Tree>, VisitError> {
+    let mut all = Tree::default();
+    for path in paths {
+        let mut reading = Reading::new(visit.surveyor.surveyed());
+        let tree = watched(visit.walk().tree(path, depth), || reading.show()).await?;
+        drop(reading);
+        let Some(tree) = tree.transpose()? else { return Ok(None) };
+        let catalogs = plural(tree.catalogs.len() as u64, "catalog");
+        let (objects, size) = (plural(tree.objects.len() as u64, "object"), bytes(tree.file_bytes));
+        let place = shown(&visit.way.repository, path);
+        match depth {
+            Depth::Catalogs => writeln!(out, "{place}: {catalogs}")?,
+            _ => writeln!(out, "{place}: {catalogs}, {} ({size}), {objects}", plural(tree.files, "file"))?,
+        }
+        if tree.external > 0 {
+            let (files, size) = (plural(tree.external, "file"), bytes(tree.external_bytes));
+            writeln!(out, "  {files} ({size}) have their content beside the repository and are left out")?;
+        }
+        all.merge(&tree);
+    }
+    Ok(Some(all))
+}
+
 fn tell_plan(
     options: &Options,
     visit: &Visit,
     all: &Tree,
-    missing: u64,
-    estimate: u64,
+    missing: Sum,
     out: &mut dyn Write,
 ) -> Result<(), VisitError> {
     if all.objects.is_empty() {
         return Ok(());
     }
-    match (&visit.presence, missing) {
+    match (&visit.presence, missing.objects) {
         (Presence::Unknown, _) => {
             writeln!(out, "what is there already is not known (no --admin): everything is asked for")?;
         }
@@ -135,8 +148,8 @@ fn tell_plan(
             writeln!(out, "{} of {} objects are missing", count(missing), count(all.objects.len() as u64))?;
         }
     }
-    let usual = estimate / USUAL;
-    write!(out, "about {} to fetch, {} at the most", bytes(usual), bytes(estimate))?;
+    let usual = missing.usual();
+    write!(out, "about {} to fetch, {} at the most", bytes(usual), bytes(missing.content))?;
     match options.rate.filter(|rate| rate.bytes() > 0) {
         Some(rate) => {
             let seconds = usual / rate.bytes();
@@ -152,27 +165,33 @@ fn tell_plan(
     Ok(())
 }
 
-/// What was brought; nothing when somebody at the terminal breaks it off, which leaves no half of a bar behind.
+/// What was brought; nothing when somebody at the terminal breaks it off.
 async fn bring_watched(
     visit: &Visit,
-    missing: Vec<Object>,
-    jobs: usize,
+    missing: Vec<Wanted>,
+    options: &Options,
     pace: &Arc<Pace>,
     board: &Arc<Board>,
 ) -> io::Result<Option<Brought>> {
-    let total = missing.len() as u64;
-    if total == 0 {
+    if missing.is_empty() {
         return Ok(Some(Brought::default()));
     }
+    let mut progress = Progress::new(Sum::of(&missing), options.rate.map(ByteSize::bytes));
+    let bringing = bring(&visit.way, missing, options.jobs.into(), pace, board);
+    watched(bringing, || progress.show(board)).await
+}
+
+/// Does it, and shows now and then how far it is; nothing when somebody at the terminal breaks it off, which leaves no half of a bar
+/// behind.
+async fn watched<T>(work: impl Future<Output = T>, mut show: impl FnMut()) -> io::Result<Option<T>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut progress = Progress::new(total);
-    let mut bringing = std::pin::pin!(bring(&visit.way, missing, jobs, pace, board));
+    let mut work = std::pin::pin!(work);
     let mut look = tokio::time::interval(progress::REFRESH);
     loop {
         tokio::select! {
-            brought = &mut bringing => return Ok(Some(brought)),
+            done = &mut work => return Ok(Some(done)),
             _ = interrupts.recv() => return Ok(None),
-            _ = look.tick() => progress.show(board),
+            _ = look.tick() => show(),
         }
     }
 }
@@ -184,10 +203,13 @@ fn tell_end(
     took: Duration,
     out: &mut dyn Write,
 ) -> Result<Verdict, VisitError> {
-    let catalogs = plural(visit.surveyor.catalogs, "catalog");
-    let rate = bytes((brought.bytes as f64 / took.as_secs_f64().max(0.001)) as u64);
-    let (objects, size) = (plural(brought.objects, "object"), bytes(brought.bytes));
-    writeln!(out, "read {catalogs}, fetched {objects}, {size} in {} ({rate}/s)", time(took))?;
+    let read = visit.surveyor.surveyed();
+    write!(out, "read {} ({})", plural(read.catalogs(), "catalog"), bytes(read.bytes()))?;
+    if !all.objects.is_empty() {
+        write!(out, ", fetched {}, {}", plural(brought.objects, "object"), bytes(brought.bytes))?;
+    }
+    let rate = (read.bytes() + brought.bytes) as f64 / took.as_secs_f64().max(0.001);
+    writeln!(out, " in {} ({}/s)", time(took), bytes(rate as u64))?;
     if let Some((object, why)) = &brought.example {
         writeln!(
             out,
@@ -222,7 +244,7 @@ fn rate(text: &str) -> Result<ByteSize, String> {
     match quantity::parse_size(size) {
         Ok(ByteSize(0)) => Err("a rate of 0 would never end".to_owned()),
         Ok(size) => Ok(size),
-        Err(error) => Err(format!("it {error}")),
+        Err(error) => Err(format!("it {error}; one such as 50MB/s is expected")),
     }
 }
 

@@ -24,8 +24,13 @@ pub enum RepositoryUrlError {
     #[error("expected /cvmfs/ and the name of a repository behind the server")]
     Path,
     /// The name.
-    #[error("expected the full name of a repository, such as atlas.cern.ch")]
+    #[error(
+        "expected the full name of a repository, such as atlas.cern.ch, or http://server/cvmfs/ and the name"
+    )]
     Name,
+    /// Something behind the name.
+    #[error("expected nothing behind the repository's name; paths in it are arguments of their own")]
+    Beyond,
 }
 
 impl FromStr for RepositoryUrl {
@@ -44,6 +49,8 @@ impl FromStr for RepositoryUrl {
         let fits = (1..=253).contains(&name.len()) && name.contains('.') && !name.starts_with('.');
         if fits && name.bytes().all(plain) {
             Ok(Self { server, name: name.into() })
+        } else if name.find('/').is_some_and(|at| at > 0) {
+            Err(RepositoryUrlError::Beyond)
         } else {
             Err(RepositoryUrlError::Name)
         }
@@ -85,5 +92,9 @@ mod tests {
         ] {
             assert!(text.parse::<RepositoryUrl>().is_err(), "{text}");
         }
+        for text in ["x.y/z", "http://a/cvmfs/x.y/z"] {
+            assert_eq!(text.parse::<RepositoryUrl>(), Err(RepositoryUrlError::Beyond));
+        }
+        assert_eq!("/cvmfs/x.y".parse::<RepositoryUrl>(), Err(RepositoryUrlError::Name));
     }
 }

@@ -12,13 +12,11 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, HOST, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::io::DuplexStream;
 use tokio::time::timeout;
 
-use crate::catalog::{Object, RepoPath, printable};
+use super::line::{Line, Sender, connect, speak};
+use crate::catalog::{BadPath, Object, RepoPath, printable};
 use crate::config::{RepositoryUrl, ServerUrl};
 use crate::digest::Verifier;
 
@@ -94,7 +92,7 @@ impl Trouble {
 /// A connection to the tier, opened when it is needed.
 pub struct Lane {
     way: Arc<Way>,
-    connection: Option<SendRequest<Empty<Bytes>>>,
+    line: Line,
 }
 
 /// What is done with a body.
@@ -107,7 +105,7 @@ struct Sink {
 impl Lane {
     /// A lane on this way.
     pub fn new(way: Arc<Way>) -> Self {
-        Self { way, connection: None }
+        Self { way, line: Line::default() }
     }
 
     /// A document of the repository, such as `.cvmfspublished`.
@@ -134,14 +132,13 @@ impl Lane {
             match self.attempt(name, sink()).await {
                 Err(trouble) if trouble.may_pass() && attempt < ATTEMPTS => {
                     tracing::debug!(name, %trouble, "asked again");
-                    // What failed on a connection may have broken it.
-                    self.connection = None;
+                    self.line.hang_up();
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     attempt += 1;
                 }
                 Err(trouble) => {
-                    self.connection = None;
+                    self.line.hang_up();
                     return Err(trouble);
                 }
                 Ok(had) => return Ok(had),
@@ -151,7 +148,7 @@ impl Lane {
 
     async fn attempt(&mut self, name: &str, mut sink: Sink) -> Result<(Bytes, u64), Trouble> {
         let request = self.way.request(name)?;
-        let connection = self.connection().await?;
+        let connection = self.line.ready(self.way.tier.open()).await?;
         let response =
             timeout(SILENCE, connection.send_request(request)).await.map_err(|_| Trouble::Silence)??;
         let status = response.status();
@@ -182,21 +179,17 @@ impl Lane {
             _ => Ok((kept.freeze(), len)),
         }
     }
+}
 
-    async fn connection(&mut self) -> Result<&mut SendRequest<Empty<Bytes>>, Trouble> {
-        let open = match self.connection.take() {
-            // Closed by the tier in the meantime: another one is opened.
-            Some(mut open) => open.ready().await.is_ok().then_some(open),
-            None => None,
-        };
-        let connection = match open {
-            Some(open) => open,
-            None => match &self.way.tier {
-                Tier::At(proxy) => handshake(connect(proxy).await?).await?,
-                Tier::Own(pipe) => handshake(pipe()).await?,
-            },
-        };
-        Ok(self.connection.insert(connection))
+impl Tier {
+    async fn open(&self) -> Result<Sender, Trouble> {
+        match self {
+            Self::At(proxy) => {
+                let stream = connect((&*proxy.host, proxy.port), CONNECT).await;
+                Ok(speak(stream.map_err(|error| Trouble::Connect(proxy.authority(), error))?).await?)
+            }
+            Self::Own(pipe) => Ok(speak(pipe()).await?),
+        }
     }
 }
 
@@ -217,28 +210,11 @@ impl Way {
     }
 }
 
-async fn connect(proxy: &ServerUrl) -> Result<TcpStream, Trouble> {
-    let failed = |error| Trouble::Connect(proxy.authority(), error);
-    let stream = timeout(CONNECT, TcpStream::connect((&*proxy.host, proxy.port))).await;
-    let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    Ok(stream)
-}
-
-async fn handshake(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> Result<SendRequest<Empty<Bytes>>, Trouble> {
-    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the sender; its errors reach the requests.
-    tokio::spawn(driver);
-    Ok(sender)
-}
-
-/// The first line of an error's text, fit for a terminal.
+/// The first line of an error's text, fit for a terminal; none of a page for browsers.
 fn said(body: &[u8]) -> String {
-    let line = body.split(|c| *c == b'\n').next().unwrap_or_default();
+    let line = body.split(|c| *c == b'\n').next().unwrap_or_default().trim_ascii();
     let mut text = String::new();
-    if !line.is_empty() {
+    if !line.is_empty() && !line.starts_with(b"<") {
         // Writing to a String cannot fail.
         let _ = text.write_str(": ");
         let _ = printable(&line[..line.len().min(TOLD)], &mut text);
@@ -246,11 +222,50 @@ fn said(body: &[u8]) -> String {
     text
 }
 
-/// The way of a URL through an image, for messages.
+/// A path as operators write it: from the root of the repository, or as it is mounted.
+pub fn within(repository: &RepositoryUrl, path: &str) -> Result<RepoPath, BadPath> {
+    let mounted = path.strip_prefix("/cvmfs/").and_then(|rest| rest.strip_prefix(&*repository.name));
+    RepoPath::parse(mounted.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path))
+}
+
+/// A path as it is mounted, for messages.
 pub fn shown(repository: &RepositoryUrl, path: &RepoPath) -> String {
     format!(
         "/cvmfs/{}{}",
         repository.name,
         if path.as_bytes().is_empty() { String::new() } else { path.to_string() }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_as_operators_write_them() {
+        let repository = "http://a/cvmfs/x.y".parse().unwrap();
+        let table = [
+            ("/", "/cvmfs/x.y"),
+            ("b/c", "/cvmfs/x.y/b/c"),
+            ("/cvmfs/x.y", "/cvmfs/x.y"),
+            ("/cvmfs/x.y/", "/cvmfs/x.y"),
+            ("/cvmfs/x.y/b", "/cvmfs/x.y/b"),
+            ("/cvmfs/x.yz/b", "/cvmfs/x.y/cvmfs/x.yz/b"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(shown(&repository, &within(&repository, text).unwrap()), expected, "{text}");
+        }
+        assert_eq!(within(&repository, "/cvmfs/x.y/../z"), Err(BadPath::Name));
+    }
+
+    #[test]
+    fn what_errors_say() {
+        let check = |body: &[u8], expected: &str| assert_eq!(said(body), expected);
+        check(b"", "");
+        check(b"\n", "");
+        check(b"forbidden: no such host\r\nand more\n", ": forbidden: no such host");
+        check(b"<!DOCTYPE HTML>\n<html>", "");
+        assert!(!said(b"\x1b[2Jgone").contains('\x1b'));
+        assert!(said(&[b'x'; 1000]).len() <= TOLD + 2);
+    }
 }

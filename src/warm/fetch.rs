@@ -12,6 +12,15 @@ use crate::catalog::Object;
 /// After so many that failed, the rest is given up: most likely nobody can be reached.
 const MAX_FAILURES: u64 = 40;
 
+/// An object to be brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub object: Object,
+    /// Bytes of its content, where a catalog tells; stored it takes less, mostly.
+    pub content: u64,
+}
+
 /// How far it is, for whoever watches.
 #[derive(Default)]
 pub struct Board {
@@ -21,6 +30,8 @@ pub struct Board {
     pub bytes: AtomicU64,
     /// Objects that could not be had.
     pub failed: AtomicU64,
+    /// Bytes of content of both.
+    pub content: AtomicU64,
 }
 
 /// What came of it.
@@ -39,7 +50,7 @@ pub struct Brought {
 /// Brings all of them, or gives up.
 pub async fn bring(
     way: &Arc<Way>,
-    objects: Vec<Object>,
+    objects: Vec<Wanted>,
     jobs: usize,
     pace: &Arc<Pace>,
     board: &Arc<Board>,
@@ -54,7 +65,9 @@ pub async fn bring(
         lanes.spawn(async move {
             let mut example = None;
             while board.failed.load(Relaxed) < MAX_FAILURES {
-                let Some(&object) = objects.get(next.fetch_add(1, Relaxed)) else { break };
+                let Some(&Wanted { object, content }) = objects.get(next.fetch_add(1, Relaxed)) else {
+                    break;
+                };
                 let turn = pace.turn().await;
                 match lane.bring(object).await {
                     Ok(bytes) => {
@@ -67,6 +80,7 @@ pub async fn bring(
                         example.get_or_insert((object, trouble));
                     }
                 }
+                board.content.fetch_add(content, Relaxed);
             }
             example
         });

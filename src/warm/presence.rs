@@ -24,7 +24,7 @@ pub enum Presence {
 
 /// Why it is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("what is missing is not known: {0}")]
+#[error("the admin port does not tell what is there: {0}")]
 pub struct PresenceError(String);
 
 impl Presence {
@@ -37,11 +37,7 @@ impl Presence {
                 let mut missing = Vec::new();
                 for batch in objects.chunks(BATCH) {
                     let names: Vec<_> = batch.iter().map(|object| object.name.to_string()).collect();
-                    let answer = ask(&names.join(
-                        "
-",
-                    ))
-                    .map_err(PresenceError)?;
+                    let answer = ask(&names.join("\n")).map_err(PresenceError)?;
                     let lines: HashSet<&str> = answer.lines().collect();
                     let theirs = names.iter().zip(batch).filter(|(name, _)| lines.contains(name.as_str()));
                     missing.extend(theirs.map(|(_, object)| *object));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 
@@ -19,10 +20,26 @@ pub struct Surveyor {
     pace: Arc<Pace>,
     kept: HashMap<Object, Bytes>,
     room: usize,
-    /// How many were brought.
-    pub catalogs: u64,
+    surveyed: Arc<Surveyed>,
+}
+
+/// What was brought, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Surveyed {
+    catalogs: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Surveyed {
+    /// How many.
+    pub fn catalogs(&self) -> u64 {
+        self.catalogs.load(Relaxed)
+    }
+
     /// Their bytes.
-    pub bytes: u64,
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
 }
 
 impl Source for Surveyor {
@@ -38,8 +55,8 @@ impl Source for Surveyor {
         let turn = self.pace.turn().await;
         let stored = self.lane.object(catalog).await?;
         turn.brought(stored.len() as u64);
-        self.catalogs += 1;
-        self.bytes += stored.len() as u64;
+        self.surveyed.catalogs.fetch_add(1, Relaxed);
+        self.surveyed.bytes.fetch_add(stored.len() as u64, Relaxed);
         if let Some(room) = self.room.checked_sub(stored.len()) {
             self.room = room;
             self.kept.insert(catalog, stored.clone());
@@ -51,6 +68,11 @@ impl Source for Surveyor {
 impl Surveyor {
     /// Over this lane.
     pub fn new(lane: Lane, pace: Arc<Pace>) -> Self {
-        Self { lane, pace, kept: HashMap::new(), room: KEPT, catalogs: 0, bytes: 0 }
+        Self { lane, pace, kept: HashMap::new(), room: KEPT, surveyed: Arc::default() }
+    }
+
+    /// What it has brought so far, now and later.
+    pub fn surveyed(&self) -> Arc<Surveyed> {
+        Arc::clone(&self.surveyed)
     }
 }

@@ -10,18 +10,18 @@ use crate::ranges;
 use crate::support::client::{Ask, Client};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Origin, Stratum};
+use crate::support::origin::Origin;
 use crate::support::peer;
 use crate::support::proxy::{Proxy, site};
 use crate::tls::{curl, over_tls, renew};
 
 /// Asks for an object until its pages are pinned.
-async fn pin(proxy: &Proxy, stratum: &Stratum, object: &Object) {
+pub async fn pin(proxy: &Proxy, url: &str, bytes: &[u8]) {
     let pinned = metric("substratum_memory_pinned_bytes");
     let before = pinned.read(&proxy.metrics());
     let mut client = proxy.client();
     for _ in 0..5_000 {
-        assert!(client.ask(stratum.url(&object.path())).await.unwrap().body == object.bytes);
+        assert!(client.ask(url).await.unwrap().body == *bytes);
         proxy.flush();
         if pinned.read(&proxy.metrics()) > before {
             return;
@@ -30,7 +30,7 @@ async fn pin(proxy: &Proxy, stratum: &Stratum, object: &Object) {
     panic!("not pinned: {}", proxy.metrics());
 }
 
-fn cut_off_segments(folder: &Path) {
+pub fn cut_off_segments(folder: &Path) {
     for file in std::fs::read_dir(folder.join("segments")).unwrap() {
         OpenOptions::new().write(true).open(file.unwrap().path()).unwrap().set_len(100).unwrap();
     }
@@ -43,7 +43,7 @@ async fn a_pinned_object_is_right_in_every_way() {
     let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
     let proxy = Proxy::start(site(&[&stratum]).disk(ByteSize::mib(64))).await;
     for object in &objects {
-        pin(&proxy, &stratum, object).await;
+        pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
     }
     let all: usize = objects.iter().map(|object| object.bytes.len()).sum();
     proxy.until(metric("substratum_memory_pinned_bytes").eq(all as u64)).await;
@@ -77,7 +77,7 @@ async fn readers_keep_a_pinned_object_when_the_memory_tier_goes() {
     let setup = site(&[&stratum]).disk(ByteSize::mib(64));
     let mut config = setup.config.clone();
     let proxy = Proxy::start(setup).await;
-    pin(&proxy, &stratum, &object).await;
+    pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
     let ask = Ask::get(stratum.url(&object.path()));
     let mut slow = Client::with_small_buffer(proxy.address());
     slow.send(&ask).await.unwrap();
@@ -97,7 +97,7 @@ async fn files_that_are_cut_off_end_one_answer_and_nothing_else() {
     let setup = site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64)).with(over_tls(keys.path()));
     let proxy = Proxy::start(setup).await;
     for object in &objects {
-        pin(&proxy, &stratum, object).await;
+        pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
     }
     let over_tls = |object: &Object| {
         let url = format!("https://localhost:{}{}", proxy.tls_address().port(), object.path());

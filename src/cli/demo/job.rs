@@ -9,13 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -23,6 +19,7 @@ use super::account::Account;
 use super::board::Board;
 use super::image::{self, Entry};
 use crate::document::manifest;
+use crate::warm::line::{Line, Sender, connect, speak};
 
 /// After this time without a first byte a CVMFS client leaves its proxy (CVMFS_TIMEOUT).
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -118,7 +115,7 @@ impl Job {
 struct Lane {
     job: Job,
     board: Arc<Board>,
-    connection: Option<SendRequest<Empty<Bytes>>>,
+    line: Line,
     account: Account,
 }
 
@@ -134,7 +131,7 @@ enum Check<'a> {
 
 impl Lane {
     fn new(job: Job, board: Arc<Board>) -> Self {
-        Self { job, board, connection: None, account: Account::default() }
+        Self { job, board, line: Line::default(), account: Account::default() }
     }
 
     /// What the image consists of.
@@ -182,7 +179,7 @@ impl Lane {
                         self.account.wrong += 1;
                     }
                     // A client leaves the connection on which something failed.
-                    self.connection = None;
+                    self.line.hang_up();
                 }
             }
         }
@@ -206,7 +203,7 @@ impl Lane {
         }
         let request = request.body(Empty::new())?;
         let asked = Instant::now();
-        let connection = self.connection().await?;
+        let connection = self.line.ready(open(self.job.node)).await?;
         let response = timeout(GIVE_UP, connection.send_request(request)).await??;
         self.account.first_byte(asked.elapsed());
         if response.status() != StatusCode::OK {
@@ -244,25 +241,8 @@ impl Lane {
         }
         Ok(kept)
     }
+}
 
-    async fn connection(&mut self) -> Result<&mut SendRequest<Empty<Bytes>>, Trouble> {
-        let open = match self.connection.take() {
-            // Closed by the cache in the meantime: libcurl opens another one, too.
-            Some(mut open) => open.ready().await.is_ok().then_some(open),
-            None => None,
-        };
-        let connection = match open {
-            Some(open) => open,
-            None => self.connect().await?,
-        };
-        Ok(self.connection.insert(connection))
-    }
-    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, Trouble> {
-        let stream = timeout(GIVE_UP, TcpStream::connect(self.job.node)).await??;
-        stream.set_nodelay(true)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender; its errors reach the requests.
-        tokio::spawn(driver);
-        Ok(sender)
-    }
+async fn open(node: SocketAddr) -> Result<Sender, Trouble> {
+    Ok(speak(connect(node, GIVE_UP).await?).await?)
 }
