@@ -27,9 +27,12 @@ use crate::warm::{Board, Brought, Pace, Presence, Wanted, bring, shown};
 pub struct Options {
     #[command(flatten)]
     visit: visit::Place,
-    /// What to warm, from the root of the repository or as it is mounted
-    #[arg(value_name = "PATH", default_value = "/")]
+    /// What to warm, from the root of the repository or as it is mounted [default: all of it]
+    #[arg(value_name = "PATH")]
     paths: Vec<String>,
+    /// The same, as an option
+    #[arg(long = "path", value_name = "PATH")]
+    further: Vec<String>,
     /// So much a second at the most, such as 50MB/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<ByteSize>,
@@ -57,8 +60,9 @@ pub enum Verdict {
 
 /// Warms, and tells what came of it.
 pub fn run(options: &Options, config: Option<&Path>, out: &mut dyn Write) -> Result<Verdict, VisitError> {
-    let paths = options.paths.iter().map(|path| options.visit.path(path));
-    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    let named: Vec<&str> = options.paths.iter().chain(&options.further).map(String::as_str).collect();
+    let named = if named.is_empty() { &["/"][..] } else { &named };
+    let paths = named.iter().map(|path| options.visit.path(path)).collect::<Result<Vec<_>, _>>()?;
     let depth = if options.catalogs_only { Depth::Catalogs } else { Depth::All };
     let pace = Arc::new(Pace::new(options.rate.map(ByteSize::bytes)));
     visit::block_on(async {

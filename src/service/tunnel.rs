@@ -153,13 +153,13 @@ mod tests {
     #[test]
     fn tunnels_are_bounded_and_counted() {
         let tunnels = Tunnels::new(Metrics::new().unwrap().tunnel);
-        let (one, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let [one, other, third] = [1, 2, 3].map(|last| [10, 0, 0, last].into());
         let bounds = Bounds { all: 2, client: 1 };
         let first = tunnels.take(one, bounds).ok().unwrap();
         let refused = tunnels.take(one, bounds).err().unwrap();
         assert!(refused.to_string().contains("max_client_tunnels"), "{refused}");
         let second = tunnels.take(other, bounds).ok().unwrap();
-        let refused = tunnels.take(other, bounds).err().unwrap();
+        let refused = tunnels.take(third, bounds).err().unwrap();
         assert!(refused.to_string().contains("all 2 tunnels of `max_tunnels`"), "{refused}");
         let metrics = &tunnels.metrics;
         assert_eq!((metrics.open.get(), metrics.busy.get(), metrics.client_busy.get()), (2, 1, 1));

@@ -124,7 +124,7 @@ async fn a_warm_image_needs_no_stratum() {
     assert_eq!(stratum.requests(), 0, "{:?}", stratum.requests_by_path());
     let error = read(&mut client, &stratum, EL8).await.unwrap_err();
     assert!(error.ends_with(": 502") || error.ends_with(": 504"), "{error}");
-    let output = run(&node, &stratum, "warm", &[EL8]).await;
+    let output = run(&node, &stratum, "warm", &["--path", EL8]).await;
     check(&output, 1, &["the catalog of /opensciencegrid/osgvo-el8:latest", "cannot be had: 50"]);
 
     // And back.
