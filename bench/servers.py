@@ -228,7 +228,8 @@ class Substratum(Server):
             "log": log,
         }
         self.file = self.write(self.template, "substratum.toml", **values)
-        self.command = [binary, "--config", self.file, "serve"]
+        # As the units in deploy/ start it.
+        self.command = ["env", "MIMALLOC_ALLOW_THP=0", binary, "--config", self.file, "serve"]
         self.start()
 
     def start(self):

@@ -56,7 +56,8 @@ pub struct MemoryObject {
     chunk: usize,
     len: u64,
     stored_at: u32,
-    pinned: Option<Pinned>,
+    /// Boxed: most objects are small, and have none.
+    pinned: Option<Box<Pinned>>,
     /// How often it was asked for, as far as that is of interest.
     asked: AtomicU8,
     /// Whether anybody asked for it since it came into the tier.
@@ -124,7 +125,7 @@ impl MemoryObject {
             chunk: PINNED_CHUNK,
             len: pages.len() as u64,
             stored_at: record.stored_at(),
-            pinned: Some(Pinned { record, watch }),
+            pinned: Some(Box::new(Pinned { record, watch })),
             asked: AtomicU8::new(0),
             wanted: AtomicBool::new(false),
         }
