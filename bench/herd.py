@@ -48,7 +48,7 @@ class Member:
     def __init__(self, herd, address, number):
         self.herd, self.address = herd, address
         self.compares = number % COMPARING == 0
-        self.tries, self.host, self.done, self.words = 0, 0, None, []
+        self.tries, self.host, self.first, self.done, self.words = 0, 0, None, None, []
         self.connect()
 
     def connect(self):
@@ -59,7 +59,8 @@ class Member:
     def ask(self):
         self.tries += 1
         host = self.herd.hosts[self.host]
-        self.socket.send(f"GET http://{host}{self.herd.path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        target = f"http://{host}{self.herd.path}" if self.herd.absolute else self.herd.path
+        self.socket.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         self.herd.selector.register(self.socket, selectors.EVENT_READ, self)
 
     def read(self):
@@ -82,7 +83,7 @@ class Member:
             status = int(head.split(b" ", 2)[1])
             if status != 200:
                 # A 5xx is the stratum's trouble to a CernVM-FS client: it asks for the next one.
-                self.host = (self.host + 1) % MIRRORS
+                self.host = (self.host + 1) % len(self.herd.hosts)
                 return self.again(f"status {status}")
             fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
             self.left = int(fields.get(b"content-length", len(self.herd.expected)))
@@ -92,6 +93,8 @@ class Member:
                 return self.again("chunked")
             if self.left != len(self.herd.expected):
                 return self.again("wrong bytes")
+        if data and self.first is None:
+            self.first = time.monotonic()
         if not self.herd.expected.startswith(data, self.at):
             return self.again("wrong bytes")
         self.at += len(data)
@@ -127,14 +130,14 @@ class Member:
 class Herd:
     """All of them, in one thread."""
 
-    def __init__(self, number, address, hosts, path, expected):
-        self.hosts, self.path, self.expected = hosts, path, expected
+    def __init__(self, number, address, hosts, path, expected, absolute=True):
+        self.hosts, self.path, self.expected, self.absolute = hosts, path, expected, absolute
         self.selector, self.given_up = selectors.DefaultSelector(), 0
         self.members = [Member(self, address, n) for n in range(number)]
 
     def run(self):
         """Seconds until each had the object."""
-        begun = time.monotonic()
+        begun = self.begun = time.monotonic()
         for member in self.members:
             member.ask()
         while self.selector.get_map() and time.monotonic() < begun + LONGEST:

@@ -11,6 +11,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import cold
 import footprint
 import hits
 import misses
@@ -26,6 +27,7 @@ KINDS = {
     "memory": footprint.objects,
     "idle": footprint.connections,
     "restart": restart.measure,
+    "cold": cold.measure,
     "trace": zipf.measure,
 }
 ALL = SCENARIOS | FURTHER

@@ -1,4 +1,4 @@
-"""What is measured: sizes, tiers, goals. How, by kind: hits.py, misses.py, footprint.py, restart.py, zipf.py."""
+"""What is measured: sizes, tiers, goals. How, by kind: hits.py, misses.py, cold.py, footprint.py, restart.py, zipf.py."""
 
 from dataclasses import dataclass, field
 
@@ -32,6 +32,7 @@ class Scenario:
 
 
 MISSES = Setting(memory_mib=64, disk=True)
+ON_BOTH = Setting(disk=True)
 ON_DISK = Setting(memory_mib=0, disk=True)
 
 SCENARIOS = {
@@ -62,6 +63,10 @@ SCENARIOS = {
         "restart", "restart with many objects on disk", 1.0,
         ["nginx", "squid", "squid-rock", "trafficserver"], 4 * KIB, 200_000,
         setting=ON_DISK, figure="ready_ms", unit="ms to the first hit",
+    ),  # fmt: skip
+    "herd": Scenario(
+        "cold", "500 clients, one cold object of 10 MiB at 20 MB/s", 0.61, BYTES, 10 * MIB, connections=500, setting=ON_BOTH,
+        figure="last_ms", unit="ms to the last byte",
     ),  # fmt: skip
     "zipf": Scenario(
         "trace", "Zipf 0.9, disk for 30 % of the bytes", 0.7, ["nginx", "squid", "varnish-file", "trafficserver"], 0, 12_000, 16,
