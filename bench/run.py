@@ -31,6 +31,8 @@ KINDS = {
     "trace": zipf.measure,
 }
 ALL = SCENARIOS | FURTHER
+# What all of them write; nothing is deleted before the end.
+NEEDED = 50 << 30
 
 
 def main():
@@ -82,6 +84,9 @@ def parse():
             sys.exit(f"{tool} is missing: use bench/run, or install nginx-light squid varnish trafficserver wrk util-linux")
     if os.cpu_count() < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
+    room = shutil.disk_usage(arguments.out.parent).free
+    if arguments.all and room < NEEDED:
+        sys.exit(f"all scenarios together write {NEEDED >> 30} GiB below {arguments.out}, where {room >> 30} are free: choose another --out")
     return arguments
 
 
