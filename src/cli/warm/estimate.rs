@@ -77,20 +77,25 @@ impl Course {
             return None;
         }
         let content = all.content.saturating_sub(ended.content) as f64;
-        let part = (self.received + PRIOR) as f64 / (ended.content + USUAL * PRIOR) as f64;
+        let part = self.received.saturating_add(PRIOR) as f64 / ended.content.saturating_add(USUAL * PRIOR) as f64;
         let bytes = (content * part) as u64;
         let work = all.work().saturating_sub(ended.work()) as f64 / ended.work() as f64;
-        let as_before = self.elapsed.mul_f64(work);
+        let as_before = seconds(self.elapsed.as_secs_f64() * work);
         let time = match self.rate {
             None => as_before,
             Some(rate) => {
-                let at_rate = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+                let at_rate = seconds(bytes as f64 / rate.max(1) as f64);
                 let is_reached = self.speed() >= rate / 100 * AT_RATE;
                 if is_reached { at_rate } else { at_rate.max(as_before) }
             }
         };
         Some(Left { bytes, time })
     }
+}
+
+/// Catalogs may say whatever they like: what is longer than can be said is the longest.
+fn seconds(n: f64) -> Duration {
+    Duration::try_from_secs_f64(n).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
@@ -136,6 +141,20 @@ mod tests {
         check([400, 0], [100, 0], (7 * MB, 10, None), Some((0.0, 30.0)));
         // The first object proves little: it is one that cannot be compressed, and most are not like that.
         check([1_000, 1_000 * MB], [1, MB], (MB, 1, None), Some((493.6, 999.0)));
+    }
+
+    #[test]
+    fn absurd_sizes_take_for_ever() {
+        let all = Sum { objects: 9, content: u64::MAX };
+        for rate in [None, Some(1)] {
+            let elapsed = Duration::from_secs(1 << 20);
+            let course =
+                Course { all, ended: Sum { objects: 1, content: 0 }, received: u64::MAX >> 1, elapsed, rate };
+            assert!(
+                course.left().is_some_and(|left| left.time > Duration::from_secs(u64::MAX >> 4)),
+                "{rate:?}"
+            );
+        }
     }
 
     #[test]
