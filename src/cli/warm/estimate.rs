@@ -77,7 +77,8 @@ impl Course {
             return None;
         }
         let content = all.content.saturating_sub(ended.content) as f64;
-        let part = self.received.saturating_add(PRIOR) as f64 / ended.content.saturating_add(USUAL * PRIOR) as f64;
+        let part =
+            self.received.saturating_add(PRIOR) as f64 / ended.content.saturating_add(USUAL * PRIOR) as f64;
         let bytes = (content * part) as u64;
         let work = all.work().saturating_sub(ended.work()) as f64 / ended.work() as f64;
         let as_before = seconds(self.elapsed.as_secs_f64() * work);
