@@ -2,9 +2,9 @@
 //!
 //! Each worker has its own listening socket on the shared port (SO_REUSEPORT), so the kernel spreads connections and
 //! workers share no queue. One coarse sweep a second replaces timers per connection. At the connection limit the
-//! connection that has rested longest gives way; where none rests, the newcomer is turned away at once, since waiting in the backlog
-//! would cost it its whole patience. When draining, listeners close
-//! first, so that new clients are refused and go elsewhere.
+//! connection that has rested longest gives way; where none rests, the newcomer is turned away at once, since waiting in the
+//! backlog would cost it its whole patience. When draining, listeners close first, so that new clients are refused and go
+//! elsewhere.
 
 pub mod bind;
 mod connection;

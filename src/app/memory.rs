@@ -58,11 +58,7 @@ impl Keeper {
                 }
                 if given_back.elapsed() >= GIVE_BACK {
                     given_back = Instant::now();
-                    // Its end is what counts, if it has asked the allocator for anything.
-                    let passing = || drop(std::hint::black_box(Box::new(0_u64)));
-                    if let Ok(thread) = std::thread::Builder::new().spawn(passing) {
-                        let _ = thread.join();
-                    }
+                    give_back();
                 }
             }
         };
@@ -79,6 +75,14 @@ impl Drop for Keeper {
         {
             tracing::error!("the thread that looks after memory had panicked");
         }
+    }
+}
+
+/// A thread that passes: its end is what counts, if it has asked the allocator for anything.
+fn give_back() {
+    let passing = || drop(std::hint::black_box(Box::new(0_u64)));
+    if let Ok(thread) = std::thread::Builder::new().spawn(passing) {
+        let _ = thread.join();
     }
 }
 

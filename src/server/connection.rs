@@ -98,7 +98,7 @@ async fn answer_requests(
             match ended {
                 Some(ended) => ended,
                 None => {
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                     connection.await
                 }
             }

@@ -40,8 +40,6 @@ pub struct ClientStream {
     activity: Arc<Activity>,
     /// The sweep knows that a head has begun.
     in_head: bool,
-    /// What the sweep knows of both directions.
-    settled: bool,
     /// Bytes that came since they were a movement.
     came: usize,
     input: Input,
@@ -77,7 +75,6 @@ impl ClientStream {
             end: End::NotYet,
             activity,
             in_head: false,
-            settled: true,
             came: 0,
             input: Input::Open,
             blocked: false,
@@ -116,10 +113,7 @@ impl ClientStream {
 
     fn note_settled(&mut self) {
         let settled = !self.blocked && self.input == Input::Open && self.intake.is_between_requests();
-        if settled != self.settled {
-            self.settled = settled;
-            self.activity.settle(settled);
-        }
+        self.activity.settle(settled);
     }
 
     fn note_came(&mut self, n: usize) {
