@@ -83,8 +83,10 @@ impl Cache {
         object: Arc<MemoryObject>,
     ) -> Option<Arc<MemoryObject>> {
         match object.is_pinned() {
+            // The disk tier will tell whether this one was meant.
             true if object.is_torn() => {
-                self.remove_bad(name);
+                tracing::warn!(%name, "somebody else writes to the files of the disk cache");
+                self.memory.load().remove(name);
                 return None;
             }
             // What is wanted here is wanted there, too, or it would go from both.
@@ -98,7 +100,8 @@ impl Cache {
 
     /// Has an object that is on disk and large taken into the memory tier as pages of its file, soon.
     pub(super) fn pin(self: &Arc<Self>, name: &ObjectName) {
-        if self.disk.is_none() || !self.pinning.begin() {
+        let is_sealed = |disk: &Disk| disk.peek(name).is_some_and(|record| record.is_sealed());
+        if !self.disk.as_ref().is_some_and(is_sealed) || !self.pinning.begin() {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);
@@ -114,13 +117,14 @@ impl Cache {
             return false;
         }
         let pages = match record.lock() {
-            Ok(pages) => pages,
+            Ok(Some(pages)) => pages,
+            Ok(None) => return false,
             Err(error) => {
                 self.pinning.refused(&error);
                 return false;
             }
         };
-        // Not before: what is locked stays as it is found now.
+        // Not before: should it become another from here on, that is noticed.
         if let Err(error) = record.check() {
             drop(pages);
             self.unreadable(name, &error);

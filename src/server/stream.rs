@@ -45,6 +45,8 @@ pub struct ClientStream {
     input: Input,
     /// The client has to take something before more is written.
     blocked: bool,
+    /// What was written last was of locked pages.
+    gave_pages: bool,
 }
 
 /// The client's sending half.
@@ -78,6 +80,7 @@ impl ClientStream {
             came: 0,
             input: Input::Open,
             blocked: false,
+            gave_pages: false,
         }
     }
 
@@ -236,12 +239,14 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let Transport::Plain(tcp) = &self.stream
-            && let Some(piece) = Piece::first_of(slices)
+            && let Some(piece) = Piece::first_of(slices, self.gave_pages)
         {
             let taken = piece.poll_send(tcp, cx);
             self.note_taken(&taken, || piece.len());
+            self.gave_pages = piece.is_pages();
             return taken;
         }
+        self.gave_pages = false;
         let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_taken(&taken, || slices.iter().map(|slice| slice.len()).sum());
         if let Poll::Ready(Err(error)) = &taken

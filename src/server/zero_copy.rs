@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::page_cache::{self, Place};
 
-/// Shorter slices are not looked up. Objects are pinned from four times as much, and what is left of one at its end is copied.
+/// Shorter slices are not looked up, unless they follow on pages. Objects are pinned from four times as much.
 const LEAST: usize = 32 << 10;
 
 /// What of some slices is to be sent first, and how.
@@ -22,12 +22,17 @@ pub enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// `None` when all is to be copied.
-    pub fn first_of(slices: &'a [IoSlice<'a>]) -> Option<Self> {
-        Some(match page_cache::first_of(slices, LEAST)? {
+    /// `None` when all is to be copied. `follows`: the latest piece was pages.
+    pub fn first_of(slices: &'a [IoSlice<'a>], follows: bool) -> Option<Self> {
+        Some(match page_cache::first_of(slices, if follows { 1 } else { LEAST })? {
             (0, place) => Self::Pages(place, slices[0].len()),
             (at, _) => Self::Before(&slices[..at]),
         })
+    }
+
+    /// Whether it is pages.
+    pub fn is_pages(&self) -> bool {
+        matches!(self, Self::Pages(..))
     }
 
     /// Bytes.
@@ -38,7 +43,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// How many bytes the socket took. A file that ends before is an error: somebody has cut it off.
+    /// How many bytes the socket took. A file that ends before is an error, or that somebody else has written to.
     pub fn poll_send(&self, tcp: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(tcp.poll_write_ready(cx))?;

@@ -1,8 +1,10 @@
 //! Large objects that are sent as pages of the page cache: right in every way they can be asked for, and when their files are
-//! cut off below them.
+//! cut off or changed below them.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use substratum::config::ByteSize;
 
@@ -10,13 +12,31 @@ use crate::ranges;
 use crate::support::client::{Ask, Client};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, Stratum};
 use crate::support::peer;
-use crate::support::proxy::{Proxy, site};
+use crate::support::proxy::{Proxy, Setup, site};
 use crate::tls::{curl, over_tls, renew};
 
+/// A proxy on `folder` that has these pinned. They came there with an earlier one, a while ago.
+pub async fn pinned(setup: impl Fn() -> Setup, folder: &Path, objects: &[(String, &[u8])]) -> Proxy {
+    let earlier = Proxy::start(setup()).await;
+    for (url, bytes) in objects {
+        assert!(earlier.get(url.as_str()).await.body == **bytes);
+    }
+    earlier.flush();
+    earlier.stop().await;
+    for file in segments(folder) {
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+    let proxy = Proxy::start(setup()).await;
+    for (url, bytes) in objects {
+        pin(&proxy, url, bytes).await;
+    }
+    proxy
+}
+
 /// Asks for an object until its pages are pinned.
-pub async fn pin(proxy: &Proxy, url: &str, bytes: &[u8]) {
+async fn pin(proxy: &Proxy, url: &str, bytes: &[u8]) {
     let pinned = metric("substratum_memory_pinned_bytes");
     let before = pinned.read(&proxy.metrics());
     let mut client = proxy.client();
@@ -30,10 +50,29 @@ pub async fn pin(proxy: &Proxy, url: &str, bytes: &[u8]) {
     panic!("not pinned: {}", proxy.metrics());
 }
 
+fn segments(folder: &Path) -> impl Iterator<Item = File> {
+    let files = std::fs::read_dir(folder.join("segments")).unwrap();
+    files.map(|file| OpenOptions::new().read(true).write(true).open(file.unwrap().path()).unwrap())
+}
+
 pub fn cut_off_segments(folder: &Path) {
-    for file in std::fs::read_dir(folder.join("segments")).unwrap() {
-        OpenOptions::new().write(true).open(file.unwrap().path()).unwrap().set_len(100).unwrap();
-    }
+    segments(folder).for_each(|file| file.set_len(100).unwrap());
+}
+
+/// One bit of `bytes`, wherever they are.
+fn flip_one_bit(folder: &Path, bytes: &[u8]) {
+    let found = segments(folder).find_map(|file| {
+        let mut all = vec![0; file.metadata().unwrap().len() as usize];
+        file.read_exact_at(&mut all, 0).unwrap();
+        let at = all.windows(64).position(|window| *window == bytes[..64])?;
+        Some((file, at + bytes.len() / 2))
+    });
+    let (file, at) = found.expect("it is on disk");
+    file.write_all_at(&[bytes[bytes.len() / 2] ^ 1], at as u64).unwrap();
+}
+
+fn places<'a>(stratum: &Stratum, objects: &'a [Object]) -> Vec<(String, &'a [u8])> {
+    objects.iter().map(|object| (stratum.url(&object.path()), &*object.bytes)).collect()
 }
 
 #[tokio::test]
@@ -41,10 +80,9 @@ async fn a_pinned_object_is_right_in_every_way() {
     let objects =
         [Object::generate(1, ranges::LEN), Object::generate(2, 3_000_000), Object::generate(3, 2 << 20)];
     let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
-    let proxy = Proxy::start(site(&[&stratum]).disk(ByteSize::mib(64))).await;
-    for object in &objects {
-        pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
-    }
+    let folder = tempfile::tempdir().unwrap();
+    let setup = || site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64));
+    let proxy = pinned(setup, folder.path(), &places(&stratum, &objects)).await;
     let all: usize = objects.iter().map(|object| object.bytes.len()).sum();
     proxy.until(metric("substratum_memory_pinned_bytes").eq(all as u64)).await;
     let url = |object: &Object| stratum.url(&object.path());
@@ -74,10 +112,10 @@ async fn a_pinned_object_is_right_in_every_way() {
 async fn readers_keep_a_pinned_object_when_the_memory_tier_goes() {
     let object = Object::generate(1, 3_000_000);
     let stratum = Origin::new().object(&object).run();
-    let setup = site(&[&stratum]).disk(ByteSize::mib(64));
-    let mut config = setup.config.clone();
-    let proxy = Proxy::start(setup).await;
-    pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
+    let folder = tempfile::tempdir().unwrap();
+    let setup = || site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64));
+    let mut config = setup().config;
+    let proxy = pinned(setup, folder.path(), &places(&stratum, std::slice::from_ref(&object))).await;
     let ask = Ask::get(stratum.url(&object.path()));
     let mut slow = Client::with_small_buffer(proxy.address());
     slow.send(&ask).await.unwrap();
@@ -88,17 +126,14 @@ async fn readers_keep_a_pinned_object_when_the_memory_tier_goes() {
 }
 
 #[tokio::test]
-async fn files_that_are_cut_off_end_one_answer_and_nothing_else() {
+async fn files_that_are_cut_off_are_noticed_before_the_answer_begins() {
     let folder = tempfile::tempdir().unwrap();
     let keys = tempfile::tempdir().unwrap();
     renew(keys.path());
     let objects = [Object::generate(1, 3_000_000), Object::generate(2, 700_000)];
     let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
-    let setup = site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64)).with(over_tls(keys.path()));
-    let proxy = Proxy::start(setup).await;
-    for object in &objects {
-        pin(&proxy, &stratum.url(&object.path()), &object.bytes).await;
-    }
+    let setup = || site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64)).with(over_tls(keys.path()));
+    let proxy = pinned(setup, folder.path(), &places(&stratum, &objects)).await;
     let over_tls = |object: &Object| {
         let url = format!("https://localhost:{}{}", proxy.tls_address().port(), object.path());
         ["--cacert", &keys.path().join("certificate").to_string_lossy(), &url].map(str::to_owned).to_vec()
@@ -110,13 +145,50 @@ async fn files_that_are_cut_off_end_one_answer_and_nothing_else() {
         }
     }
     cut_off_segments(folder.path());
-    for (object, range) in objects.iter().zip(["bytes=0-", "bytes=600000-600009"]) {
-        let answer = proxy.ask(Ask::get(stratum.url(&object.path())).field("Range", range)).await;
-        assert!(answer.is_err(), "the bytes are gone, and the answer had begun");
+    for (object, range) in objects.iter().zip([0..3_000_000, 600_000..600_010]) {
+        let field = format!("bytes={}-{}", range.start, range.end - 1);
+        let answer = proxy.get(Ask::get(stratum.url(&object.path())).field("Range", &field)).await;
+        assert!(answer.body == object.bytes[range]);
         if has_curl {
             assert!(curl(over_tls(object)).await.unwrap() == object.bytes, "fetched once more");
         }
         assert!(proxy.get(stratum.url(&object.path())).await.body == object.bytes);
     }
     assert_eq!(stratum.requests(), 2 * objects.len());
+}
+
+#[tokio::test]
+async fn a_bit_that_somebody_flips_in_a_file_reaches_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = tempfile::tempdir().unwrap();
+    renew(keys.path());
+    let objects = [1, 2, 3].map(|seed| Object::generate(seed, 3_000_000));
+    let stratum = objects.iter().fold(Origin::new(), Origin::object).run();
+    let setup = || site(&[&stratum]).disk_at(folder.path(), ByteSize::mib(64)).with(over_tls(keys.path()));
+    let proxy = pinned(setup, folder.path(), &places(&stratum, &objects)).await;
+    let [at_rest, on_its_way, over_tls] = &objects;
+
+    let ask = Ask::get(stratum.url(&on_its_way.path()));
+    let mut slow = Client::with_small_buffer(proxy.address());
+    slow.send(&ask).await.unwrap();
+    let head = slow.head().await.unwrap();
+    objects.iter().for_each(|object| flip_one_bit(folder.path(), &object.bytes));
+    assert!(slow.body(&head, &ask).await.is_err(), "cut, for it cannot be right any more");
+
+    for object in [at_rest, on_its_way] {
+        let url = stratum.url(&object.path());
+        assert!(proxy.ask(url.as_str()).await.is_err(), "it ends at the block that is wrong");
+        assert!(proxy.get(url).await.body == object.bytes);
+    }
+    let url = format!("https://localhost:{}{}", proxy.tls_address().port(), over_tls.path());
+    let certificate = keys.path().join("certificate").to_string_lossy().into_owned();
+    let arguments = || vec!["--cacert".to_owned(), certificate.clone(), url.clone()];
+    if peer::find("curl").is_some() {
+        assert!(curl(arguments()).await.is_err());
+        assert!(curl(arguments()).await.unwrap() == over_tls.bytes);
+    } else {
+        assert!(proxy.ask(stratum.url(&over_tls.path())).await.is_err());
+    }
+    let bad = metric("substratum_bad_at_rest_total");
+    assert_eq!(bad.read(&proxy.metrics()), 3.0, "those whose bits were flipped, and no others");
 }

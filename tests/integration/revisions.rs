@@ -9,7 +9,7 @@ use serde_json::Value;
 use substratum::config::{ByteSize, OnRevision, Warm};
 use substratum::digest::{Algorithm, ObjectName};
 
-use crate::pinning::{cut_off_segments, pin};
+use crate::pinning::{cut_off_segments, pinned};
 use crate::support::fixtures;
 use crate::support::metric::metric;
 use crate::support::origin::{Fault, Origin, Page, Stratum};
@@ -153,10 +153,9 @@ async fn a_catalog_whose_file_is_cut_off_is_fetched_anew() {
     let stratum = stratum.page(&root, Page::new(catalog.clone()));
     let stratum = stratum.page(&path(".cvmfspublished"), revision(3)).run();
     let folder = tempfile::tempdir().unwrap();
-    let setup = kept_warm(&stratum, |warm| warm.key = None);
-    let proxy = Proxy::start(setup.disk_at(folder.path(), ByteSize::mib(64))).await;
+    let setup = || kept_warm(&stratum, |warm| warm.key = None).disk_at(folder.path(), ByteSize::mib(64));
+    let proxy = pinned(setup, folder.path(), &[(stratum.url(&root), &catalog)]).await;
     until(&proxy, 3, "warm").await;
-    pin(&proxy, &stratum.url(&root), &catalog).await;
 
     // The warmer has its own connection within the process: whoever touched the pages now would end it.
     cut_off_segments(folder.path());

@@ -9,7 +9,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::faults::{Faults, Operation, Verdict};
 use super::health::ReadHealth;
-use crate::page_cache::Locked;
+use crate::page_cache::{Locked, SoleFile};
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Medium {
 
 /// An open segment file.
 pub struct SegmentFile {
-    file: Arc<File>,
+    file: Arc<SoleFile>,
     medium: Medium,
     faults: Faults,
     health: Arc<ReadHealth>,
@@ -63,11 +63,11 @@ pub struct SegmentFile {
 impl SegmentFile {
     /// Wraps an open file. How its reads go is noted in `health`.
     pub fn new(file: File, medium: Medium, faults: Faults, health: Arc<ReadHealth>) -> Self {
-        Self { file: Arc::new(file), medium, faults, health }
+        Self { file: Arc::new(SoleFile::new(file)), medium, faults, health }
     }
 
-    /// Locks `len` bytes from `offset` on in the page cache.
-    pub fn lock(&self, offset: u64, len: usize) -> io::Result<Locked> {
+    /// Locks `len` bytes from `offset` on in the page cache; `None` when it was written to just now.
+    pub fn lock(&self, offset: u64, len: usize) -> io::Result<Option<Locked>> {
         self.faults.check(Operation::Read)?;
         Locked::new(Arc::clone(&self.file), offset, len)
     }
@@ -95,14 +95,14 @@ impl SegmentFile {
             Verdict::Torn(bytes, errno) => {
                 let torn =
                     slices.iter().flat_map(|slice| slice.iter().copied()).take(bytes).collect::<Vec<u8>>();
-                rustix::io::pwrite(&self.file, &torn, offset)?;
+                rustix::io::pwrite(&**self.file, &torn, offset)?;
                 return Err(errno.into());
             }
         }
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             let at_once = slices.len().min(AT_ONCE);
-            match rustix::io::pwritev(&self.file, &slices[..at_once], offset) {
+            match rustix::io::pwritev(&**self.file, &slices[..at_once], offset) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     offset += n as u64;
@@ -113,6 +113,11 @@ impl SegmentFile {
             }
         }
         Ok(())
+    }
+
+    /// Like [`Self::write`], of what nobody locks, while other bytes may be locked.
+    pub fn rewrite(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        self.file.change(|_| self.write(slices, offset))
     }
 
     /// Length of the file in bytes.
@@ -135,7 +140,7 @@ impl SegmentFile {
         }
         loop {
             let slices = &mut [IoSliceMut::new(buf)];
-            return match rustix::io::preadv2(&self.file, slices, offset, ReadWriteFlags::NOWAIT) {
+            return match rustix::io::preadv2(&**self.file, slices, offset, ReadWriteFlags::NOWAIT) {
                 Ok(n) if n == wanted => Ok(Filled::Whole),
                 // Less may mean the end of the file as well: a read that waits will tell.
                 Ok(_) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Filled::WouldBlock),
@@ -148,7 +153,7 @@ impl SegmentFile {
     fn read_waiting(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<Filled> {
         self.faults.check(Operation::Read)?;
         while !buf.is_empty() {
-            match rustix::io::pread(&self.file, &mut *buf, offset) {
+            match rustix::io::pread(&**self.file, &mut *buf, offset) {
                 Ok(0) => return Ok(Filled::Short),
                 Ok(n) => {
                     offset += n as u64;

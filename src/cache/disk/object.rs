@@ -91,8 +91,17 @@ impl DiskObject {
         self.segment.pin(self.name);
     }
 
-    /// Its pages, locked in the page cache; not yet checked. Blocks.
-    pub fn lock(&self) -> std::io::Result<Locked> {
+    /// Whether its segment is finished.
+    pub fn is_sealed(&self) -> bool {
+        self.segment.is_sealed()
+    }
+
+    /// Its pages, locked in the page cache; not yet checked. `None` as long as its segment is being written, and two seconds
+    /// longer. Blocks.
+    pub fn lock(&self) -> std::io::Result<Option<Locked>> {
+        if !self.is_sealed() {
+            return Ok(None);
+        }
         let at = self.offset + Shape { len: self.len }.body_at();
         let len = usize::try_from(self.len).map_err(std::io::Error::other)?;
         self.segment.file.lock(at, len)

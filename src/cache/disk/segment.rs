@@ -284,7 +284,7 @@ impl Segment {
     pub fn relabel(&self, queue: Queue, order: u64) -> io::Result<()> {
         let (number, seal, kind, created_at) = (self.number, self.seal, self.kind, self.created_at);
         let header = SegmentHeader { number, seal, kind, queue, order, share: self.mark, created_at };
-        self.file.write(&mut [IoSlice::new(&header.encode())], 0)?;
+        self.file.rewrite(&mut [IoSlice::new(&header.encode())], 0)?;
         self.order.store(order, Ordering::Relaxed);
         Ok(())
     }

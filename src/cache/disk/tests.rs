@@ -5,6 +5,7 @@ mod amplification;
 mod crash;
 pub(crate) mod faulty;
 mod flips;
+mod locking;
 mod model;
 mod quotas;
 mod scrubbing;
@@ -70,6 +71,13 @@ impl Place {
 }
 
 impl Disk {
+    /// As if all segments were full.
+    pub(in crate::cache) fn seal(&self) {
+        for segment in self.shared().segments.shut() {
+            segment.seal().unwrap();
+        }
+    }
+
     /// Waits until the maintenance thread has nothing to do.
     fn settle(&self) {
         self.flush();

@@ -1,7 +1,8 @@
 //! What is pinned, what lets go of it, and what never is.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -50,6 +51,35 @@ impl Play {
         (name, bytes)
     }
 
+    /// The same, a while ago.
+    fn stored(&self, len: usize, seed: u64) -> (ObjectName, Vec<u8>) {
+        let stored = self.store(len, seed);
+        self.rest();
+        stored
+    }
+
+    /// As if what is on disk had come there some time ago, in segments that are full now.
+    fn rest(&self) {
+        self.cache.disk().unwrap().seal();
+        for file in self.segments() {
+            file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+        }
+    }
+
+    fn segments(&self) -> impl Iterator<Item = File> {
+        // Some may just go.
+        let files = fs::read_dir(self.folder.path().join("segments")).unwrap();
+        files.filter_map(|file| fs::OpenOptions::new().read(true).write(true).open(file.unwrap().path()).ok())
+    }
+
+    fn flip(&self, at: u64) {
+        for file in self.segments() {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        }
+    }
+
     fn pinned(&self) -> i64 {
         self.metrics.cache.memory_pinned.get()
     }
@@ -75,7 +105,7 @@ fn read(object: &MemoryObject) -> Vec<u8> {
 fn a_pinned_object_is_its_bytes_and_a_place_in_a_file() {
     let play = Play::new(ByteSize::mib(64));
     for len in [PINNED_FROM as usize, 1_000_000, 2 << 20, (2 << 20) + 1] {
-        let (name, bytes) = play.store(len, len as u64);
+        let (name, bytes) = play.stored(len, len as u64);
         assert!(play.cache.pin_now(&name));
         let object = play.in_memory(&name).unwrap();
         assert!(object.is_pinned() && object.len() == len as u64 && object.verify(&name));
@@ -88,7 +118,7 @@ fn a_pinned_object_is_its_bytes_and_a_place_in_a_file() {
 #[tokio::test]
 async fn the_second_asking_pins() {
     let play = Play::new(ByteSize::mib(64));
-    let (name, _) = play.store(3 * CHUNK, 1);
+    let (name, _) = play.stored(3 * CHUNK, 1);
     for _ in 0..2 {
         assert_eq!(play.pinned(), 0);
         assert!(play.cache.in_memory(&name).is_none());
@@ -104,7 +134,7 @@ async fn the_second_asking_pins() {
 #[tokio::test]
 async fn a_copy_in_memory_becomes_a_pin() {
     let play = Play::new(ByteSize::mib(64));
-    let (name, bytes) = play.store(CHUNK, 1);
+    let (name, bytes) = play.stored(CHUNK, 1);
     let copy = play.cache.promote(name, bytes.into(), 0);
     assert!(!copy.is_pinned());
     while !play.cache.in_memory(&name).unwrap().is_pinned() {
@@ -120,6 +150,9 @@ async fn a_copy_in_memory_becomes_a_pin() {
 fn what_leaves_its_segment_leaves_memory() {
     let play = Play::new(ByteSize::mib(16));
     let (name, bytes) = play.store(200_000, 1);
+    // Its segment is not worth keeping for it alone.
+    (100..103).for_each(|seed| drop(play.store(250_000, seed)));
+    play.rest();
     assert!(play.cache.pin_now(&name));
     let object = play.in_memory(&name).unwrap();
     assert!(read(&object) == bytes);
@@ -154,7 +187,7 @@ fn what_leaves_its_segment_leaves_memory() {
 #[tokio::test]
 async fn what_is_wanted_in_memory_stays_on_disk() {
     let play = Play::new(ByteSize::mib(16));
-    let (name, _) = play.store(1_000_000, 1);
+    let (name, _) = play.stored(1_000_000, 1);
     assert!(play.cache.pin_now(&name));
     for seed in 2..200 {
         // Used as well, so that both queues turn over.
@@ -170,7 +203,7 @@ async fn what_is_wanted_in_memory_stays_on_disk() {
 #[test]
 fn purged_is_purged() {
     let play = Play::new(ByteSize::mib(64));
-    let (name, _) = play.store(1_000_000, 1);
+    let (name, _) = play.stored(1_000_000, 1);
     assert!(play.cache.pin_now(&name));
     assert_eq!(play.cache.purge(&name), ["memory", "disk"]);
     assert!(play.cache.find(&name).is_none());
@@ -180,16 +213,26 @@ fn purged_is_purged() {
 #[test]
 fn a_flipped_bit_is_not_pinned() {
     let play = Play::new(ByteSize::mib(64));
-    let (name, _) = play.store(1_000_000, 1);
-    for file in fs::read_dir(play.folder.path().join("segments")).unwrap() {
-        let file = fs::OpenOptions::new().read(true).write(true).open(file.unwrap().path()).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, 500_000).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], 500_000).unwrap();
-    }
+    let (name, _) = play.stored(1_000_000, 1);
+    play.flip(500_000);
+    play.rest();
     assert!(!play.cache.pin_now(&name));
     assert!(play.in_memory(&name).is_none() && play.cache.find(&name).is_none(), "it is dropped");
     assert_eq!(play.pinned(), 0);
+}
+
+#[tokio::test]
+async fn a_bit_flipped_later_takes_the_pin_away() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, _) = play.stored(1_000_000, 1);
+    assert!(play.cache.pin_now(&name));
+    assert!(play.cache.in_memory(&name).is_some());
+    play.flip(500_000);
+    assert!(play.cache.in_memory(&name).is_none(), "what is on disk is looked at");
+    assert!(!play.cache.pin_now(&name), "too early");
+    play.rest();
+    assert!(!play.cache.pin_now(&name));
+    assert!(play.cache.find(&name).is_none());
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn one_line_is_unsafe() {
         }
     }
     let allowed =
-        ["#[allow(unsafe_code, reason = \"see above\")]", "let map = unsafe { options.map(&*file)? };"];
+        ["#[allow(unsafe_code, reason = \"see above\")]", "let map = unsafe { options.map(&**file)? };"];
     assert_eq!(found, allowed.map(|line| ("src/page_cache.rs".to_owned(), line.to_owned())));
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");

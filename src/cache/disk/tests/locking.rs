@@ -1,0 +1,51 @@
+//! When the pages of an object may be locked, and what becomes of them.
+
+use std::time::SystemTime;
+
+use super::super::replacement::Queue;
+use super::*;
+
+fn age(place: &Place) {
+    for path in place.segment_files() {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_still_being_written_to_is_not_locked() {
+    let place = Place::new(64 * MIB, 4 * MIB);
+    let disk = place.open();
+    let object = Object::new(1, 200_000);
+    disk.put(&object);
+    let record = disk.get(&object.name).unwrap();
+    age(&place);
+    assert!(!record.is_sealed() && record.lock().unwrap().is_none());
+    disk.seal();
+    assert!(record.is_sealed() && record.lock().unwrap().is_none(), "it was just now");
+    age(&place);
+    assert!(record.lock().unwrap().is_some());
+}
+
+#[test]
+fn another_place_in_a_queue_changes_no_record() {
+    let place = Place::new(64 * MIB, 4 * MIB);
+    let disk = place.open();
+    let object = Object::new(1, 200_000);
+    disk.put(&object);
+    disk.seal();
+    age(&place);
+    let record = disk.get(&object.name).unwrap();
+    let watch = record.lock().unwrap().unwrap().watch();
+    record.segment().relabel(Queue::Main, 7).unwrap();
+    assert!(!watch.is_torn());
+    let path = place.segment_files().remove(0);
+    let first = fs::read(&path).unwrap()[0];
+    std::os::unix::fs::FileExt::write_all_at(
+        &fs::OpenOptions::new().write(true).open(path).unwrap(),
+        &[first],
+        0,
+    )
+    .unwrap();
+    assert!(watch.is_torn(), "that was somebody else");
+}
