@@ -129,8 +129,11 @@ impl Cache {
 
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.
     pub fn in_memory(self: &Arc<Self>, name: &ObjectName) -> Option<Arc<MemoryObject>> {
-        let object = self.memory.load().get(name)?;
-        if object.len() < PINNED_FROM { Some(object) } else { self.pinned_or_copied(name, object) }
+        let object = self.remembered(name)?;
+        if object.len() >= PINNED_FROM {
+            self.pin_if_asked_again(name, &object);
+        }
+        Some(object)
     }
 
     /// The object on disk, if it is there. A use of it in the name of a repository.
@@ -155,7 +158,7 @@ impl Cache {
     /// The same without looking on disk, for whoever found the record there unreadable.
     pub fn lookup_past_disk(self: &Arc<Self>, name: &ObjectName, share: Share, sources: &str) -> Lookup {
         self.lookup_where(name, share, sources, |cache| {
-            let object = cache.memory.load().get(name).or_else(|| cache.waiting_for_disk(name));
+            let object = cache.remembered(name).or_else(|| cache.waiting_for_disk(name));
             object.map(Object::Memory)
         })
     }
@@ -195,7 +198,7 @@ impl Cache {
 
     /// The object in either tier, or between them.
     pub fn find(&self, name: &ObjectName) -> Option<Object> {
-        if let Some(object) = self.memory.load().get(name) {
+        if let Some(object) = self.remembered(name) {
             return Some(Object::Memory(object));
         }
         let disk = self.disk.as_ref()?;
@@ -251,10 +254,13 @@ impl Cache {
 
     /// Drops whatever is stored under `name`, since its bytes proved bad.
     pub fn remove_bad(&self, name: &ObjectName) {
-        self.metrics.bad_at_rest.inc();
-        self.memory.load().remove(name);
-        if let Some(disk) = &self.disk {
-            disk.remove(name, RemoveReason::Corrupt);
+        let memory = self.memory.load();
+        let in_memory = memory.has(name);
+        memory.remove(name);
+        let on_disk = self.disk.as_ref().is_some_and(|disk| disk.remove(name, RemoveReason::Corrupt));
+        // Once, however many find out.
+        if in_memory || on_disk {
+            self.metrics.bad_at_rest.inc();
         }
     }
 

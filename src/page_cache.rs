@@ -18,8 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memmap2::{Mmap, MmapOptions};
 use parking_lot::RwLock;
 use rustix::fs::sendfile;
+use rustix::io::Errno;
 use sole::Observed;
 pub use sole::SoleFile;
+
+/// Bytes from which pages are better sent than copied.
+pub const WORTH_SENDING: usize = 32 << 10;
 
 /// Most stretches at a time: half of what Linux maps for a process by default (`vm.max_map_count`).
 const MOST: usize = 32 << 10;
@@ -73,9 +77,12 @@ impl Place {
     pub fn send(&self, socket: impl AsFd, len: usize) -> io::Result<usize> {
         self.stretch.check()?;
         let mut offset = self.offset;
-        match sendfile(socket, &**self.stretch.file, Some(&mut offset), len)? {
-            0 => self.noted(Err(io::ErrorKind::UnexpectedEof.into())),
-            n => Ok(n),
+        match sendfile(socket, &**self.stretch.file, Some(&mut offset), len) {
+            // The file's, not the socket's.
+            Err(error @ (Errno::IO | Errno::INVAL | Errno::STALE)) => self.noted(Err(error.into())),
+            Err(error) => Err(error.into()),
+            Ok(0) => self.noted(Err(io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => Ok(n),
         }
     }
 

@@ -9,7 +9,7 @@ use prometheus::IntGauge;
 
 use super::disk::DiskObject;
 use crate::digest::ObjectName;
-use crate::page_cache::{Locked, Watch};
+use crate::page_cache::{self, Locked, WORTH_SENDING, Watch};
 
 /// Largest piece handed to a reader, in bytes. Bigger frames measured slower: the copy into the socket leaves the CPU
 /// cache. Memory chunks are cut to it, so that a chunk is a frame.
@@ -190,6 +190,17 @@ impl MemoryObject {
             Some(chunk) => chunk.slice((offset as usize % self.chunk).min(chunk.len())..),
             None => Bytes::new(),
         }
+    }
+
+    /// A copy where `bytes` are of locked pages, and too few to be sent as such.
+    pub fn unpinned_if_short(&self, bytes: Bytes) -> std::io::Result<Bytes> {
+        if !self.is_pinned() || bytes.len() >= WORTH_SENDING {
+            return Ok(bytes);
+        }
+        let Some(place) = page_cache::find(&bytes) else { return Ok(bytes) };
+        let mut copy = vec![0; bytes.len()];
+        place.read(&mut copy)?;
+        Ok(copy.into())
     }
 
     /// Whether the bytes still deserve `name`.

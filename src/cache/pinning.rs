@@ -35,10 +35,10 @@ impl Pinning {
     }
 
     /// Twice as rarely while the memory tier prefers others, or nothing can be locked.
-    fn ended(&self, kept: bool) {
-        let skip = match kept {
-            true => 0,
-            false => (2 * self.skipped.load(Ordering::Relaxed)).clamp(1, MOST_SKIPPED),
+    fn ended(&self, how: End) {
+        let skip = match how {
+            End::Kept | End::TooEarly => 0,
+            End::InVain => (2 * self.skipped.load(Ordering::Relaxed)).clamp(1, MOST_SKIPPED),
         };
         self.skipped.store(skip, Ordering::Relaxed);
         self.skip.store(skip, Ordering::Relaxed);
@@ -47,7 +47,8 @@ impl Pinning {
 
     /// Says once why it does not work.
     fn refused(&self, error: &std::io::Error) {
-        if !self.refused.swap(true, Ordering::Relaxed) {
+        let told = self.refused.swap(true, Ordering::Relaxed);
+        if !told && error.kind() != std::io::ErrorKind::Unsupported {
             tracing::info!(
                 %error,
                 "large objects cannot be locked in the page cache, and are copied when they are sent; \
@@ -57,45 +58,54 @@ impl Pinning {
     }
 }
 
+/// What came of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Kept,
+    InVain,
+    /// Its file was written to just now.
+    TooEarly,
+}
+
 /// One that was begun. Ends also when it is never run.
 struct Attempt {
     cache: Arc<Cache>,
-    kept: bool,
+    end: End,
 }
 
 impl Attempt {
     fn make(mut self, name: &ObjectName) {
-        self.kept = self.cache.pin_now(name);
+        self.end = self.cache.pin_now(name);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.cache.pinning.ended(self.kept);
+        self.cache.pinning.ended(self.end);
     }
 }
 
 impl Cache {
-    /// The object in memory if it need not be looked for elsewhere; a large one is pinned when it is asked for again.
-    pub(super) fn pinned_or_copied(
-        self: &Arc<Self>,
-        name: &ObjectName,
-        object: Arc<MemoryObject>,
-    ) -> Option<Arc<MemoryObject>> {
-        match object.is_pinned() {
-            // The disk tier will tell whether this one was meant.
-            true if object.is_torn() => {
-                tracing::warn!(%name, "somebody else writes to the files of the disk cache");
-                self.memory.load().remove(name);
-                return None;
-            }
-            // What is wanted here is wanted there, too, or it would go from both.
-            true if object.is_asked_again() => drop(self.disk.as_ref().and_then(|disk| disk.get(name))),
-            true => {}
-            false if object.is_asked_again() => self.pin(name),
-            false => {}
+    /// The object in the memory tier, unless its pages are not what they were: the disk tier will tell whether it was the one
+    /// that somebody changed.
+    pub(super) fn remembered(&self, name: &ObjectName) -> Option<Arc<MemoryObject>> {
+        let object = self.memory.load().get(name)?;
+        if object.is_torn() {
+            tracing::warn!(%name, "somebody else writes to the files of the disk cache");
+            self.memory.load().remove(name);
+            return None;
         }
         Some(object)
+    }
+
+    /// A large object in memory is wanted.
+    pub(super) fn pin_if_asked_again(self: &Arc<Self>, name: &ObjectName, object: &MemoryObject) {
+        match (object.is_asked_again(), object.is_pinned()) {
+            (false, _) => {}
+            (true, false) => self.pin(name),
+            // What is wanted here is wanted there, too, or it would go from both.
+            (true, true) => drop(self.disk.as_ref().and_then(|disk| disk.get(name))),
+        }
     }
 
     /// Has an object that is on disk and large taken into the memory tier as pages of its file, soon.
@@ -105,44 +115,59 @@ impl Cache {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);
-        let attempt = Attempt { cache, kept: false };
+        let attempt = Attempt { cache, end: End::InVain };
         tokio::task::spawn_blocking(move || attempt.make(&name));
     }
 
-    /// Whether it is in memory now.
-    fn pin_now(&self, name: &ObjectName) -> bool {
-        let Some(record) = self.disk.as_ref().and_then(|disk| disk.get(name)) else { return false };
+    fn pin_now(&self, name: &ObjectName) -> End {
+        let Some(record) = self.disk.as_ref().and_then(|disk| disk.get(name)) else { return End::InVain };
         let memory = self.memory.load();
         if !memory.takes(record.len()) {
-            return false;
+            return End::InVain;
+        }
+        if !record.is_at_rest() {
+            return End::TooEarly;
+        }
+        // It may have been removed from disk meanwhile, and be another by now.
+        let is_current = |disk: &Disk| disk.peek(name).is_some_and(|now| now.is_at_the_place_of(&record));
+        let is_current = || self.disk.as_ref().is_some_and(is_current);
+        let is_good = || match record.check() {
+            Ok(()) => true,
+            Err(error) => {
+                if is_current() {
+                    self.unreadable(name, &error);
+                }
+                false
+            }
+        };
+        // A bad sector is met here, where nobody waits for it with the address space locked.
+        if !is_good() {
+            return End::InVain;
         }
         let pages = match record.lock() {
             Ok(Some(pages)) => pages,
-            Ok(None) => return false,
+            Ok(None) => return End::TooEarly,
             Err(error) => {
                 self.pinning.refused(&error);
-                return false;
+                return End::InVain;
             }
         };
-        // Not before: should it become another from here on, that is noticed.
-        if let Err(error) = record.check() {
-            drop(pages);
-            self.unreadable(name, &error);
-            return false;
+        // Should it become another from here on, that is noticed.
+        if !is_good() {
+            return End::InVain;
         }
         record.announce_eviction();
         let gauge = self.metrics.memory_pinned.clone();
         memory.insert(*name, Arc::new(MemoryObject::pinned(pages, record.clone(), gauge)));
-        // It may have been removed from disk meanwhile, and from memory before it was there.
-        let is_current = |disk: &Disk| disk.peek(name).is_some_and(|now| now.is_at_the_place_of(&record));
-        if !self.disk.as_ref().is_some_and(is_current) {
+        // It may have been removed from memory before it was there.
+        if !is_current() {
             memory.remove(name);
             // Another may have taken its place.
             self.memory.load().remove(name);
-            return false;
+            return End::InVain;
         }
         memory.usage();
-        memory.has(name)
+        if memory.has(name) { End::Kept } else { End::InVain }
     }
 }
 

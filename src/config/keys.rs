@@ -155,7 +155,7 @@ table! { Once listen: "where and how requests are taken"
     WORKERS "workers", Accepts::Count(1, 1024), Absent::Words("one a core"),
         "threads that answer requests";
     MAX_CONNECTIONS "max_connections", Accepts::Count(1, 1_000_000), Absent::Value("10000"),
-        "client connections open at the same time; for a further one the one that has rested longest is closed, or it is turned away at once";
+        "client connections open at the same time; for a further one the one of the same worker that has rested longest is closed, or it is turned away at once";
     MAX_CLIENT_CONNECTIONS "max_client_connections", Accepts::Count(1, 1_000_000),
         Absent::Words("half of max_connections"),
         "of them, of one client: one IPv4 address or one IPv6 /64";

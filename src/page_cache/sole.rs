@@ -50,21 +50,22 @@ impl SoleFile {
         Ok(None)
     }
 
-    /// Whether nobody else has written to it since. What a write is about to change it changes after the time.
+    /// Whether nobody else has written to it since. What a write is about to change it changes after the time. Waits for
+    /// nobody: while this program changes the file itself, nothing else is noticed.
     pub fn is_since(&self, observed: Observed) -> bool {
-        let state = self.state.read();
+        let Some(state) = self.state.try_read() else { return true };
         let same = self.changed().is_ok_and(|changed| state.changed == Some(changed));
         same && state.intrusions == observed.intrusions
     }
 
-    /// Has this program change what it has not observed. Should others write at the same time, nobody may notice.
-    pub fn change<T>(&self, write: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+    /// Has this program change what it has not observed. Blocks. Should others write at the same time, nobody may notice.
+    pub fn change<T>(&self, write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let mut state = self.state.write();
         if state.changed.is_none() {
-            return write(&self.file);
+            return write();
         }
         state.note(self.changed()?);
-        let written = write(&self.file);
+        let written = write();
         state.changed = Some(self.changed()?);
         written
     }
@@ -101,7 +102,8 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&[7; 100]).unwrap();
         file.as_file().set_modified(SystemTime::now() - 2 * TICK).unwrap();
-        let sole = SoleFile::new(file.reopen().unwrap());
+        let again = std::fs::OpenOptions::new().read(true).write(true).open(file.path()).unwrap();
+        let sole = SoleFile::new(again);
         (file, sole)
     }
 
@@ -139,10 +141,11 @@ mod tests {
     fn our_own_changes_are_none_and_hide_none() {
         let (file, sole) = old();
         let observed = sole.observe().unwrap().unwrap();
-        sole.change(|file| file.write_all_at(&[1], 0)).unwrap();
+        sole.change(|| sole.write_all_at(&[1], 0)).unwrap();
         assert!(sole.is_since(observed));
+        assert!(sole.change(|| Ok(sole.is_since(observed))).unwrap(), "nobody waits meanwhile");
         file.as_file().set_modified(SystemTime::now() - 3 * TICK).unwrap();
-        sole.change(|file| file.write_all_at(&[2], 0)).unwrap();
+        sole.change(|| sole.write_all_at(&[2], 0)).unwrap();
         assert!(!sole.is_since(observed), "somebody else was here before");
     }
 }

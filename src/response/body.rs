@@ -204,7 +204,9 @@ impl Body {
                     self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)),
                 );
                 *offset += bytes.len() as u64;
-                Poll::Ready(Some(Ok(bytes)))
+                Poll::Ready(Some(
+                    object.unpinned_if_short(bytes).map_err(|error| ReadError::from(error).into()),
+                ))
             }
             Source::Disk(disk) => disk.poll_read(cx, max).map(Some),
             Source::Fill(reader) => reader.poll_next(cx).map(|next| {

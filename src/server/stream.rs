@@ -86,6 +86,9 @@ impl ClientStream {
 
     /// Waits until something comes, the end included.
     pub async fn something_comes(&self) -> io::Result<()> {
+        if !self.intake.ready().is_empty() {
+            return Ok(());
+        }
         self.stream.tcp().readable().await
     }
 
@@ -129,7 +132,7 @@ impl ClientStream {
 
     /// The client has sent its last byte: whether the parser is to know now.
     fn end_is_due(&mut self) -> bool {
-        let waits = self.is_busy() && !self.intake.awaits_content() && self.end != End::Tunnel;
+        let waits = self.is_busy() && !self.intake.awaits_content() && self.end == End::NotYet;
         self.input = match self.input {
             Input::Ended if waits => Input::Ended,
             Input::Open if waits && (self.blocked || !self.is_silent()) => Input::Ended,

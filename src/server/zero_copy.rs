@@ -8,10 +8,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::page_cache::{self, Place};
-
-/// Shorter slices are not looked up, unless they follow on pages. Objects are pinned from four times as much.
-const LEAST: usize = 32 << 10;
+use crate::page_cache::{self, Place, WORTH_SENDING};
 
 /// What of some slices is to be sent first, and how.
 pub enum Piece<'a> {
@@ -22,9 +19,10 @@ pub enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// `None` when all is to be copied. `follows`: the latest piece was pages.
+    /// `None` when all is to be copied. Shorter slices of pages than [`WORTH_SENDING`] are only what is left of longer ones.
+    /// `follows`: the latest piece was pages.
     pub fn first_of(slices: &'a [IoSlice<'a>], follows: bool) -> Option<Self> {
-        Some(match page_cache::first_of(slices, if follows { 1 } else { LEAST })? {
+        Some(match page_cache::first_of(slices, if follows { 1 } else { WORTH_SENDING })? {
             (0, place) => Self::Pages(place, slices[0].len()),
             (at, _) => Self::Before(&slices[..at]),
         })

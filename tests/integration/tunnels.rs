@@ -99,6 +99,26 @@ async fn tunnel(proxy: &Proxy, server: SocketAddr) -> Client {
 }
 
 #[tokio::test]
+async fn a_tunnel_ends_with_whoever_ends_last() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // As servers do that were asked to close.
+            stream.write_all(b"all of it").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = stream.read(&mut [0]).await;
+        }
+    });
+    let proxy = Proxy::start(with_tunnels(site(&[]), &[server])).await;
+    let mut client = tunnel(&proxy, server).await;
+    assert_eq!(client.until_closed().await.unwrap(), "all of it");
+    drop(client);
+    proxy.until(metric("substratum_tunnels").eq(0)).await;
+    proxy.until(metric("substratum_connections").eq(0)).await;
+}
+
+#[tokio::test]
 async fn curl_reaches_an_https_server() {
     let Some(curl) = peer::find("curl") else { return };
     let folder = tempfile::tempdir().unwrap();

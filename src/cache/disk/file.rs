@@ -38,6 +38,8 @@ pub enum Medium {
     Disk,
     /// Memory: reads never wait, and need not (on tmpfs cannot) ask not to.
     Memory,
+    /// Another machine, or another process: even to ask when a file was changed may have to wait.
+    Remote,
 }
 
 impl Medium {
@@ -46,9 +48,25 @@ impl Medium {
         // Linux, include/uapi/linux/magic.h.
         const TMPFS_MAGIC: u64 = 0x0102_1994;
         const RAMFS_MAGIC: u64 = 0x8584_58f6;
+        // NFS, FUSE, SMB (three of them), Ceph, AFS, GPFS, Lustre, BeeGFS: as above, and coreutils, src/stat.c.
+        const REMOTE: [u64; 10] = [
+            0x6969,
+            0x6573_5546,
+            0x517b,
+            0xfe53_4d42,
+            0xff53_4d42,
+            0x00c3_6400,
+            0x5346_414f,
+            0x4750_4653,
+            0x0bd0_0bd0,
+            0x1983_0326,
+        ];
         // The type of the field differs between architectures.
-        let kind = rustix::fs::statfs(path)?.f_type as u64;
-        Ok(if matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC) { Self::Memory } else { Self::Disk })
+        Ok(match rustix::fs::statfs(path)?.f_type as u32 as u64 {
+            TMPFS_MAGIC | RAMFS_MAGIC => Self::Memory,
+            kind if REMOTE.contains(&kind) => Self::Remote,
+            _ => Self::Disk,
+        })
     }
 }
 
@@ -66,16 +84,24 @@ impl SegmentFile {
         Self { file: Arc::new(SoleFile::new(file)), medium, faults, health }
     }
 
+    /// Whether nobody has written to it for two seconds.
+    pub fn is_at_rest(&self) -> bool {
+        self.file.observe().is_ok_and(|observed| observed.is_some())
+    }
+
     /// Locks `len` bytes from `offset` on in the page cache; `None` when it was written to just now.
     pub fn lock(&self, offset: u64, len: usize) -> io::Result<Option<Locked>> {
         self.faults.check(Operation::Read)?;
+        if self.medium == Medium::Remote {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         Locked::new(Arc::clone(&self.file), offset, len)
     }
 
     /// Fills `buf` from `offset`. Its contents are undefined unless the answer is [`Filled::Whole`].
     pub fn read(&self, buf: &mut [u8], offset: u64, patience: Patience) -> io::Result<Filled> {
         match (patience, self.medium) {
-            (Patience::CachedOnly, Medium::Disk) => self.read_cached(buf, offset),
+            (Patience::CachedOnly, Medium::Disk | Medium::Remote) => self.read_cached(buf, offset),
             (Patience::CachedOnly, Medium::Memory) | (Patience::Wait, _) => {
                 let read = self.read_waiting(buf, offset);
                 self.health.note(&read);
@@ -115,9 +141,9 @@ impl SegmentFile {
         Ok(())
     }
 
-    /// Like [`Self::write`], of what nobody locks, while other bytes may be locked.
-    pub fn rewrite(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.file.change(|_| self.write(slices, offset))
+    /// Has something written that nobody locks, while other bytes may be locked.
+    pub fn change(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.file.change(write)
     }
 
     /// Length of the file in bytes.

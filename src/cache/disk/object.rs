@@ -96,8 +96,12 @@ impl DiskObject {
         self.segment.is_sealed()
     }
 
-    /// Its pages, locked in the page cache; not yet checked. `None` as long as its segment is being written, and two seconds
-    /// longer. Blocks.
+    /// Whether its segment is finished, and has been for two seconds.
+    pub fn is_at_rest(&self) -> bool {
+        self.is_sealed() && self.segment.file.is_at_rest()
+    }
+
+    /// Its pages, locked in the page cache; not yet checked. `None` unless it is at rest. Blocks.
     pub fn lock(&self) -> std::io::Result<Option<Locked>> {
         if !self.is_sealed() {
             return Ok(None);

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -59,6 +59,8 @@ pub struct Segment {
     // Entries of the index that point here.
     live: AtomicU32,
     tail: Mutex<Tail>,
+    // What the tail will not say as long as it is held.
+    sealed: AtomicBool,
     // Objects whose pages somebody keeps beyond a reading.
     pins: Mutex<HashSet<ObjectName>>,
 }
@@ -182,6 +184,7 @@ impl Segment {
             faults: context.faults.clone(),
             order: AtomicU64::new(header.order),
             live: AtomicU32::new(0),
+            sealed: AtomicBool::new(matches!(tail, Tail::Sealed)),
             tail: Mutex::new(tail),
             pins: Mutex::default(),
         }
@@ -244,6 +247,7 @@ impl Segment {
         // Shrinking cannot fail.
         let _ = self.charge.close_at(blocks(len));
         *tail = Tail::Sealed;
+        self.sealed.store(true, Ordering::Release);
         result
     }
 
@@ -253,12 +257,13 @@ impl Segment {
         self.charge
             .close_at(blocks(end + footer_len(entries.len())))
             .map_err(|NoRoom| io::Error::from(io::ErrorKind::StorageFull))?;
-        self.write_footer(end, entries)
+        // Some of its records may have been known before.
+        self.file.change(|| self.write_footer(end, entries))
     }
 
     /// Whether nobody writes to it any more.
     pub fn is_sealed(&self) -> bool {
-        matches!(*self.tail.lock(), Tail::Sealed)
+        self.sealed.load(Ordering::Acquire)
     }
 
     /// The table at the end of the file; `None` when it was not sealed or is damaged.
@@ -284,7 +289,7 @@ impl Segment {
     pub fn relabel(&self, queue: Queue, order: u64) -> io::Result<()> {
         let (number, seal, kind, created_at) = (self.number, self.seal, self.kind, self.created_at);
         let header = SegmentHeader { number, seal, kind, queue, order, share: self.mark, created_at };
-        self.file.rewrite(&mut [IoSlice::new(&header.encode())], 0)?;
+        self.file.change(|| self.file.write(&mut [IoSlice::new(&header.encode())], 0))?;
         self.order.store(order, Ordering::Relaxed);
         Ok(())
     }

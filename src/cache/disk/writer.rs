@@ -187,7 +187,8 @@ pub(super) fn write_whole(
 
 /// Overwrites a record's header, so that a restart does not find it.
 pub(super) fn blot(segment: &Segment, offset: u64) -> io::Result<()> {
-    segment.file.write(&mut [IoSlice::new(&[0; HEADER])], offset)
+    let file = &segment.file;
+    file.change(|| file.write(&mut [IoSlice::new(&[0; HEADER])], offset))
 }
 
 /// The index entry of a record at `place`.

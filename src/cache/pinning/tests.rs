@@ -106,7 +106,7 @@ fn a_pinned_object_is_its_bytes_and_a_place_in_a_file() {
     let play = Play::new(ByteSize::mib(64));
     for len in [PINNED_FROM as usize, 1_000_000, 2 << 20, (2 << 20) + 1] {
         let (name, bytes) = play.stored(len, len as u64);
-        assert!(play.cache.pin_now(&name));
+        assert_eq!(play.cache.pin_now(&name), End::Kept);
         let object = play.in_memory(&name).unwrap();
         assert!(object.is_pinned() && object.len() == len as u64 && object.verify(&name));
         assert!(read(&object) == bytes);
@@ -153,7 +153,7 @@ fn what_leaves_its_segment_leaves_memory() {
     // Its segment is not worth keeping for it alone.
     (100..103).for_each(|seed| drop(play.store(250_000, seed)));
     play.rest();
-    assert!(play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
     let object = play.in_memory(&name).unwrap();
     assert!(read(&object) == bytes);
     let read_on = object.chunk_at(0);
@@ -188,7 +188,7 @@ fn what_leaves_its_segment_leaves_memory() {
 async fn what_is_wanted_in_memory_stays_on_disk() {
     let play = Play::new(ByteSize::mib(16));
     let (name, _) = play.stored(1_000_000, 1);
-    assert!(play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
     for seed in 2..200 {
         // Used as well, so that both queues turn over.
         let (other, _) = play.store(400_000, seed);
@@ -204,10 +204,10 @@ async fn what_is_wanted_in_memory_stays_on_disk() {
 fn purged_is_purged() {
     let play = Play::new(ByteSize::mib(64));
     let (name, _) = play.stored(1_000_000, 1);
-    assert!(play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
     assert_eq!(play.cache.purge(&name), ["memory", "disk"]);
     assert!(play.cache.find(&name).is_none());
-    assert!(!play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::InVain);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_flipped_bit_is_not_pinned() {
     let (name, _) = play.stored(1_000_000, 1);
     play.flip(500_000);
     play.rest();
-    assert!(!play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::InVain);
     assert!(play.in_memory(&name).is_none() && play.cache.find(&name).is_none(), "it is dropped");
     assert_eq!(play.pinned(), 0);
 }
@@ -225,14 +225,42 @@ fn a_flipped_bit_is_not_pinned() {
 async fn a_bit_flipped_later_takes_the_pin_away() {
     let play = Play::new(ByteSize::mib(64));
     let (name, _) = play.stored(1_000_000, 1);
-    assert!(play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
     assert!(play.cache.in_memory(&name).is_some());
     play.flip(500_000);
     assert!(play.cache.in_memory(&name).is_none(), "what is on disk is looked at");
-    assert!(!play.cache.pin_now(&name), "too early");
+    assert_eq!(play.cache.pin_now(&name), End::TooEarly);
     play.rest();
-    assert!(!play.cache.pin_now(&name));
+    assert_eq!(play.cache.pin_now(&name), End::InVain);
     assert!(play.cache.find(&name).is_none());
+}
+
+#[test]
+fn whoever_asks_anew_is_not_given_pages_that_cannot_be_sent() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, _) = play.stored(1_000_000, 1);
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
+    for file in play.segments() {
+        file.set_modified(SystemTime::now() - Duration::from_secs(30)).unwrap();
+    }
+    assert!(matches!(play.cache.recheck(&name), Recheck::Good(Object::Disk(_))));
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
+    assert!(matches!(play.cache.recheck(&name), Recheck::Good(Object::Memory(_))));
+}
+
+#[test]
+fn short_pieces_are_copies() {
+    let play = Play::new(ByteSize::mib(64));
+    let (name, bytes) = play.stored(1_000_000, 1);
+    assert_eq!(play.cache.pin_now(&name), End::Kept);
+    let object = play.in_memory(&name).unwrap();
+    let whole = object.unpinned_if_short(object.chunk_at(0)).unwrap();
+    assert!(page_cache::find(&whole).is_some());
+    let short = object.chunk_at(700_000).slice(..20);
+    let copy = object.unpinned_if_short(short.clone()).unwrap();
+    assert!(page_cache::find(&copy).is_none() && copy == bytes[700_000..700_020]);
+    play.flip(500_000);
+    assert!(object.unpinned_if_short(short).is_err());
 }
 
 #[test]
@@ -242,12 +270,12 @@ fn in_vain_is_tried_less_and_less() {
     for _ in 0..2000 {
         if pinning.begin() {
             assert!(!pinning.begin(), "one at a time");
-            pinning.ended(false);
+            pinning.ended(End::InVain);
             tried += 1;
         }
     }
     assert!((8..20).contains(&tried), "{tried}");
     while !pinning.begin() {}
-    pinning.ended(true);
+    pinning.ended(End::Kept);
     assert!(pinning.begin());
 }

@@ -28,17 +28,21 @@ fn what_is_still_being_written_to_is_not_locked() {
 }
 
 #[test]
-fn another_place_in_a_queue_changes_no_record() {
+fn what_this_program_writes_beside_it_does_not_count() {
     let place = Place::new(64 * MIB, 4 * MIB);
     let disk = place.open();
-    let object = Object::new(1, 200_000);
+    let (object, other) = (Object::new(1, 200_000), Object::new(2, 100));
     disk.put(&object);
+    disk.put(&other);
     disk.seal();
     age(&place);
     let record = disk.get(&object.name).unwrap();
     let watch = record.lock().unwrap().unwrap().watch();
     record.segment().relabel(Queue::Main, 7).unwrap();
     assert!(!watch.is_torn());
+    assert!(disk.remove(&other.name, RemoveReason::Purged));
+    disk.flush();
+    assert!(!watch.is_torn(), "what was removed beside it is nothing to it");
     let path = place.segment_files().remove(0);
     let first = fs::read(&path).unwrap()[0];
     std::os::unix::fs::FileExt::write_all_at(
