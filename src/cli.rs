@@ -8,6 +8,7 @@ pub mod images;
 pub mod import_squid;
 mod inquiry;
 pub mod ls;
+mod output;
 mod pinned;
 pub mod purge;
 pub mod scrub;
@@ -17,11 +18,11 @@ pub mod visit;
 pub mod warm;
 
 use std::error::Error;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use output::Output;
 
 /// Exit status when `scrub` found bad records.
 const BAD_RECORDS: u8 = 3;
@@ -82,28 +83,28 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.exit_code()),
         },
-        Command::Check => match check::run(config, &mut std::io::stdout().lock()) {
+        Command::Check => match check::run(config, &mut Output) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ check::CheckError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
-        Command::Scrub => match scrub::run(config, &mut std::io::stdout().lock()) {
+        Command::Scrub => match scrub::run(config, &mut Output) {
             Ok(0) => ExitCode::SUCCESS,
             Ok(_) => ExitCode::from(BAD_RECORDS),
             Err(error) => fail(&error, error.exit_code()),
         },
-        Command::Status(options) => match status::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Status(options) => match status::run(&options, config, &mut Output) {
             Ok(status::Verdict::Well) => ExitCode::SUCCESS,
             Ok(status::Verdict::Trouble) => ExitCode::FAILURE,
             Err(error @ ReportError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
-        Command::Purge(options) => match purge::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Purge(options) => match purge::run(&options, config, &mut Output) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error @ ReportError::Config(_)) => fail(&error, BAD_CONFIGURATION),
             Err(error) => fail(&error, 1),
         },
-        Command::Explain(options) => match explain::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Explain(options) => match explain::run(&options, config, &mut Output) {
             Ok(explain::Verdict::Served) => ExitCode::SUCCESS,
             Ok(explain::Verdict::Refused) => ExitCode::FAILURE,
             Err(error @ explain::ExplainError::Config(_)) => fail(&error, BAD_CONFIGURATION),
@@ -113,17 +114,17 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
-        Command::Warm(options) => match warm::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Warm(options) => match warm::run(&options, config, &mut Output) {
             Ok(warm::Verdict::Warm) => ExitCode::SUCCESS,
             Ok(warm::Verdict::NotAll) => ExitCode::FAILURE,
             Ok(warm::Verdict::BrokenOff) => ExitCode::from(INTERRUPTED),
             Err(error) => fail(&error, error.exit_code()),
         },
-        Command::Ls(options) => match ls::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Ls(options) => match ls::run(&options, config, &mut Output) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.exit_code()),
         },
-        Command::Images(options) => match images::run(&options, config, &mut std::io::stdout().lock()) {
+        Command::Images(options) => match images::run(&options, config, &mut Output) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, error.exit_code()),
         },
@@ -136,14 +137,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    if causes.any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe)) {
+    if output::reader_has_left(error) {
         return ExitCode::from(READER_LEFT);
     }
     eprintln!("substratum: {error}");
     ExitCode::from(code)
-}
-
-fn is_broken_pipe(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
 }

@@ -26,6 +26,7 @@
 //! | [`request`], [`access`], [`layout`] | a head -> object, document or refusal; pure | |
 //! | [`cache`] | verified objects in memory and on disk; fills | HTTP, upstreams |
 //! | [`page_cache`] | stretches of files that stay in memory, and leave uncopied | what they hold |
+//! | [`allocator`] | has unused memory given back | who used it |
 //! | [`document`] | RFC 9111, manifests that never go back | whom to ask |
 //! | [`catalog`] | manifest -> catalogs -> the objects under a path | whom to ask |
 //! | [`warm`] | brings what is under a path into the tier, as a client of it | caches |
@@ -75,6 +76,7 @@
 pub mod access;
 pub mod access_log;
 pub mod admin;
+pub mod allocator;
 pub mod allowance;
 pub mod app;
 pub mod cache;

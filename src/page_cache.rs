@@ -4,7 +4,7 @@
 //! Such a stretch is mapped, and its bytes are known by their addresses, like any others. Only nobody needs to touch them: who
 //! wants to send them asks [`find`] for their place in the file; who wants to read them asks that place as well
 //! ([`Place::read`]). For reading through the mapping would end the process if somebody cut the file off (SIGBUS).
-//! The one place in this program that needs `unsafe`: mapping a file is.
+//! One of two places in this program that need `unsafe`: mapping a file is.
 
 mod sole;
 

@@ -20,7 +20,7 @@ mod zero_copy;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use connection::{Ended, FIRST_REQUEST};
@@ -33,6 +33,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use transport::Transport;
 pub use unmapped::Unmapped;
 
+use crate::allocator;
 use crate::metrics::{Closed, Refusal, ServerMetrics};
 use crate::request;
 use crate::service::{Bequest, Bounds, ClientNetwork, Current, Reached, Service, Shares};
@@ -45,6 +46,9 @@ const UNSENT: u32 = 256 << 10;
 
 /// Seconds without a request after which a connection lets go of what only requests need.
 const REST: u32 = 2;
+
+/// So many connections that end or come to rest leave memory worth giving back.
+const CROWD: usize = 100;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -80,6 +84,8 @@ pub struct Server {
     /// One more every second, while the worker moves.
     beats: Arc<AtomicU64>,
     connections: Arc<Mutex<Vec<Connection>>>,
+    /// Connections that have ended or come to rest since memory was given back last.
+    rested: Arc<AtomicUsize>,
 }
 
 /// What the sweep needs to know of a connection.
@@ -98,7 +104,7 @@ impl Server {
         phase: watch::Receiver<Phase>,
         beats: Arc<AtomicU64>,
     ) -> Self {
-        Self { current, shares, metrics, phase, beats, connections: Arc::default() }
+        Self { current, shares, metrics, phase, beats, connections: Arc::default(), rested: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -237,6 +243,11 @@ impl Server {
         let now = worker.recorder.seconds();
         let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let (idle, head) = (whole(worker.listen.idle_timeout), whole(worker.listen.head_timeout));
+        // By now, those that the sweep before told to rest do.
+        if self.rested.load(Ordering::Relaxed) >= CROWD {
+            self.rested.store(0, Ordering::Relaxed);
+            allocator::give_back();
+        }
         self.connections.lock().retain(|connection| {
             let activity = &connection.activity;
             let closed = match () {
@@ -249,9 +260,11 @@ impl Server {
                 activity.stalled();
                 connection.task.abort();
             } else if activity.idle(now) >= REST {
-                activity.tell_to_rest();
+                self.rested.fetch_add(usize::from(activity.tell_to_rest()), Ordering::Relaxed);
             }
-            closed.is_none() && !connection.task.is_finished()
+            let goes_on = closed.is_none() && !connection.task.is_finished();
+            self.rested.fetch_add(usize::from(!goes_on), Ordering::Relaxed);
+            goes_on
         });
         worker.tick();
     }

@@ -15,6 +15,7 @@ mod lasting;
 mod object;
 mod recheck;
 mod registry;
+mod remainder;
 mod shares;
 mod singly;
 mod tokens;
@@ -142,6 +143,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 }
 
 /// Where a resource is said to be, and by whom.
+#[derive(Clone)]
 struct Place {
     client: IpAddr,
     urgency: Urgency,
@@ -223,7 +225,9 @@ impl Service {
                 let wants_check = request::wants_no_cache(request.headers());
                 if !wants_check
                     && let Some((response, outcome)) =
-                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository)
+                        worker.at_hand(asked.verb, request.headers(), &object.name, object.repository, || {
+                            place(Some(object.repository))
+                        })
                 {
                     return Answering::ready(finish(response, outcome, tally));
                 }

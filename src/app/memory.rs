@@ -1,5 +1,5 @@
-//! Keeps the memory tier within what the machine allows, and has the allocator give back what nobody uses: looks at the control groups
-//! four times a second, in a thread of its own, since a tier that is made anew takes about a microsecond an object.
+//! Keeps the memory tier within what the machine allows: looks at the control groups four times a second, in a thread of its own,
+//! since a tier that is made anew takes about a microsecond an object.
 
 use std::io;
 use std::sync::Arc;
@@ -15,10 +15,6 @@ use crate::metrics::MemoryMetrics;
 /// Between two looks: what comes from a network of 10 Gb/s meanwhile is less than a stretch of a large limit. A look reads
 /// three small files.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// Between two occasions for the allocator to give back to the machine what it no longer uses. It looks for such pages when it is much
-/// asked, or when a thread ends: after a crowd has gone, neither happens.
-const GIVE_BACK: Duration = Duration::from_secs(5);
 
 /// Beside everything with a size of its own: code, connections, buffers, tables.
 const BESIDE: ByteSize = ByteSize::mib(48);
@@ -47,7 +43,6 @@ impl Keeper {
         }
         let run = move || {
             let (start, mut restraint) = (Instant::now(), restraint);
-            let mut given_back = start;
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let look = allowance.look();
                 metrics.saw(look.map(|look| (look.limit, look.taken)));
@@ -55,10 +50,6 @@ impl Keeper {
                 if let Some(capacity) = cache.restrain(&mut restraint, start.elapsed(), pressure) {
                     let taken = look.map_or(ByteSize(0), |look| ByteSize(look.taken));
                     tracing::info!(%taken, "the memory tier may hold {} for now", ByteSize(capacity));
-                }
-                if given_back.elapsed() >= GIVE_BACK {
-                    given_back = Instant::now();
-                    give_back();
                 }
             }
         };
@@ -75,14 +66,6 @@ impl Drop for Keeper {
         {
             tracing::error!("the thread that looks after memory had panicked");
         }
-    }
-}
-
-/// A thread that passes: its end is what counts, if it has asked the allocator for anything.
-fn give_back() {
-    let passing = || drop(std::hint::black_box(Box::new(0_u64)));
-    if let Ok(thread) = std::thread::Builder::new().spawn(passing) {
-        let _ = thread.join();
     }
 }
 

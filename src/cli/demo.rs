@@ -38,6 +38,7 @@ use self::stratum::{Conduct, MANIFEST_LIFETIME, Stratum};
 use self::tier::{Sizes, Tier, TierError};
 use self::wave::{Wave, WaveError};
 use super::figures::{self, bytes, plural, time};
+use super::output::Output;
 
 /// Strata: one to send wrong bytes, one to be killed, one that keeps well.
 const STRATA: usize = 3;
@@ -176,7 +177,7 @@ async fn play(options: &Options, paint: Paint) -> Result<Verdict, DemoError> {
     let faults = stage.wave(|strata| strata[1].kill()).await?;
 
     let report = Report { jobs, image: image.news(None), update: news, cold, warm, faults };
-    report.write(&mut io::stdout().lock(), paint).map_err(DemoError::Output)?;
+    report.write(&mut Output, paint).map_err(DemoError::Output)?;
     Ok(report.verdict())
 }
 
@@ -282,7 +283,7 @@ impl<'a> Stage<'a> {
     }
 
     fn say(&self, lines: &[String]) -> Result<(), DemoError> {
-        writeln!(io::stdout(), "{}", lines.join("\n")).map_err(DemoError::Output)
+        writeln!(Output, "{}", lines.join("\n")).map_err(DemoError::Output)
     }
 
     fn connections(&self) -> usize {

@@ -28,6 +28,7 @@ use directive::{Directive, Scope};
 use page::{Page, printable};
 use settings::{Use, list};
 
+use super::output::Output;
 use crate::config::{Config, ConfigError, Glob};
 
 /// Largest file that is read, in bytes.
@@ -145,7 +146,7 @@ pub fn run(options: &Options) -> Result<(), ImportError> {
     match &options.output {
         // Never over a configuration that somebody has written.
         Some(path) => File::create_new(path).and_then(|mut file| file.write_all(imported.toml.as_bytes())),
-        None => io::stdout().lock().write_all(imported.toml.as_bytes()),
+        None => Output.write_all(imported.toml.as_bytes()),
     }
     .map_err(|error| {
         ImportError::Write(options.output.clone().unwrap_or_else(|| "standard output".into()), error)

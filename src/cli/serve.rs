@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::Output;
 use crate::allowance::Allowance;
 use crate::app::{self, App, StartError, Surroundings};
 use crate::cache::disk;
@@ -106,7 +107,7 @@ pub fn run(options: &Options, config: Option<&Path>) -> Result<(), ServeError> {
     }
     eprint!("{summary}");
     if job.is_some() {
-        ephemeral::announce(app.proxy_addr(), &mut io::stdout().lock()).map_err(ServeError::Ephemeral)?;
+        ephemeral::announce(app.proxy_addr(), &mut Output).map_err(ServeError::Ephemeral)?;
     }
     let serving = format!("serving on {}", app.proxy_addr());
     manager::ready(&serving);

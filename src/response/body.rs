@@ -9,10 +9,12 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::JoinHandle;
+use tokio::time::Timeout;
 
 use super::multipart::Multipart;
 use crate::access_log::Ending;
@@ -61,6 +63,18 @@ pub struct Body {
     tally: Option<Tally>,
 }
 
+/// Asks elsewhere for the bytes from an offset on.
+pub type Remainder = Arc<dyn Fn(u64) -> Following + Send + Sync>;
+
+/// The body that follows.
+type Following = Pin<Box<dyn Future<Output = Result<Body, FillError>> + Send>>;
+
+/// Bytes on their way from the disk.
+type Reading = Timeout<JoinHandle<Result<Bytes, ReadError>>>;
+
+/// How long the disk may take for bytes in the middle of an answer. CVMFS clients give up after 5 s.
+pub const READ_PATIENCE: Duration = Duration::from_secs(2);
+
 enum Source {
     Nothing,
     Once(Bytes),
@@ -69,6 +83,8 @@ enum Source {
         offset: u64,
     },
     Disk(DiskSource),
+    /// What the disk could not give is on its way.
+    Following(Following),
     Fill(Box<FillReader>),
     Document(Box<AnswerBody<UpstreamBody, FillError>>),
     /// One after the other, each of a known length.
@@ -83,19 +99,22 @@ pub struct DiskSource {
     offset: u64,
     /// The first bytes, when they were read before the head was sent.
     first: Option<Bytes>,
-    reading: Option<JoinHandle<Result<Bytes, ReadError>>>,
+    reading: Option<Pin<Box<Reading>>>,
+    remainder: Option<Remainder>,
 }
 
 impl DiskSource {
-    /// Reads `object` from `offset` on; `first` are the bytes there, if they were read already.
+    /// Reads `object` from `offset` on; `first` are the bytes there, if they were read already. Whoever has a `remainder` gets
+    /// what the disk fails to give.
     pub fn new(
         cache: Arc<Cache>,
         name: ObjectName,
         object: DiskObject,
         offset: u64,
         first: Option<Bytes>,
+        remainder: Option<Remainder>,
     ) -> Self {
-        Self { cache, name, object, offset, first, reading: None }
+        Self { cache, name, object, offset, first, reading: None, remainder }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, BodyError>> {
@@ -106,15 +125,22 @@ impl DiskSource {
         }
         let read = match &mut self.reading {
             Some(reading) => {
-                let read = ready!(Pin::new(reading).poll(cx));
+                let read = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
-                read.map_err(|_| BodyError::Stopping)?
+                match read {
+                    Ok(read) => read.map_err(|_| BodyError::Stopping)?,
+                    Err(_late) => {
+                        self.cache.disk_is_slow();
+                        Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
+                    }
+                }
             }
             None => match self.object.try_read(self.offset, max) {
                 Ok(Some(bytes)) => Ok(bytes),
                 Ok(None) => {
                     let (object, offset) = (self.object.clone(), self.offset);
-                    self.reading = Some(tokio::task::spawn_blocking(move || object.read(offset, max)));
+                    let reading = tokio::task::spawn_blocking(move || object.read(offset, max));
+                    self.reading = Some(Box::pin(tokio::time::timeout(READ_PATIENCE, reading)));
                     return self.poll_read(cx, max);
                 }
                 Err(error) => Err(error),
@@ -208,7 +234,26 @@ impl Body {
                     object.unpinned_if_short(bytes).map_err(|error| ReadError::from(error).into()),
                 ))
             }
-            Source::Disk(disk) => disk.poll_read(cx, max).map(Some),
+            Source::Disk(disk) => match (ready!(disk.poll_read(cx, max)), disk.remainder.take()) {
+                (Err(BodyError::Disk(_)), Some(remainder)) => {
+                    self.source = Source::Following(remainder(disk.offset));
+                    if let Some(tally) = &mut self.tally {
+                        tally.because(Reason::Damaged);
+                    }
+                    self.poll_source(cx)
+                }
+                (read, remainder) => {
+                    disk.remainder = remainder;
+                    Poll::Ready(Some(read))
+                }
+            },
+            Source::Following(following) => match ready!(following.as_mut().poll(cx)) {
+                Ok(body) => {
+                    self.source = body.source;
+                    self.poll_source(cx)
+                }
+                Err(error) => Poll::Ready(Some(Err(error.into()))),
+            },
             Source::Fill(reader) => reader.poll_next(cx).map(|next| {
                 next.map(|read| {
                     read.map(|mut bytes| {

@@ -3,7 +3,7 @@
 //! Until its head is sent, whatever proves bad or missing is replaced unseen: another fill is joined or led.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::RANGE;
 use http::{HeaderMap, Response};
@@ -17,16 +17,13 @@ use crate::digest::ObjectName;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::request::Verb;
-use crate::response::body::{Body, DiskSource};
+use crate::response::body::{Body, READ_PATIENCE, Remainder};
 use crate::response::{Selection, whole};
 use crate::tally::Tally;
 use crate::upstream::Wanted;
 
 /// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
 const LOOKUPS: usize = 3;
-
-/// How long a disk may take for an object's first bytes, before it is fetched instead. CVMFS clients give up after 5 s.
-const READ_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request for an object, detached from its head.
 pub(super) struct ObjectRequest {
@@ -39,20 +36,30 @@ pub(super) struct ObjectRequest {
 }
 
 impl Worker {
-    /// The answer, if the bytes are in memory, or on disk and in the page cache.
+    /// The answer, if the bytes are in memory, or on disk and in the page cache. `place` is for what of them proves bad.
     pub(super) fn at_hand(
         self: &Arc<Self>,
         verb: Verb,
         headers: &HeaderMap,
         name: &ObjectName,
         account: &str,
+        place: impl FnOnce() -> Place,
     ) -> Option<(Response<Body>, Outcome)> {
         if let Some(object) = self.cache.in_memory(name) {
             return Some(self.answer_from_memory(verb, headers, name, object, Outcome::MemoryHit));
         }
         let object = self.cache.on_disk(name, account)?;
         match object.try_read(0, CHUNK) {
-            Ok(Some(first)) => Some(self.answer_from_disk(verb, headers, name, object, first)),
+            // All of it: the object moves up into memory.
+            Ok(Some(first)) if first.len() as u64 == object.len() => {
+                let whole = self.cache.promote(*name, first, object.stored_at());
+                Some(self.answer_from_memory(verb, headers, name, whole, Outcome::DiskHit))
+            }
+            Ok(Some(first)) => {
+                let remainder = self.remainder(*name, account, place());
+                let (first, outcome) = (Some(first), Outcome::DiskHit);
+                Some(self.answer_from_disk(verb, headers, name, (object, first), remainder, outcome))
+            }
             // Would block, or is bad: both are dealt with where waiting is allowed.
             Ok(None) | Err(_) => None,
         }
@@ -80,38 +87,21 @@ impl Worker {
         (head.map(|()| body), outcome)
     }
 
-    /// `first` are the object's first bytes; when they are all, the object moves up into memory.
+    /// An object read from disk as it is sent, with its first bytes, where they were read already.
     fn answer_from_disk(
-        self: &Arc<Self>,
+        &self,
         verb: Verb,
         headers: &HeaderMap,
         name: &ObjectName,
-        object: DiskObject,
-        first: bytes::Bytes,
-    ) -> (Response<Body>, Outcome) {
-        let len = object.len();
-        let outcome = Outcome::DiskHit;
-        if first.len() as u64 == len {
-            let whole = self.cache.promote(*name, first, object.stored_at());
-            return self.answer_from_memory(verb, headers, name, whole, outcome);
-        }
-        self.answer_streaming_from_disk(verb, headers, name, object, Some(first), outcome)
-    }
-
-    /// An object read from disk as it is sent; `first` are its first bytes, where they were read already.
-    fn answer_streaming_from_disk(
-        self: &Arc<Self>,
-        verb: Verb,
-        headers: &HeaderMap,
-        name: &ObjectName,
-        object: DiskObject,
-        first: Option<bytes::Bytes>,
+        (object, first): (DiskObject, Option<bytes::Bytes>),
+        remainder: Remainder,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
         let (len, age) = (object.len(), age(object.stored_at()));
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
-        let source =
-            |offset, first| DiskSource::new(Arc::clone(&self.cache), *name, object.clone(), offset, first);
+        let source = |offset, first| {
+            self.disk_source(name, object.clone(), offset, first, Some(Arc::clone(&remainder)))
+        };
         let body = match selection {
             Selection::Nothing => Body::empty(),
             Selection::Whole => Body::disk(source(0, first), len),
@@ -172,13 +162,12 @@ impl Worker {
                 }
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
                 Lookup::Lead(writer, reader) => {
-                    let fetch = self.fetch(&request.place, Wanted::Object(request.name.hash64()));
-                    note_first(fetch.candidates.first(), tally);
+                    let first = self.lead(&request.name, place, writer);
+                    note_first(first.as_ref(), tally);
                     why = Some(match fetched {
                         Outcome::Repair => Reason::Damaged,
                         _ => self.cache.why_absent(&request.name),
                     });
-                    tokio::spawn(Arc::clone(&self.turns).fill(place.client, place.urgency, fetch, writer));
                     (reader, fetched, true)
                 }
             };
@@ -284,7 +273,8 @@ impl Worker {
         match object {
             Object::Memory(object) => self.answer_from_memory(verb, headers, name, object, outcome),
             Object::Disk(object) => {
-                self.answer_streaming_from_disk(verb, headers, name, object, None, outcome)
+                let remainder = self.remainder(*name, &request.account, request.place.clone());
+                self.answer_from_disk(verb, headers, name, (object, None), remainder, outcome)
             }
         }
     }

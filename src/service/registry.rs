@@ -163,7 +163,9 @@ impl Worker {
         let wants_check = request::wants_no_cache(&request.headers);
         if !wants_check
             && let Some(answer) =
-                self.at_hand(request.verb, &request.headers, &request.name, &request.account)
+                self.at_hand(request.verb, &request.headers, &request.name, &request.account, || {
+                    request.place.clone()
+                })
         {
             return answer;
         }

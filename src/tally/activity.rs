@@ -100,12 +100,15 @@ impl Activity {
         self.unsettled.store(!settled, Ordering::Relaxed);
     }
 
-    /// Tells who serves the connection to let go of what only requests need, unless something is under way, or it was told.
-    pub fn tell_to_rest(&self) {
+    /// Tells who serves the connection to let go of what only requests need, unless something is under way, or it was told;
+    /// whether it is told now.
+    pub fn tell_to_rest(&self) -> bool {
         let last = self.last.load(Ordering::Relaxed);
-        if !self.is_busy() && self.rest.swap(last, Ordering::Relaxed) != last {
+        let tell = !self.is_busy() && self.rest.swap(last, Ordering::Relaxed) != last;
+        if tell {
             self.server.wake();
         }
+        tell
     }
 
     /// When it last moved, if it was told to rest and nothing has come or begun since.

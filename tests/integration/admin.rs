@@ -87,7 +87,7 @@ async fn status_needs_the_token_and_knows_the_certificate() {
     assert!(code == Some(1) && text.contains("wants a token"), "{text}");
     proxy.until(metric("substratum_admin_unauthorized_total").eq(1)).await;
     let (code, text) = status(Some(&token), None).await;
-    assert!(code == Some(1) && !text.contains("version"), "{text}");
+    assert!(code == Some(1) && !text.contains("version"), "{code:?} {text}");
 
     // By the configuration alone.
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -48,6 +48,7 @@ mod ranges;
 mod registries;
 mod registry_tokens;
 mod reload;
+mod remainder;
 mod repositories;
 mod restart;
 mod resting;
