@@ -12,6 +12,7 @@ import argparse
 import http.client
 import json
 import os
+import random
 import re
 import resource
 import socket
@@ -103,28 +104,37 @@ class Slow(threading.Thread):
         return client
 
     def run(self):
+        # The active client has the same core, and goes first. And no two of these act at the same time: they do not know of each
+        # other.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        acts = [(self.send, at) for at in range(len(self.senders))] + [(self.take, at) for at in range(len(self.readers))]
+        random.Random(1).shuffle(acts)
+        begun, number = time.monotonic(), 0
         while self.going:
-            begun = time.monotonic()
-            for at, sender in enumerate(self.senders):
-                try:
-                    sender[1] += sender[0].send(self.head[sender[1] : sender[1] + 1])
-                except (BrokenPipeError, ConnectionResetError):
-                    sender[0].close()
-                    sender[:] = [self.connect(at), 0]
-                    self.cut += 1
-                if at % 100 == 0:
-                    time.sleep(0.001)
-            for at, reader in enumerate(self.readers):
-                try:
-                    if not reader.recv(2048):
-                        raise ConnectionResetError
-                except BlockingIOError:
-                    pass
-                except ConnectionResetError:
-                    reader.close()
-                    self.readers[at] = self.reader(at)
-                    self.cut += 1
-            time.sleep(max(0, 1 - (time.monotonic() - begun)))
+            act, at = acts[number % len(acts)]
+            act(at)
+            number += 1
+            time.sleep(max(0, begun + number / len(acts) - time.monotonic()))
+
+    def send(self, at):
+        sender = self.senders[at]
+        try:
+            sender[1] += sender[0].send(self.head[sender[1] : sender[1] + 1])
+        except (BrokenPipeError, ConnectionResetError):
+            sender[0].close()
+            sender[:] = [self.connect(at), 0]
+            self.cut += 1
+
+    def take(self, at):
+        try:
+            if not self.readers[at].recv(2048):
+                raise ConnectionResetError
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            self.readers[at].close()
+            self.readers[at] = self.reader(at)
+            self.cut += 1
 
     def end(self):
         self.going = False

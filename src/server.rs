@@ -8,6 +8,7 @@
 
 pub mod bind;
 mod connection;
+mod crowd;
 pub mod inherited;
 pub mod intake;
 mod stream;
@@ -20,10 +21,11 @@ mod zero_copy;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use connection::{Ended, FIRST_REQUEST};
+use crowd::Crowd;
 use intake::{Contents, Intake};
 use parking_lot::Mutex;
 use stream::ClientStream;
@@ -46,9 +48,6 @@ const UNSENT: u32 = 256 << 10;
 
 /// Seconds without a request after which a connection lets go of what only requests need.
 const REST: u32 = 2;
-
-/// So many connections that end or come to rest leave memory worth giving back.
-const CROWD: usize = 100;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -84,8 +83,7 @@ pub struct Server {
     /// One more every second, while the worker moves.
     beats: Arc<AtomicU64>,
     connections: Arc<Mutex<Vec<Connection>>>,
-    /// Connections that have ended or come to rest since memory was given back last.
-    rested: Arc<AtomicUsize>,
+    crowd: Arc<Crowd>,
 }
 
 /// What the sweep needs to know of a connection.
@@ -104,7 +102,7 @@ impl Server {
         phase: watch::Receiver<Phase>,
         beats: Arc<AtomicU64>,
     ) -> Self {
-        Self { current, shares, metrics, phase, beats, connections: Arc::default(), rested: Arc::default() }
+        Self { current, shares, metrics, phase, beats, connections: Arc::default(), crowd: Arc::default() }
     }
 
     /// Serves until the phase turns to draining, then finishes within the drain time-out. Must run on the worker's
@@ -243,11 +241,7 @@ impl Server {
         let now = worker.recorder.seconds();
         let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let (idle, head) = (whole(worker.listen.idle_timeout), whole(worker.listen.head_timeout));
-        // By now, those that the sweep before told to rest do.
-        if self.rested.load(Ordering::Relaxed) >= CROWD {
-            self.rested.store(0, Ordering::Relaxed);
-            allocator::give_back();
-        }
+        let mut at_work = 0;
         self.connections.lock().retain(|connection| {
             let activity = &connection.activity;
             let closed = match () {
@@ -260,12 +254,16 @@ impl Server {
                 activity.stalled();
                 connection.task.abort();
             } else if activity.idle(now) >= REST {
-                self.rested.fetch_add(usize::from(activity.tell_to_rest()), Ordering::Relaxed);
+                activity.tell_to_rest();
             }
             let goes_on = closed.is_none() && !connection.task.is_finished();
-            self.rested.fetch_add(usize::from(!goes_on), Ordering::Relaxed);
+            // Those that the sweep before told to rest do by now.
+            at_work += usize::from(goes_on && activity.idle(now) <= REST);
             goes_on
         });
+        if self.crowd.has_gone(at_work, now, allocator::asked()) {
+            allocator::give_back();
+        }
         worker.tick();
     }
 }

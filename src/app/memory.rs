@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::allocator;
 use crate::allowance::Allowance;
 use crate::cache::{Cache, Pressure, Restraint};
 use crate::config::{ByteSize, Config};
@@ -49,6 +50,7 @@ impl Keeper {
                 let pressure = look.map(|look| Pressure { limit: look.limit, taken: look.taken });
                 if let Some(capacity) = cache.restrain(&mut restraint, start.elapsed(), pressure) {
                     let taken = look.map_or(ByteSize(0), |look| ByteSize(look.taken));
+                    allocator::ask();
                     tracing::info!(%taken, "the memory tier may hold {} for now", ByteSize(capacity));
                 }
             }

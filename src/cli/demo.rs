@@ -104,7 +104,7 @@ pub enum DemoError {
     NoNews,
     /// Nothing can be printed any more.
     #[error("cannot write the report: {0}")]
-    Output(io::Error),
+    Output(#[source] io::Error),
     /// The system gave no runtime, or no signals.
     #[error("cannot start: {0}")]
     Start(io::Error),

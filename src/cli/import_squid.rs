@@ -126,7 +126,7 @@ pub enum ImportError {
     Contradiction(ConfigError),
     /// The result cannot be written.
     #[error("cannot write {0}: {1}")]
-    Write(PathBuf, io::Error),
+    Write(PathBuf, #[source] io::Error),
 }
 
 fn reasons(notes: &[Note]) -> String {

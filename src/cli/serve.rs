@@ -43,7 +43,7 @@ pub enum ServeError {
     Signals(#[from] io::Error),
     /// What an ephemeral cache needs is not to be had.
     #[error("cannot serve for the time of a job: {0}")]
-    Ephemeral(io::Error),
+    Ephemeral(#[source] io::Error),
 }
 
 impl ServeError {

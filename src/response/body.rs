@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Timeout;
 
 use super::multipart::Multipart;
@@ -100,6 +100,7 @@ pub struct DiskSource {
     /// The first bytes, when they were read before the head was sent.
     first: Option<Bytes>,
     reading: Option<Pin<Box<Reading>>>,
+    waiting: Option<AbortHandle>,
     remainder: Option<Remainder>,
 }
 
@@ -114,7 +115,7 @@ impl DiskSource {
         first: Option<Bytes>,
         remainder: Option<Remainder>,
     ) -> Self {
-        Self { cache, name, object, offset, first, reading: None, remainder }
+        Self { cache, name, object, offset, first, reading: None, waiting: None, remainder }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, BodyError>> {
@@ -130,6 +131,8 @@ impl DiskSource {
                 match read {
                     Ok(read) => read.map_err(|_| BodyError::Stopping)?,
                     Err(_late) => {
+                        // One that has not begun yet need not begin.
+                        self.waiting.take().inspect(AbortHandle::abort);
                         self.cache.disk_is_slow();
                         Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
                     }
@@ -140,6 +143,7 @@ impl DiskSource {
                 Ok(None) => {
                     let (object, offset) = (self.object.clone(), self.offset);
                     let reading = tokio::task::spawn_blocking(move || object.read(offset, max));
+                    self.waiting = Some(reading.abort_handle());
                     self.reading = Some(Box::pin(tokio::time::timeout(READ_PATIENCE, reading)));
                     return self.poll_read(cx, max);
                 }
@@ -252,7 +256,10 @@ impl Body {
                     self.source = body.source;
                     self.poll_source(cx)
                 }
-                Err(error) => Poll::Ready(Some(Err(error.into()))),
+                Err(error) => {
+                    self.source = Source::Nothing;
+                    Poll::Ready(Some(Err(error.into())))
+                }
             },
             Source::Fill(reader) => reader.poll_next(cx).map(|next| {
                 next.map(|read| {

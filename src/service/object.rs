@@ -56,8 +56,8 @@ impl Worker {
                 Some(self.answer_from_memory(verb, headers, name, whole, Outcome::DiskHit))
             }
             Ok(Some(first)) => {
-                let remainder = self.remainder(*name, account, place());
                 let (first, outcome) = (Some(first), Outcome::DiskHit);
+                let remainder = |len| self.remainder(*name, len, account, place());
                 Some(self.answer_from_disk(verb, headers, name, (object, first), remainder, outcome))
             }
             // Would block, or is bad: both are dealt with where waiting is allowed.
@@ -94,20 +94,22 @@ impl Worker {
         headers: &HeaderMap,
         name: &ObjectName,
         (object, first): (DiskObject, Option<bytes::Bytes>),
-        remainder: Remainder,
+        remainder: impl FnOnce(u64) -> Remainder,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
         let (len, age) = (object.len(), age(object.stored_at()));
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
-        let source = |offset, first| {
-            self.disk_source(name, object.clone(), offset, first, Some(Arc::clone(&remainder)))
-        };
+        let source =
+            |offset, first, remainder| self.disk_source(name, object.clone(), offset, first, remainder);
         let body = match selection {
             Selection::Nothing => Body::empty(),
-            Selection::Whole => Body::disk(source(0, first), len),
-            Selection::Part(part) => Body::disk(source(part.start, None), part.end - part.start),
+            Selection::Whole => Body::disk(source(0, first, Some(remainder(len))), len),
+            Selection::Part(part) => {
+                Body::disk(source(part.start, None, Some(remainder(len))), part.end - part.start)
+            }
+            // Each of several would have to wait for the disk, and for the rest of it.
             Selection::Parts(parts) => {
-                Body::parts(&parts, |part| Body::disk(source(part.start, None), part.end - part.start))
+                Body::parts(&parts, |part| Body::disk(source(part.start, None, None), part.end - part.start))
             }
         };
         (head.map(|()| body), outcome)
@@ -273,7 +275,7 @@ impl Worker {
         match object {
             Object::Memory(object) => self.answer_from_memory(verb, headers, name, object, outcome),
             Object::Disk(object) => {
-                let remainder = self.remainder(*name, &request.account, request.place.clone());
+                let remainder = |len| self.remainder(*name, len, &request.account, request.place.clone());
                 self.answer_from_disk(verb, headers, name, (object, None), remainder, outcome)
             }
         }

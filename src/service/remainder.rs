@@ -13,25 +13,40 @@ use crate::upstream::{Candidate, Wanted};
 /// How often it is looked for.
 const LOOKUPS: usize = 3;
 
+/// From further on, a client would have left before the bytes up to there had come.
+const REACH: u64 = 64 << 20;
+
+/// What an object was asked for by, and how long it is.
+struct Asked {
+    name: ObjectName,
+    len: u64,
+    account: Box<str>,
+    place: Place,
+}
+
 impl Worker {
-    /// Makes the body of what follows on an offset, should it be needed.
-    pub(super) fn remainder(self: &Arc<Self>, name: ObjectName, account: &str, place: Place) -> Remainder {
-        let (worker, account, place) = (Arc::clone(self), Arc::<str>::from(account), Arc::new(place));
+    /// Makes the body of what follows on an offset, should it be needed. `len` is that of the whole object.
+    pub(super) fn remainder(
+        self: &Arc<Self>,
+        name: ObjectName,
+        len: u64,
+        account: &str,
+        place: Place,
+    ) -> Remainder {
+        let asked = Arc::new((Arc::clone(self), Asked { name, len, account: account.into(), place }));
         Arc::new(move |offset| {
-            let (worker, account, place) = (Arc::clone(&worker), Arc::clone(&account), Arc::clone(&place));
-            Box::pin(async move { worker.follow(&name, &account, &place, offset).await })
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { asked.0.follow(&asked.1, offset).await })
         })
     }
 
-    async fn follow(
-        self: &Arc<Self>,
-        name: &ObjectName,
-        account: &str,
-        place: &Place,
-        offset: u64,
-    ) -> Result<Body, FillError> {
+    async fn follow(self: &Arc<Self>, asked: &Asked, offset: u64) -> Result<Body, FillError> {
+        let Asked { name, len, account, place } = asked;
+        if offset > REACH {
+            return Err(FillError::new(Why::Storage, "the stored bytes are bad"));
+        }
         let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
-        let share = self.cache.share(Some(account));
+        let share = self.cache.share(Some(&**account));
         let mut last = FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced");
         for _ in 0..LOOKUPS {
             let (mut reader, leads) = match self.cache.lookup_past_disk(name, share, &sources) {
@@ -45,6 +60,10 @@ impl Worker {
             };
             match reader.ready().await {
                 Ok(Ready::Complete(object)) => return Ok(self.at_rest_from(name, object, offset)),
+                // Of another length, its end would be no proof of ours.
+                Ok(Ready::Streaming { len: now }) if now != Some(*len) => {
+                    return Err(FillError::new(Why::Corrupt, "another length than what is stored"));
+                }
                 Ok(Ready::Streaming { .. }) => {
                     reader.seek(offset);
                     return Ok(Body::fill(reader, None));

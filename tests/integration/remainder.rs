@@ -10,7 +10,7 @@ use substratum::config::ByteSize;
 use crate::support::client::{Ask, Client};
 use crate::support::metric::metric;
 use crate::support::object::Object;
-use crate::support::origin::{Origin, Stratum};
+use crate::support::origin::{Fault, Origin, Page, Stratum};
 use crate::support::proxy::{Proxy, site};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,4 +119,21 @@ async fn without_a_stratum_the_answer_is_cut() {
     stratum.refuse();
     assert!(ask_while_it_turns(&proxy, &disk, Mood::Broken, &ask).await.is_err());
     disk.turn(Mood::Well);
+}
+
+#[tokio::test]
+async fn bytes_of_another_length_do_not_end_an_answer() {
+    let object = Object::generate(1, 6_000_000);
+    let stratum = Origin::new().object(&object).run();
+    let disk = Disk::new();
+    let proxy = stored(&stratum, &disk, &object).await;
+    let ask = Ask::get(stratum.url(&object.path()));
+    let len = object.bytes.len();
+    stratum.set_page(&object.path(), Page::new(vec![7; len + 8192]));
+    // As many as the client waits for, and not yet all that would tell that they are wrong.
+    stratum.inject(Fault::Hold(len + 1000));
+    let answer = ask_while_it_turns(&proxy, &disk, Mood::Broken, &ask).await;
+    assert!(answer.is_err(), "it would have ended well, with wrong bytes");
+    disk.turn(Mood::Well);
+    stratum.release();
 }

@@ -61,6 +61,7 @@ const MODULES: [(&str, &[&str]); 28] = [
             "access",
             "access_log",
             "admin",
+            "allocator",
             "allowance",
             "cache",
             "catalog",
