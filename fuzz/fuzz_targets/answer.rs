@@ -110,7 +110,9 @@ fn by_the_book(mut rest: &[u8], head: bool) -> Option<(u16, Vec<u8>)> {
             }
             let colon = field.iter().position(|c| *c == b':')?;
             let (name, value) = (&field[..colon], field[colon + 1..].trim_ascii());
-            if name.eq_ignore_ascii_case(b"content-length") {
+            // An interim answer has no body, whatever it says (RFC 9112 §6.3, 1).
+            let interim = (100..200).contains(&status);
+            if !interim && name.eq_ignore_ascii_case(b"content-length") {
                 let value: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
                 assert!(length.is_none_or(|length| length == value), "two lengths");
                 length = Some(value);
