@@ -129,7 +129,8 @@ impl Disk {
 
 /// For downloads beside so much memory for objects.
 pub(super) fn fill_memory_for(capacity: ByteSize, window: ByteSize) -> ByteSize {
-    quarter(capacity).max(ByteSize(window.bytes().saturating_mul(4)))
+    // No more than the key takes.
+    quarter(capacity).max(ByteSize(window.bytes().saturating_mul(4))).min(ByteSize::gib(1024))
 }
 
 impl Default for Objects {

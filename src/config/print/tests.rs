@@ -34,6 +34,12 @@ fn the_default_reads_back() {
 }
 
 #[test]
+fn what_follows_from_the_largest_memory_reads_back() {
+    let text = "[access]\nclients = [\"10.0.0.0/8\"]\n[memory]\ncapacity = \"16384 GiB\"\n";
+    check(&Config::parse(text, Path::new("large.toml")).unwrap()).unwrap();
+}
+
+#[test]
 fn strings_are_escaped() {
     let config = Config {
         log: Log { path: Some(PathBuf::from("/a \"quoted\" \\ \t\u{7f}\u{85} ü 🦀")), ..Log::default() },
