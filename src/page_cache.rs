@@ -191,6 +191,12 @@ mod tests {
         Arc::new(SoleFile::new(file))
     }
 
+    fn zeros() -> Arc<SoleFile> {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        aged(file)
+    }
+
     #[test]
     fn locked_bytes_are_known_by_their_addresses() {
         let mut file = tempfile::tempfile().unwrap();
@@ -215,9 +221,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_off_is_an_error() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(8192).unwrap();
-        let file = aged(file);
+        let file = zeros();
         let locked = Locked::new(Arc::clone(&file), 0, 8192).unwrap().unwrap();
         let watch = locked.watch();
         assert!(!watch.is_torn());
@@ -230,9 +234,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_written_to_is_an_error() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(8192).unwrap();
-        let file = aged(file);
+        let file = zeros();
         let locked = Locked::new(Arc::clone(&file), 0, 4096).unwrap().unwrap();
         let watch = locked.watch();
         let place = find(locked.as_ref()).unwrap();

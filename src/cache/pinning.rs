@@ -47,8 +47,7 @@ impl Pinning {
 
     /// Says once why it does not work.
     fn refused(&self, error: &std::io::Error) {
-        let told = self.refused.swap(true, Ordering::Relaxed);
-        if !told && error.kind() != std::io::ErrorKind::Unsupported {
+        if !self.refused.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 %error,
                 "large objects cannot be locked in the page cache, and are copied when they are sent; \
@@ -110,8 +109,8 @@ impl Cache {
 
     /// Has an object that is on disk and large taken into the memory tier as pages of its file, soon.
     pub(super) fn pin(self: &Arc<Self>, name: &ObjectName) {
-        let is_sealed = |disk: &Disk| disk.peek(name).is_some_and(|record| record.is_sealed());
-        if !self.disk.as_ref().is_some_and(is_sealed) || !self.pinning.begin() {
+        let is_lockable = |disk: &Disk| disk.peek(name).is_some_and(|record| record.is_lockable());
+        if !self.disk.as_ref().is_some_and(is_lockable) || !self.pinning.begin() {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);

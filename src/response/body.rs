@@ -64,7 +64,7 @@ pub struct Body {
 }
 
 /// Asks elsewhere for the bytes from an offset on.
-pub type Remainder = Arc<dyn Fn(u64) -> Following + Send + Sync>;
+pub type Remainder = Box<dyn FnOnce(u64) -> Following + Send>;
 
 /// The body that follows.
 type Following = Pin<Box<dyn Future<Output = Result<Body, FillError>> + Send>>;
@@ -99,8 +99,7 @@ pub struct DiskSource {
     offset: u64,
     /// The first bytes, when they were read before the head was sent.
     first: Option<Bytes>,
-    reading: Option<Pin<Box<Reading>>>,
-    waiting: Option<AbortHandle>,
+    reading: Option<(Pin<Box<Reading>>, AbortHandle)>,
     remainder: Option<Remainder>,
 }
 
@@ -115,7 +114,7 @@ impl DiskSource {
         first: Option<Bytes>,
         remainder: Option<Remainder>,
     ) -> Self {
-        Self { cache, name, object, offset, first, reading: None, waiting: None, remainder }
+        Self { cache, name, object, offset, first, reading: None, remainder }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, BodyError>> {
@@ -125,14 +124,16 @@ impl DiskSource {
             return Poll::Ready(Ok(first));
         }
         let read = match &mut self.reading {
-            Some(reading) => {
+            Some((reading, begun)) => {
                 let read = ready!(reading.as_mut().poll(cx));
+                if read.is_err() {
+                    // One that has not begun yet need not begin.
+                    begun.abort();
+                }
                 self.reading = None;
                 match read {
                     Ok(read) => read.map_err(|_| BodyError::Stopping)?,
                     Err(_late) => {
-                        // One that has not begun yet need not begin.
-                        self.waiting.take().inspect(AbortHandle::abort);
                         self.cache.disk_is_slow();
                         Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
                     }
@@ -143,8 +144,8 @@ impl DiskSource {
                 Ok(None) => {
                     let (object, offset) = (self.object.clone(), self.offset);
                     let reading = tokio::task::spawn_blocking(move || object.read(offset, max));
-                    self.waiting = Some(reading.abort_handle());
-                    self.reading = Some(Box::pin(tokio::time::timeout(READ_PATIENCE, reading)));
+                    let begun = reading.abort_handle();
+                    self.reading = Some((Box::pin(tokio::time::timeout(READ_PATIENCE, reading)), begun));
                     return self.poll_read(cx, max);
                 }
                 Err(error) => Err(error),
@@ -238,19 +239,18 @@ impl Body {
                     object.unpinned_if_short(bytes).map_err(|error| ReadError::from(error).into()),
                 ))
             }
-            Source::Disk(disk) => match (ready!(disk.poll_read(cx, max)), disk.remainder.take()) {
-                (Err(BodyError::Disk(_)), Some(remainder)) => {
-                    self.source = Source::Following(remainder(disk.offset));
-                    if let Some(tally) = &mut self.tally {
-                        tally.because(Reason::Damaged);
-                    }
-                    self.poll_source(cx)
+            Source::Disk(disk) => {
+                let read = ready!(disk.poll_read(cx, max));
+                let failed = matches!(read, Err(BodyError::Disk(_)));
+                let Some(remainder) = disk.remainder.take_if(|_| failed) else {
+                    return Poll::Ready(Some(read));
+                };
+                self.source = Source::Following(remainder(disk.offset));
+                if let Some(tally) = &mut self.tally {
+                    tally.because(Reason::Damaged);
                 }
-                (read, remainder) => {
-                    disk.remainder = remainder;
-                    Poll::Ready(Some(read))
-                }
-            },
+                self.poll_source(cx)
+            }
             Source::Following(following) => match ready!(following.as_mut().poll(cx)) {
                 Ok(body) => {
                     self.source = body.source;

@@ -17,13 +17,13 @@ use crate::digest::ObjectName;
 use crate::outcome::Outcome;
 use crate::reason::Reason;
 use crate::request::Verb;
-use crate::response::body::{Body, READ_PATIENCE, Remainder};
+use crate::response::body::{Body, DiskSource, READ_PATIENCE, Remainder};
 use crate::response::{Selection, whole};
 use crate::tally::Tally;
 use crate::upstream::Wanted;
 
 /// How often a request looks an object up again after the fill it joined failed, or after bytes at rest proved bad.
-const LOOKUPS: usize = 3;
+pub(super) const LOOKUPS: usize = 3;
 
 /// A request for an object, detached from its head.
 pub(super) struct ObjectRequest {
@@ -99,8 +99,9 @@ impl Worker {
     ) -> (Response<Body>, Outcome) {
         let (len, age) = (object.len(), age(object.stored_at()));
         let (head, selection) = self.heads.object(verb, headers, name, Some(len), age, outcome);
-        let source =
-            |offset, first, remainder| self.disk_source(name, object.clone(), offset, first, remainder);
+        let source = |offset, first, remainder| {
+            DiskSource::new(Arc::clone(&self.cache), *name, object.clone(), offset, first, remainder)
+        };
         let body = match selection {
             Selection::Nothing => Body::empty(),
             Selection::Whole => Body::disk(source(0, first, Some(remainder(len))), len),
@@ -156,10 +157,7 @@ impl Worker {
                     }
                 },
                 Lookup::Full => {
-                    last = Some(FillError::new(
-                        Why::Overload,
-                        "too many downloads at once: `max_fills` in [objects]",
-                    ));
+                    last = Some(too_many());
                     break;
                 }
                 Lookup::Join(reader) => (reader, Outcome::Collapsed, false),
@@ -196,9 +194,7 @@ impl Worker {
                 }
             }
         }
-        let error = last.unwrap_or_else(|| {
-            FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
-        });
+        let error = last.unwrap_or_else(irreplaceable);
         self.failed(&request, &error, tally)
     }
 
@@ -306,6 +302,14 @@ impl Worker {
             Err(_) => Ok(Object::Disk(object)),
         }
     }
+}
+
+pub(super) fn too_many() -> FillError {
+    FillError::new(Why::Overload, "too many downloads at once: `max_fills` in [objects]")
+}
+
+pub(super) fn irreplaceable() -> FillError {
+    FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced")
 }
 
 fn asks_for_several(headers: &HeaderMap) -> bool {

@@ -3,26 +3,15 @@
 
 use std::sync::Arc;
 
+use super::object::{LOOKUPS, irreplaceable, too_many};
 use super::{Place, Worker};
-use crate::cache::disk::DiskObject;
 use crate::cache::{FillError, FillWriter, Lookup, Object, Ready, Why};
 use crate::digest::ObjectName;
 use crate::response::body::{Body, DiskSource, Remainder};
 use crate::upstream::{Candidate, Wanted};
 
-/// How often it is looked for.
-const LOOKUPS: usize = 3;
-
 /// From further on, a client would have left before the bytes up to there had come.
 const REACH: u64 = 64 << 20;
-
-/// What an object was asked for by, and how long it is.
-struct Asked {
-    name: ObjectName,
-    len: u64,
-    account: Box<str>,
-    place: Place,
-}
 
 impl Worker {
     /// Makes the body of what follows on an offset, should it be needed. `len` is that of the whole object.
@@ -33,25 +22,30 @@ impl Worker {
         account: &str,
         place: Place,
     ) -> Remainder {
-        let asked = Arc::new((Arc::clone(self), Asked { name, len, account: account.into(), place }));
-        Arc::new(move |offset| {
-            let asked = Arc::clone(&asked);
-            Box::pin(async move { asked.0.follow(&asked.1, offset).await })
+        let (worker, account) = (Arc::clone(self), Box::<str>::from(account));
+        Box::new(move |offset| {
+            Box::pin(async move { worker.follow(&name, len, &account, &place, offset).await })
         })
     }
 
-    async fn follow(self: &Arc<Self>, asked: &Asked, offset: u64) -> Result<Body, FillError> {
-        let Asked { name, len, account, place } = asked;
+    async fn follow(
+        &self,
+        name: &ObjectName,
+        len: u64,
+        account: &str,
+        place: &Place,
+        offset: u64,
+    ) -> Result<Body, FillError> {
         if offset > REACH {
             return Err(FillError::new(Why::Storage, "the stored bytes are bad"));
         }
         let sources = self.upstreams.scope(place.named.as_ref(), place.repository.as_deref());
-        let share = self.cache.share(Some(&**account));
-        let mut last = FillError::new(Why::Storage, "the stored bytes are bad and could not be replaced");
+        let share = self.cache.share(Some(account));
+        let mut last = irreplaceable();
         for _ in 0..LOOKUPS {
             let (mut reader, leads) = match self.cache.lookup_past_disk(name, share, &sources) {
                 Lookup::Hit(object) => return Ok(self.at_rest_from(name, object, offset)),
-                Lookup::Full => return Err(FillError::new(Why::Overload, "too many downloads at once")),
+                Lookup::Full => return Err(too_many()),
                 Lookup::Join(reader) => (reader, false),
                 Lookup::Lead(writer, reader) => {
                     self.lead(name, place, writer);
@@ -61,7 +55,7 @@ impl Worker {
             match reader.ready().await {
                 Ok(Ready::Complete(object)) => return Ok(self.at_rest_from(name, object, offset)),
                 // Of another length, its end would be no proof of ours.
-                Ok(Ready::Streaming { len: now }) if now != Some(*len) => {
+                Ok(Ready::Streaming { len: now }) if now != Some(len) => {
                     return Err(FillError::new(Why::Corrupt, "another length than what is stored"));
                 }
                 Ok(Ready::Streaming { .. }) => {
@@ -87,18 +81,9 @@ impl Worker {
         let left = object.len().saturating_sub(offset);
         match object {
             Object::Memory(object) => Body::memory(object, offset, left),
-            Object::Disk(object) => Body::disk(self.disk_source(name, object, offset, None, None), left),
+            Object::Disk(object) => {
+                Body::disk(DiskSource::new(Arc::clone(&self.cache), *name, object, offset, None, None), left)
+            }
         }
-    }
-
-    pub(super) fn disk_source(
-        &self,
-        name: &ObjectName,
-        object: DiskObject,
-        offset: u64,
-        first: Option<bytes::Bytes>,
-        remainder: Option<Remainder>,
-    ) -> DiskSource {
-        DiskSource::new(Arc::clone(&self.cache), *name, object, offset, first, remainder)
     }
 }

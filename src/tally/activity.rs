@@ -100,15 +100,12 @@ impl Activity {
         self.unsettled.store(!settled, Ordering::Relaxed);
     }
 
-    /// Tells who serves the connection to let go of what only requests need, unless something is under way, or it was told;
-    /// whether it is told now.
-    pub fn tell_to_rest(&self) -> bool {
+    /// Tells who serves the connection to let go of what only requests need, unless something is under way, or it was told.
+    pub fn tell_to_rest(&self) {
         let last = self.last.load(Ordering::Relaxed);
-        let tell = !self.is_busy() && self.rest.swap(last, Ordering::Relaxed) != last;
-        if tell {
+        if !self.is_busy() && self.rest.swap(last, Ordering::Relaxed) != last {
             self.server.wake();
         }
-        tell
     }
 
     /// When it last moved, if it was told to rest and nothing has come or begun since.

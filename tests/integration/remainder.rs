@@ -54,86 +54,84 @@ impl Interference for Disk {
     }
 }
 
-/// A tier without memory that has the object on disk.
-async fn stored(stratum: &Stratum, disk: &Arc<Disk>, object: &Object) -> Proxy {
-    let setup = site(&[stratum]).no_memory().disk(ByteSize::mib(64)).on(disk.clone());
-    let proxy = Proxy::start(setup).await;
-    proxy.get(stratum.url(&object.path())).await;
-    proxy.flush();
-    assert_eq!(proxy.get(stratum.url(&object.path())).await.get("X-Cache").split(' ').next(), Some("HIT"));
-    assert_eq!(stratum.requests(), 1);
-    proxy
+/// A tier without memory that has an object on disk.
+struct Play {
+    object: Object,
+    stratum: Stratum,
+    disk: Arc<Disk>,
+    proxy: Proxy,
 }
 
-/// Asks, and has the disk turn when the answer has begun.
-async fn ask_while_it_turns(proxy: &Proxy, disk: &Disk, mood: Mood, ask: &Ask) -> Result<Vec<u8>, String> {
-    let mut client = Client::with_small_buffer(proxy.address());
-    client.send(ask).await.unwrap();
-    let head = client.head().await.unwrap();
-    disk.turn(mood);
-    client.body(&head, ask).await.map(Into::into).map_err(|error| error.to_string())
+impl Play {
+    async fn new() -> Self {
+        let object = Object::generate(1, 6_000_000);
+        let stratum = Origin::new().object(&object).run();
+        let disk = Disk::new();
+        let setup = site(&[&stratum]).no_memory().disk(ByteSize::mib(64)).on(disk.clone());
+        let play = Self { object, stratum, disk, proxy: Proxy::start(setup).await };
+        play.proxy.get(play.url()).await;
+        play.proxy.flush();
+        let again = play.proxy.get(play.url()).await;
+        assert_eq!(again.get("X-Cache").split(' ').next(), Some("HIT"));
+        assert_eq!(play.stratum.requests(), 1);
+        play
+    }
+
+    fn url(&self) -> String {
+        self.stratum.url(&self.object.path())
+    }
+
+    /// Asks, and has the disk turn when the answer has begun, until it has ended.
+    async fn ask_while_it_turns(&self, mood: Mood, ask: &Ask) -> Result<Vec<u8>, String> {
+        let mut client = Client::with_small_buffer(self.proxy.address());
+        client.send(ask).await.unwrap();
+        let head = client.head().await.unwrap();
+        self.disk.turn(mood);
+        let body = client.body(&head, ask).await;
+        self.disk.turn(Mood::Well);
+        body.map(Into::into).map_err(|error| error.to_string())
+    }
 }
 
 #[tokio::test]
 async fn a_read_that_fails_is_followed_by_the_stratum() {
-    let object = Object::generate(1, 6_000_000);
-    let stratum = Origin::new().object(&object).run();
-    let disk = Disk::new();
-    let proxy = stored(&stratum, &disk, &object).await;
-    let url = stratum.url(&object.path());
-    let whole = ask_while_it_turns(&proxy, &disk, Mood::Broken, &Ask::get(url.as_str())).await;
-    assert!(whole.unwrap() == object.bytes);
-    assert_eq!(stratum.requests(), 2);
-    disk.turn(Mood::Well);
-    proxy.until(metric("substratum_fills").eq(0)).await;
-    proxy.flush();
+    let play = Play::new().await;
+    let whole = play.ask_while_it_turns(Mood::Broken, &Ask::get(play.url())).await;
+    assert!(whole.unwrap() == play.object.bytes);
+    assert_eq!(play.stratum.requests(), 2);
+    play.proxy.until(metric("substratum_fills").eq(0)).await;
+    play.proxy.flush();
 
     // Stored anew meanwhile.
-    let part = Ask::get(url.as_str()).field("Range", "bytes=1000000-5999999");
-    let part = ask_while_it_turns(&proxy, &disk, Mood::Broken, &part).await;
-    assert!(part.unwrap() == object.bytes[1_000_000..]);
-    assert_eq!(stratum.requests(), 3);
-    disk.turn(Mood::Well);
+    let part = Ask::get(play.url()).field("Range", "bytes=1000000-5999999");
+    let part = play.ask_while_it_turns(Mood::Broken, &part).await;
+    assert!(part.unwrap() == play.object.bytes[1_000_000..]);
+    assert_eq!(play.stratum.requests(), 3);
 }
 
 #[tokio::test]
 async fn a_read_that_hangs_is_not_waited_for() {
-    let object = Object::generate(1, 6_000_000);
-    let stratum = Origin::new().object(&object).run();
-    let disk = Disk::new();
-    let proxy = stored(&stratum, &disk, &object).await;
-    let ask = Ask::get(stratum.url(&object.path()));
-    let whole = ask_while_it_turns(&proxy, &disk, Mood::Hanging, &ask).await;
-    disk.turn(Mood::Well);
-    assert!(whole.unwrap() == object.bytes);
-    assert_eq!(stratum.requests(), 2);
+    let play = Play::new().await;
+    let whole = play.ask_while_it_turns(Mood::Hanging, &Ask::get(play.url())).await;
+    assert!(whole.unwrap() == play.object.bytes);
+    assert_eq!(play.stratum.requests(), 2);
 }
 
 #[tokio::test]
 async fn without_a_stratum_the_answer_is_cut() {
-    let object = Object::generate(1, 6_000_000);
-    let mut stratum = Origin::new().object(&object).run();
-    let disk = Disk::new();
-    let proxy = stored(&stratum, &disk, &object).await;
-    let ask = Ask::get(stratum.url(&object.path()));
-    stratum.refuse();
-    assert!(ask_while_it_turns(&proxy, &disk, Mood::Broken, &ask).await.is_err());
-    disk.turn(Mood::Well);
+    let mut play = Play::new().await;
+    play.stratum.refuse();
+    assert!(play.ask_while_it_turns(Mood::Broken, &Ask::get(play.url())).await.is_err());
 }
 
 #[tokio::test]
 async fn bytes_of_another_length_do_not_end_an_answer() {
-    let object = Object::generate(1, 6_000_000);
-    let stratum = Origin::new().object(&object).run();
-    let disk = Disk::new();
-    let proxy = stored(&stratum, &disk, &object).await;
-    let ask = Ask::get(stratum.url(&object.path()));
-    let len = object.bytes.len();
-    stratum.set_page(&object.path(), Page::new(vec![7; len + 8192]));
+    let play = Play::new().await;
+    let len = play.object.bytes.len();
+    play.stratum.set_page(&play.object.path(), Page::new(vec![7; len + 8192]));
     // As many as the client waits for, and not yet all that would tell that they are wrong.
-    stratum.inject(Fault::Hold(len + 1000));
-    let answer = ask_while_it_turns(&proxy, &disk, Mood::Broken, &ask).await;
+    play.stratum.inject(Fault::Hold(len + 1000));
+    let answer = play.ask_while_it_turns(Mood::Broken, &Ask::get(play.url())).await;
     assert!(answer.is_err(), "it would have ended well, with wrong bytes");
-    disk.turn(Mood::Well);
-    stratum.release();
+    play.stratum.release();
 }

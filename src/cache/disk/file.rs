@@ -84,6 +84,11 @@ impl SegmentFile {
         Self { file: Arc::new(SoleFile::new(file)), medium, faults, health }
     }
 
+    /// Whether its bytes may be locked at all.
+    pub fn is_lockable(&self) -> bool {
+        self.medium != Medium::Remote
+    }
+
     /// Whether nobody has written to it for two seconds.
     pub fn is_at_rest(&self) -> bool {
         self.file.observe().is_ok_and(|observed| observed.is_some())
@@ -92,9 +97,6 @@ impl SegmentFile {
     /// Locks `len` bytes from `offset` on in the page cache; `None` when it was written to just now.
     pub fn lock(&self, offset: u64, len: usize) -> io::Result<Option<Locked>> {
         self.faults.check(Operation::Read)?;
-        if self.medium == Medium::Remote {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
         Locked::new(Arc::clone(&self.file), offset, len)
     }
 

@@ -91,19 +91,19 @@ impl DiskObject {
         self.segment.pin(self.name);
     }
 
-    /// Whether its segment is finished.
-    pub fn is_sealed(&self) -> bool {
-        self.segment.is_sealed()
+    /// Whether its segment is finished, and its pages may be locked. Waits for nothing.
+    pub fn is_lockable(&self) -> bool {
+        self.segment.is_sealed() && self.segment.file.is_lockable()
     }
 
-    /// Whether its segment is finished, and has been for two seconds.
+    /// Whether it is lockable, and its segment has been finished for two seconds.
     pub fn is_at_rest(&self) -> bool {
-        self.is_sealed() && self.segment.file.is_at_rest()
+        self.is_lockable() && self.segment.file.is_at_rest()
     }
 
     /// Its pages, locked in the page cache; not yet checked. `None` unless it is at rest. Blocks.
     pub fn lock(&self) -> std::io::Result<Option<Locked>> {
-        if !self.is_sealed() {
+        if !self.is_lockable() {
             return Ok(None);
         }
         let at = self.offset + Shape { len: self.len }.body_at();

@@ -63,7 +63,7 @@ fn nothing_is_left_for_later() {
     none(&findings);
 }
 
-/// One line maps a file. The compiler denies anything else; this denies taking the denial back.
+/// One line maps a file, one has the allocator give back. The compiler denies anything else; this denies taking the denial back.
 #[test]
 fn two_lines_are_unsafe() {
     let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "(unsafe_code"];

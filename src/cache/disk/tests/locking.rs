@@ -20,9 +20,9 @@ fn what_is_still_being_written_to_is_not_locked() {
     disk.put(&object);
     let record = disk.get(&object.name).unwrap();
     age(&place);
-    assert!(!record.is_sealed() && record.lock().unwrap().is_none());
+    assert!(!record.is_lockable() && record.lock().unwrap().is_none());
     disk.seal();
-    assert!(record.is_sealed() && record.lock().unwrap().is_none(), "it was just now");
+    assert!(record.is_lockable() && record.lock().unwrap().is_none(), "it was just now");
     age(&place);
     assert!(record.lock().unwrap().is_some());
 }
