@@ -4,6 +4,7 @@ class here and a line in `CACHES`."""
 import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,23 @@ PEERS = {
     "varnish-file": VarnishFile,
     "trafficserver": TrafficServer,
 }
+
+
+class BareCopy(Server):
+    """No cache: what the machine takes, whoever sends. See bare.py."""
+
+    how = "copy"
+
+    def __init__(self, name, folder, core, origin, setting):
+        super().__init__(name, folder, core)
+        self.run(sys.executable, HERE / "bare.py", self.port, origin.port, self.how)
+
+
+class BareSendfile(BareCopy):
+    how = "sendfile"
+
+
+BARE = {"bare-copy": BareCopy, "bare-sendfile": BareSendfile}
 
 
 def build(binary):

@@ -37,7 +37,7 @@ def measure(scenario, classes, work, arguments):
                     drop_page_cache()
                     sample = load(server, slices[turn], scenario.connections)
                 else:
-                    sample = load(server, paths, scenario.connections, arguments.seconds)
+                    sample = load(server, paths, scenario.connections, arguments.seconds, pause_ms=scenario.pause_ms)
                 samples[server.name].append(sample)
     return samples
 

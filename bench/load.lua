@@ -1,5 +1,6 @@
 -- For wrk: asks for the paths of a file, and prints what came of it as one line of JSON. In turn, each connection beginning
--- elsewhere, so that not all of them ask for the same object at the same time; or each path once ("once" behind the file).
+-- elsewhere, so that not all of them ask for the same object at the same time; or each path once ("once" behind the file). A
+-- number behind the file: so many milliseconds pass between an answer and the next request of its connection.
 local requests = {}
 local at = 0
 
@@ -38,6 +39,11 @@ function init(args)
    -- wrk looks for these functions after this one: without them it calls nothing for an answer.
    if args[2] == "once" then
       once()
+   elseif args[2] then
+      local pause = tonumber(args[2])
+      function delay()
+         return pause
+      end
    end
 end
 

@@ -17,7 +17,7 @@ import hits
 import misses
 import restart
 import zipf
-from caches import PEERS, build
+from caches import BARE, PEERS, build
 from scenarios import DEFAULT, FURTHER, SCENARIOS
 from servers import HERE
 
@@ -46,6 +46,8 @@ def main():
     for also in arguments.also:
         name, _, binary = also.partition("=")
         ours[name] = build(binary)
+    if arguments.bare:
+        ours |= BARE
     results, lines = {}, []
     for key in arguments.scenario or (list(SCENARIOS) if arguments.all else DEFAULT):
         scenario = ALL[key]
@@ -71,6 +73,7 @@ def parse():
     parser.add_argument(
         "--also", action="append", default=[], metavar="NAME=BINARY", help="a further build to measure in the same run"
     )
+    parser.add_argument("--bare", action="store_true", help="also senders that do nothing but send: what the machine takes (hits only)")
     parser.add_argument("--scenario", action="append", choices=ALL, help="may be repeated; default: the usual ones")
     parser.add_argument("--all", action="store_true", help="also those that take long, or room")
     parser.add_argument("--peer", action="append", choices=PEERS, help="may be repeated; default: all of a scenario")

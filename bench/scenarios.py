@@ -26,6 +26,8 @@ class Scenario:
     setting: Setting = Setting()
     # Page cache dropped before each turn.
     cold: bool = False
+    # Of each connection between two requests: the same load for all, less than any of them can take.
+    pause_ms: int | None = None
     # The figure that is compared, and its unit.
     figure: str = "cpu_us"
     unit: str = "us a request"
@@ -78,6 +80,16 @@ DEFAULT = ["memory-8k", "memory-8k-512", "log-8k", "memory-1m", "memory-10m", "d
            "miss-mixed", "memory"]  # fmt: skip
 # Beside the default ones, for a single question.
 FURTHER = {
+    "memory-1m-paced": Scenario(
+        "hits", "1 MiB from memory, the same load for all", 0.65, size=MIB, objects=16, setting=Setting(disk=True), pause_ms=80
+    ),  # fmt: skip
+    "memory-10m-paced": Scenario(
+        "hits", "10 MiB from memory, the same load for all", 0.8, size=10 * MIB, objects=8, connections=16,
+        setting=Setting(disk=True), pause_ms=200,
+    ),  # fmt: skip
+    "disk-1m-paced": Scenario(
+        "hits", "1 MiB from disk, the same load for all", 0.95, DISK, MIB, 16, setting=ON_DISK, pause_ms=80
+    ),
     "open-files-8k": Scenario(
         "hits", "8 KiB from memory; nginx with open_file_cache", 0.75, ["nginx", "nginx-nopush"],
         setting=Setting(nginx_file_cache=True),

@@ -39,6 +39,7 @@ use crate::allocator;
 use crate::metrics::{Closed, Refusal, ServerMetrics};
 use crate::request;
 use crate::service::{Bequest, Bounds, ClientNetwork, Current, Reached, Service, Shares};
+use crate::syntax::Limits;
 use crate::tally::{Activity, Tally};
 
 /// Bytes beyond what the network has in flight that the kernel takes from an answer (TCP_NOTSENT_LOWAT); it asks for more
@@ -175,34 +176,33 @@ impl Server {
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let open = self.metrics.accept();
         let activity = Activity::new(&worker.recorder);
-        let limits = connection::limits(listen);
-        let contents =
-            Contents { methods: worker.access.methods().to_vec(), max: listen.max_content.bytes() };
-        let bequest = Bequest::default();
-        let service = Service::new(
-            Arc::clone(&self.current),
-            client,
-            Arc::clone(&activity),
-            Arc::clone(&bequest),
-            self.metrics.closed(Closed::Requests),
-        );
         let acceptor = match cover {
             Cover::Plain => None,
             Cover::Tls => worker.tls.clone(),
         };
+        // Boxed, as it is large and soon over.
+        let opening =
+            Box::pin(Transport::open(stream, acceptor, listen.head_timeout, self.metrics.handshakes.clone()));
         let (phase, counted, moves) = (self.phase.clone(), (share, open), Arc::clone(&activity));
-        let (handshakes, resting) = (self.metrics.handshakes.clone(), self.metrics.resting.clone());
-        let (current, patience) = (Arc::clone(&self.current), listen.head_timeout);
+        let (current, resting) = (Arc::clone(&self.current), self.metrics.resting.clone());
+        let closed = self.metrics.closed(Closed::Requests);
         let task = serving.spawn(async move {
-            // Boxed, as it is large and soon over.
             let transport = tokio::select! {
                 biased;
-                transport = Box::pin(Transport::open(stream, acceptor, patience, &handshakes)) => transport,
+                transport = opening => transport,
                 () = last_call(phase.clone()) => None,
             };
             if let Some(transport) = transport {
-                let intake = Intake::new(limits, contents);
+                let bequest = Bequest::default();
+                let (intake, limits) = intake(&current);
                 let stream = ClientStream::new(transport, intake, Arc::clone(&moves));
+                let service = Service::new(
+                    Arc::clone(&current),
+                    client,
+                    Arc::clone(&moves),
+                    Arc::clone(&bequest),
+                    closed,
+                );
                 let ended = connection::serve(stream, service, limits, phase.clone(), &moves, &resting).await;
                 if ended == Ended::Unreadable {
                     let recorder = &current.load().recorder;
@@ -266,6 +266,15 @@ impl Server {
         }
         worker.tick();
     }
+}
+
+/// What a new connection may send, as is configured now.
+fn intake(current: &Current) -> (Intake, Limits) {
+    let worker = current.load();
+    let limits = connection::limits(&worker.listen);
+    let contents =
+        Contents { methods: worker.access.methods().to_vec(), max: worker.listen.max_content.bytes() };
+    (Intake::new(limits, contents), limits)
 }
 
 /// A connection that was accepted.

@@ -50,9 +50,14 @@ impl Object {
     }
 }
 
-/// The bytes of an object: consecutive chunks, all of one size but the last, which may be shorter.
+/// Chunks that came in other sizes than [`CHUNK`] stay as they came when they have so many bytes on average: a copy of them
+/// all costs more than the few calls that it saves.
+const LEAST_MEAN: u64 = 32 << 10;
+
+/// The bytes of an object: consecutive chunks.
 pub struct MemoryObject {
     chunks: Arc<[Bytes]>,
+    /// Of all chunks but the last, which may be shorter; 0 when they differ.
     chunk: usize,
     len: u64,
     stored_at: u32,
@@ -94,17 +99,22 @@ fn shown(bytes: u64) -> i64 {
 }
 
 impl MemoryObject {
-    /// An object of consecutive `chunks`, re-cut unless each has [`CHUNK`] bytes already, and the last one no more.
+    /// An object of consecutive `chunks`, none of which is larger than [`CHUNK`]; re-cut where they are many small ones.
     pub fn new(chunks: Vec<Bytes>, stored_at: u32) -> Self {
-        let len = chunks.iter().map(|c| c.len() as u64).sum();
-        let canonical = match chunks.split_last() {
+        let len: u64 = chunks.iter().map(|c| c.len() as u64).sum();
+        let even = match chunks.split_last() {
             Some((last, full)) => last.len() <= CHUNK && full.iter().all(|c| c.len() == CHUNK),
             None => true,
         };
-        let chunks = if canonical { chunks } else { recut(&chunks, len) };
+        let few = chunks.len() as u64 <= len / LEAST_MEAN && chunks.iter().all(|c| c.len() <= CHUNK);
+        let (chunks, chunk) = match (even, few) {
+            (true, _) => (chunks, CHUNK),
+            (false, true) => (chunks, 0),
+            (false, false) => (recut(&chunks, len), CHUNK),
+        };
         Self {
             chunks: chunks.into(),
-            chunk: CHUNK,
+            chunk,
             len,
             stored_at,
             pinned: None,
@@ -185,11 +195,26 @@ impl MemoryObject {
 
     /// The bytes from `offset` up to the end of their chunk; empty at or behind the end.
     pub fn chunk_at(&self, offset: u64) -> Bytes {
-        let index = usize::try_from(offset / self.chunk as u64).unwrap_or(usize::MAX);
+        let (index, within) = match self.chunk as u64 {
+            0 => self.find(offset),
+            size => (usize::try_from(offset / size).unwrap_or(usize::MAX), (offset % size) as usize),
+        };
         match self.chunks.get(index) {
-            Some(chunk) => chunk.slice((offset as usize % self.chunk).min(chunk.len())..),
+            Some(chunk) => chunk.slice(within.min(chunk.len())..),
             None => Bytes::new(),
         }
+    }
+
+    /// The chunk of a byte, and where in it, when they differ: so few are counted through.
+    fn find(&self, offset: u64) -> (usize, usize) {
+        let mut left = offset;
+        for (index, chunk) in self.chunks.iter().enumerate() {
+            match left.checked_sub(chunk.len() as u64) {
+                Some(behind) => left = behind,
+                None => return (index, left as usize),
+            }
+        }
+        (usize::MAX, 0)
     }
 
     /// A copy where `bytes` are of locked pages, and too few to be sent as such.
@@ -266,6 +291,8 @@ mod tests {
             &[CHUNK, CHUNK, 7],
             &[10; 100],
             &[CHUNK - 1, 1, 0, CHUNK, CHUNK / 2, CHUNK],
+            &[100 << 10, 1, 60 << 10, CHUNK, 40 << 10],
+            &[CHUNK + 1, CHUNK, CHUNK],
         ] {
             let (all, object) = object(sizes);
             assert_eq!(object.len(), all.len() as u64);

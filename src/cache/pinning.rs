@@ -109,8 +109,12 @@ impl Cache {
 
     /// Has an object that is on disk and large taken into the memory tier as pages of its file, soon.
     pub(super) fn pin(self: &Arc<Self>, name: &ObjectName) {
-        let is_lockable = |disk: &Disk| disk.peek(name).is_some_and(|record| record.is_lockable());
-        if !self.disk.as_ref().is_some_and(is_lockable) || !self.pinning.begin() {
+        let Some(disk) = &self.disk else { return };
+        let Some(record) = disk.peek(name) else { return };
+        if !record.is_lockable() {
+            return disk.close_early(&record);
+        }
+        if !self.pinning.begin() {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);

@@ -50,25 +50,31 @@ pub(super) fn limits(config: &config::Listen) -> Limits {
 }
 
 /// Serves the connection to its end.
-pub(super) async fn serve(
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps room for each of its arguments twice, and this is most of what a resting connection takes"
+)]
+pub(super) fn serve(
     mut stream: ClientStream,
     mut service: Service,
     limits: Limits,
     mut phase: watch::Receiver<Phase>,
     activity: &Activity,
     resting: &IntGauge,
-) -> Ended {
-    loop {
-        match Box::pin(answer_requests(stream, service, limits, &mut phase, activity)).await {
-            ControlFlow::Break(ended) => return ended,
-            ControlFlow::Continue(rested) => (stream, service) = rested,
-        }
-        let _counted = OneMore::of(resting);
-        tokio::select! {
-            biased;
-            // Whatever is wrong shows when it is read.
-            _ = stream.something_comes() => {}
-            () = draining(&mut phase) => {}
+) -> impl Future<Output = Ended> + Send {
+    async move {
+        loop {
+            match Box::pin(answer_requests(stream, service, limits, &mut phase, activity)).await {
+                ControlFlow::Break(ended) => return ended,
+                ControlFlow::Continue(rested) => (stream, service) = rested,
+            }
+            let _counted = OneMore::of(resting);
+            tokio::select! {
+                biased;
+                // Whatever is wrong shows when it is read.
+                _ = stream.something_comes() => {}
+                () = draining(&mut phase) => {}
+            }
         }
     }
 }

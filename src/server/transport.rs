@@ -27,7 +27,7 @@ impl Transport {
         stream: TcpStream,
         acceptor: Option<TlsAcceptor>,
         patience: Duration,
-        handshakes: &Handshakes,
+        handshakes: Handshakes,
     ) -> Option<Self> {
         let Some(acceptor) = acceptor else { return Some(Self::Plain(stream)) };
         match tokio::time::timeout(patience, acceptor.accept(stream)).await {

@@ -73,7 +73,9 @@ impl Worker {
     pub(super) fn lead(&self, name: &ObjectName, place: &Place, writer: FillWriter) -> Option<Candidate> {
         let fetch = self.fetch(place, Wanted::Object(name.hash64()));
         let first = fetch.candidates.first().cloned();
-        tokio::spawn(Arc::clone(&self.turns).fill(place.client, place.urgency, fetch, writer));
+        let filling = Arc::clone(&self.turns).fill(place.client, place.urgency, fetch, writer);
+        // Boxed: a task is moved several times on its way into the runtime and out of it.
+        tokio::spawn(Box::pin(filling));
         first
     }
 

@@ -1,5 +1,6 @@
 //! Space for one record. Dropped without [`Extent::complete`] it is given back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::entry::{Entry, Place};
@@ -10,15 +11,15 @@ use super::segments::Segments;
 pub struct Extent {
     segments: Arc<Segments>,
     segment: Arc<Segment>,
-    offset: u64,
-    len: u64,
+    taken: Range<u64>,
+    begin: u64,
     left: Left,
 }
 
 impl Extent {
     /// Space that [`Segment::extend`] has handed out.
-    pub fn new(segments: &Arc<Segments>, segment: Arc<Segment>, offset: u64, len: u64) -> Self {
-        Self { segments: Arc::clone(segments), segment, offset, len, left: Left::Nothing }
+    pub fn new(segments: &Arc<Segments>, segment: Arc<Segment>, (taken, begin): (Range<u64>, u64)) -> Self {
+        Self { segments: Arc::clone(segments), segment, taken, begin, left: Left::Nothing }
     }
 
     /// The segment it lies in.
@@ -26,9 +27,9 @@ impl Extent {
         &self.segment
     }
 
-    /// Where it lies.
+    /// Where the record lies.
     pub fn place(&self) -> Place {
-        Place { slot: self.segment.slot, offset: self.offset }
+        Place { slot: self.segment.slot, offset: self.begin }
     }
 
     /// It holds the record of `entry`, which is in the index already: a segment can be reclaimed as soon as its
@@ -40,7 +41,7 @@ impl Extent {
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        if self.segment.leave(self.offset, self.len, self.left) == Ready::Sealable {
+        if self.segment.leave(&self.taken, self.left) == Ready::Sealable {
             self.segments.released(&self.segment);
         }
     }

@@ -17,4 +17,10 @@ impl Disk {
     pub fn on_eviction(&self, told: impl Fn(&ObjectName) + Send + Sync + 'static) {
         let _ = self.shared().segments.evicted.set(Box::new(told));
     }
+
+    /// Finishes the segment of an object that is wanted again, soon, so that its pages may be locked; see `segments/closing.rs`.
+    /// Waits for nothing.
+    pub fn close_early(&self, object: &DiskObject) {
+        self.shared().segments.close_early(object.segment());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use super::folder::FoundFile;
 use super::replacement::Queue;
@@ -24,6 +25,8 @@ pub struct Queues {
     pub unread: Vec<Unread>,
     /// Those among the doomed whose files are still there.
     pub stuck: Vec<Arc<Segment>>,
+    /// When a segment was finished last before it was full.
+    pub closed_early: Option<Instant>,
 }
 
 /// A segment whose objects are not known yet.
@@ -60,6 +63,7 @@ impl Queues {
             set_aside: Vec::new(),
             unread: Vec::new(),
             stuck: Vec::new(),
+            closed_early: None,
         }
     }
 

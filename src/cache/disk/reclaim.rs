@@ -178,7 +178,7 @@ pub fn copy(
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;
     }
-    let Ok(extent) = shared.segments.allocate(entry.extent(), line, purpose) else {
+    let Ok(extent) = shared.segments.allocate(header.shape(), line, purpose) else {
         return;
     };
     if header.len <= MAX_FRAME as u64 {

@@ -7,7 +7,8 @@
 //! 60 checksum 4    CRC32 of the bytes before it
 //! 64 table         one CRC32 for each block of 64 KiB, padded to 16 bytes; then the object's bytes
 //! ```
-//! All numbers are little-endian. A record starts at a multiple of 16.
+//! All numbers are little-endian. A record starts at a multiple of 16; that of a large object so that its bytes start with a
+//! page: whole pages given to a socket cost half of what the same bytes cost when they begin somewhere else.
 
 use std::ops::Range;
 
@@ -19,6 +20,10 @@ pub const HEADER: usize = 64;
 pub const ALIGN: u64 = 16;
 /// Bytes covered by one checksum: the smallest piece that can be read.
 pub const BLOCK: u64 = 64 << 10;
+/// Objects of so many bytes and more begin at the start of a page.
+pub const PAGED_FROM: u64 = 128 << 10;
+/// The usual size of a page; where pages are larger, alignment to it does no harm.
+const PAGE: u64 = 4096;
 /// Longest object in bytes: what an index entry can hold.
 pub const MAX_LEN: u64 = (1 << 44) - 1;
 
@@ -133,6 +138,14 @@ impl Shape {
         HEADER as u64 + (4 * self.blocks()).next_multiple_of(ALIGN)
     }
 
+    /// Where such a record begins that may begin at `at`, a multiple of [`ALIGN`], or up to a page behind.
+    pub fn begin(self, at: u64) -> u64 {
+        match self.len {
+            0..PAGED_FROM => at,
+            _ => (at + self.body_at()).next_multiple_of(PAGE) - self.body_at(),
+        }
+    }
+
     /// Bytes of the whole record, a multiple of [`ALIGN`].
     pub fn extent(self) -> u64 {
         (self.body_at() + self.len).next_multiple_of(ALIGN)
@@ -229,6 +242,19 @@ mod tests {
                 prop_assert!(frame.blocks.end <= shape.blocks());
                 at = frame.bytes.end;
                 next_block = frame.blocks.end;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_begin_close_behind_and_large_bodies_with_a_page(at in 0..100_000u64, len in 0..4 * PAGED_FROM) {
+            let (at, shape) = (at * ALIGN, Shape { len });
+            let begin = shape.begin(at);
+            prop_assert!(begin.is_multiple_of(ALIGN) && (at..at + PAGE).contains(&begin));
+            match len {
+                0..PAGED_FROM => prop_assert_eq!(begin, at),
+                _ => prop_assert!((begin + shape.body_at()).is_multiple_of(PAGE)),
             }
         }
     }

@@ -14,6 +14,9 @@ use super::writer::entry_of;
 
 const WINDOW: usize = 256 << 10;
 
+/// Where a lone record begins at the latest.
+const FIRST_PAGE: u64 = (SEGMENT_HEADER + 4096) as u64;
+
 /// What a scan found.
 pub struct Scan {
     /// The records, in the order they lie there.
@@ -45,7 +48,7 @@ fn look_for(segment: &Segment, entries: &mut Vec<Packed>, end: &mut u64) -> io::
                 at += header.shape().extent();
                 *end = at;
             }
-            _ if segment.kind == Kind::Single => break,
+            _ if segment.kind == Kind::Single && at > FIRST_PAGE => break,
             _ => at += ALIGN,
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use super::format::{
 use super::frames::Frames;
 use super::health::ReadHealth;
 use super::ledger::{Charge, NoRoom, blocks};
-use super::record::Seal;
+use super::record::{Seal, Shape};
 use super::replacement::Queue;
 use super::shares::Share;
 use crate::digest::ObjectName;
@@ -190,23 +191,26 @@ impl Segment {
         }
     }
 
-    /// Reserves `extent` bytes at the append point; `None` when they do not fit any more.
-    pub fn extend(&self, extent: u64) -> Option<u64> {
+    /// Reserves room for a record at the append point: what is taken, and where in it the record begins. `None` when it does not
+    /// fit any more.
+    pub fn extend(&self, shape: Shape) -> Option<(Range<u64>, u64)> {
         let mut tail = self.tail.lock();
         let Tail::Open(append) = &mut *tail else { return None };
         // Every writer at work may add an entry to the table.
         let footer = footer_len(append.entries.len() + append.writers + 1);
-        if append.door == Door::Closed || append.at + extent + footer > append.limit {
+        let begin = shape.begin(append.at);
+        let taken = append.at..begin + shape.extent();
+        if append.door == Door::Closed || taken.end + footer > append.limit {
             return None;
         }
-        let offset = append.at;
-        append.at += extent;
+        append.at = taken.end;
         append.writers += 1;
-        Some(offset)
+        Some((taken, begin))
     }
 
-    /// The writer of the extent at `offset` has gone.
-    pub fn leave(&self, offset: u64, extent: u64, left: Left) -> Ready {
+    /// The writer of an extent has gone.
+    pub fn leave(&self, taken: &Range<u64>, left: Left) -> Ready {
+        let extent = taken.end - taken.start;
         let mut tail = self.tail.lock();
         let Tail::Open(append) = &mut *tail else { return Ready::NotYet };
         append.writers -= 1;
@@ -216,7 +220,7 @@ impl Segment {
                 self.charge.settle(extent);
             }
             // The latest extent is given back; an earlier one stays a hole.
-            Left::Nothing if append.at == offset + extent => append.at = offset,
+            Left::Nothing if append.at == taken.end => append.at = taken.start,
             Left::Nothing => self.charge.settle(extent),
         }
         append.ready()

@@ -3,6 +3,7 @@
 //! Lock order: a shard of the index, then the queues, then the slots, then one segment; nobody goes back.
 //! Not here: which segment goes (`replacement`), moving its objects (`reclaim`).
 
+mod closing;
 mod trouble;
 mod victims;
 
@@ -21,7 +22,7 @@ use super::format::{Kind, SEGMENT_HEADER, SegmentHeader, footer_len};
 use super::ledger::{Ledger, Limit, Purpose, blocks};
 use super::pins::Evicted;
 use super::queues::Queues;
-use super::record::Seal;
+use super::record::{Seal, Shape};
 use super::replacement::Queue;
 use super::segment::{Context, OpenFile, Ready, Segment, file_name};
 use super::shares::{Keep, Share, Shares};
@@ -86,20 +87,20 @@ impl Segments {
         })
     }
 
-    /// Space for a record of `extent` bytes at the end of `queue` of `share`.
+    /// Space for a record at the end of `queue` of `share`.
     pub fn allocate(
         self: &Arc<Self>,
-        extent: u64,
+        shape: Shape,
         (share, queue): (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
-        let result = if extent > self.segment_size / 4 {
-            self.allocate_single(extent, (share, queue), purpose)
+        let result = if shape.extent() > self.segment_size / 4 {
+            self.allocate_single(shape, (share, queue), purpose)
         } else {
-            self.allocate_shared(extent, (share, queue), purpose)
+            self.allocate_shared(shape, (share, queue), purpose)
         };
         if matches!(result, Err(NoExtent::NoSpace)) && purpose == Purpose::Admit {
-            self.bell.ring_for(share, extent);
+            self.bell.ring_for(share, shape.extent());
         }
         result
     }
@@ -259,15 +260,15 @@ impl Segments {
 
     fn allocate_shared(
         self: &Arc<Self>,
-        extent: u64,
+        shape: Shape,
         line: (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
         let mut queues = self.queues.lock();
         if let Some(append) = &queues.line(line.0, line.1).append
-            && let Some(offset) = append.extend(extent)
+            && let Some(room) = append.extend(shape)
         {
-            return Ok(Extent::new(self, Arc::clone(append), offset, extent));
+            return Ok(Extent::new(self, Arc::clone(append), room));
         }
         // The full one stays the append point while no other can be had: smaller records may still fit.
         let segment = self.create(&mut queues, Kind::Shared, line, self.segment_size, purpose)?;
@@ -276,23 +277,24 @@ impl Segments {
         {
             queues.sealable.push(full);
         }
-        let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
+        let room = segment.extend(shape).ok_or(NoExtent::NoSpace)?;
         self.bell.ring();
-        Ok(Extent::new(self, segment, offset, extent))
+        Ok(Extent::new(self, segment, room))
     }
 
     fn allocate_single(
         self: &Arc<Self>,
-        extent: u64,
+        shape: Shape,
         line: (Share, Queue),
         purpose: Purpose,
     ) -> Result<Extent, NoExtent> {
-        let size = blocks(SEGMENT_HEADER as u64 + extent + footer_len(1));
+        let end = shape.begin(SEGMENT_HEADER as u64) + shape.extent();
+        let size = blocks(end + footer_len(1));
         let segment = self.create(&mut self.queues.lock(), Kind::Single, line, size, purpose)?;
-        let offset = segment.extend(extent).ok_or(NoExtent::NoSpace)?;
+        let room = segment.extend(shape).ok_or(NoExtent::NoSpace)?;
         segment.shut();
         self.bell.ring();
-        Ok(Extent::new(self, segment, offset, extent))
+        Ok(Extent::new(self, segment, room))
     }
 
     fn create(

@@ -117,15 +117,14 @@ impl Shared {
     /// Space for a new object; what cannot be pinned is kept like others.
     pub fn allocate(&self, header: &RecordHeader, share: Share) -> Result<Extent, NotAdmitted> {
         let queue = self.queue_for(&header.name);
-        let len = header.shape().extent();
         let line = match self.segments.shares.limits(share).keep {
             Keep::Deserving => (share, queue),
             Keep::Always => (share, Queue::Main),
         };
-        let extent = match self.segments.allocate(len, line, Purpose::Admit) {
+        let extent = match self.segments.allocate(header.shape(), line, Purpose::Admit) {
             Err(NoExtent::Pinned) => {
                 self.not_pinned(share);
-                self.segments.allocate(len, (Share::REST, queue), Purpose::Admit)
+                self.segments.allocate(header.shape(), (Share::REST, queue), Purpose::Admit)
             }
             other => other,
         };

@@ -1,6 +1,7 @@
 //! Plays over a cache without any network: writers push, readers read, in every order that matters.
 
 mod joining;
+mod keeping;
 
 use std::future::Future;
 use std::pin::pin;

@@ -189,6 +189,10 @@ impl FillWriter {
     /// Ends the fill, with the verified object in the tiers unless our own storage failed; or hands the writer back
     /// with the reason why the bytes are not the object.
     pub async fn commit(mut self) -> Result<(), (Self, CommitError)> {
+        if self.buffer.capacity() > self.buffer.len() {
+            // Of unknown length: what it does not fill would stay with the object, and nobody would count it.
+            self.buffer = BytesMut::from(&*self.buffer);
+        }
         if let Err(error) = self.flush().await {
             self.end(Phase::Failed(error));
             return Ok(());

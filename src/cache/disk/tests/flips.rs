@@ -74,6 +74,11 @@ fn in_each_part_of_a_segment() {
     let mut at = SEGMENT_HEADER;
     for size in SIZES {
         let shape = Shape { len: size };
+        let begin = shape.begin(at as u64) as usize;
+        if at < begin {
+            stored.flip(&path, at..begin, 3, 0);
+        }
+        at = begin;
         let (head, body, end) = (at + HEADER, at + shape.body_at() as usize, at + shape.extent() as usize);
         stored.flip(&path, at..head, 5, 1);
         if size > 0 {

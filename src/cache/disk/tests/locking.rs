@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::super::record::{PAGED_FROM, Shape};
 use super::super::replacement::Queue;
 use super::*;
 
@@ -52,4 +53,49 @@ fn what_this_program_writes_beside_it_does_not_count() {
     )
     .unwrap();
     assert!(watch.is_torn(), "that was somebody else");
+}
+
+#[test]
+fn what_is_wanted_again_is_finished_before_its_segment_is_full() {
+    let place = Place::new(64 * MIB, 4 * MIB);
+    let disk = place.open();
+    let objects: Vec<_> = (0..4).map(|n| Object::new(n, 200_000)).collect();
+    let settled = |object: &Object| {
+        disk.close_early(&disk.get(&object.name).unwrap());
+        disk.settle();
+        disk.get(&object.name).unwrap().is_lockable()
+    };
+    disk.put(&objects[0]);
+    age(&place);
+    assert!(!settled(&objects[0]), "it is nearly empty");
+    disk.put(&objects[1]);
+    disk.put(&objects[2]);
+    assert!(!settled(&objects[0]), "it was written to just now");
+    age(&place);
+    assert!(settled(&objects[0]) && settled(&objects[2]));
+    (3..6).for_each(|n| disk.put(&Object::new(n, 200_000)));
+    assert_eq!(place.segment_files().len(), 2, "nothing more goes into it");
+    age(&place);
+    assert!(!settled(&objects[3]), "not one after the other");
+}
+
+#[test]
+fn large_objects_begin_with_a_page_and_are_found_again_without_a_table() {
+    let place = Place::new(64 * MIB, 4 * MIB);
+    let sizes = [100, 128 << 10, 77, 128 << 10, 200_001, (128 << 10) - 1, 16, 2_000_000, 1_000_000];
+    let objects: Vec<_> = sizes.iter().zip(0..).map(|(&size, n)| Object::new(n, size)).collect();
+    let disk = place.open();
+    objects.iter().for_each(|object| disk.put(object));
+    let found = |disk: &Disk| {
+        objects.iter().all(|object| disk.get(&object.name).is_some_and(|record| record.verify()))
+    };
+    assert!(found(&disk));
+    for object in &objects {
+        let record = disk.get(&object.name).unwrap();
+        let begins = record.place().offset + Shape { len: record.len() }.body_at();
+        assert!(record.len() < PAGED_FROM || begins.is_multiple_of(4096), "{} at {begins}", record.len());
+    }
+    // As by a sudden death.
+    drop(disk);
+    assert!(found(&place.open()));
 }
