@@ -53,6 +53,8 @@ impl Object {
 /// Chunks that came in other sizes than [`CHUNK`] stay as they came when they have so many bytes on average: a copy of them
 /// all costs more than the few calls that it saves.
 const LEAST_MEAN: u64 = 32 << 10;
+/// Most such chunks: they are counted through for each that is read.
+const MOST_UNEVEN: usize = 1024;
 
 /// The bytes of an object: consecutive chunks.
 pub struct MemoryObject {
@@ -106,7 +108,9 @@ impl MemoryObject {
             Some((last, full)) => last.len() <= CHUNK && full.iter().all(|c| c.len() == CHUNK),
             None => true,
         };
-        let few = chunks.len() as u64 <= len / LEAST_MEAN && chunks.iter().all(|c| c.len() <= CHUNK);
+        let few = chunks.len() as u64 <= len / LEAST_MEAN
+            && chunks.len() <= MOST_UNEVEN
+            && chunks.iter().all(|c| c.len() <= CHUNK);
         let (chunks, chunk) = match (even, few) {
             (true, _) => (chunks, CHUNK),
             (false, true) => (chunks, 0),
@@ -121,6 +125,12 @@ impl MemoryObject {
             asked: AtomicU8::new(0),
             wanted: AtomicBool::new(false),
         }
+    }
+
+    /// An object of a copy of consecutive `chunks`: what else is in their buffers does not stay with it.
+    pub fn copied(chunks: &[Bytes], stored_at: u32) -> Self {
+        let len = chunks.iter().map(|c| c.len() as u64).sum();
+        Self::new(recut(chunks, len), stored_at)
     }
 
     /// An object of the pages of `record`, which were locked in the page cache, and checked since; shown by `gauge`.

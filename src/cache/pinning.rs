@@ -109,12 +109,8 @@ impl Cache {
 
     /// Has an object that is on disk and large taken into the memory tier as pages of its file, soon.
     pub(super) fn pin(self: &Arc<Self>, name: &ObjectName) {
-        let Some(disk) = &self.disk else { return };
-        let Some(record) = disk.peek(name) else { return };
-        if !record.is_lockable() {
-            return disk.close_early(&record);
-        }
-        if !self.pinning.begin() {
+        let is_there = |disk: &Disk| disk.peek(name).is_some();
+        if !self.disk.as_ref().is_some_and(is_there) || !self.pinning.begin() {
             return;
         }
         let (cache, name) = (Arc::clone(self), *name);
@@ -123,10 +119,14 @@ impl Cache {
     }
 
     fn pin_now(&self, name: &ObjectName) -> End {
-        let Some(record) = self.disk.as_ref().and_then(|disk| disk.get(name)) else { return End::InVain };
+        let Some(disk) = &self.disk else { return End::InVain };
+        let Some(record) = disk.get(name) else { return End::InVain };
         let memory = self.memory.load();
         if !memory.takes(record.len()) {
             return End::InVain;
+        }
+        if !record.is_lockable() && !self.pinning.refused.load(Ordering::Relaxed) {
+            disk.close_early(&record);
         }
         if !record.is_at_rest() {
             return End::TooEarly;

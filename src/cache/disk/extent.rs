@@ -37,6 +37,11 @@ impl Extent {
     pub fn complete(mut self, entry: Entry) {
         self.left = Left::Record(entry);
     }
+
+    /// A write to it failed that had a header among its bytes.
+    pub fn torn(mut self) {
+        self.left = Left::Torn;
+    }
 }
 
 impl Drop for Extent {

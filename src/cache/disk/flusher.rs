@@ -47,9 +47,16 @@ fn append(shared: &Shared, store: &Store) -> Result<(), NotAdmitted> {
     }
     let extent = extent_for(shared, header, *share)?;
     let written = write_whole(extent.segment(), extent.place().offset, header, body);
-    shared.wrote(written).map_err(|_| NotAdmitted::Failed)?;
-    shared.enter(extent, *header);
-    Ok(())
+    match shared.wrote(written) {
+        Ok(()) => {
+            shared.enter(extent, *header);
+            Ok(())
+        }
+        Err(_) => {
+            extent.torn();
+            Err(NotAdmitted::Failed)
+        }
+    }
 }
 
 fn extent_for(shared: &Shared, header: &RecordHeader, share: Share) -> Result<Extent, NotAdmitted> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header    0 magic 8, version 2, kind 1, queue 1, created_at 4 | 16 number 8, seal 8, order 8, share 8 | 60 checksum 4
-//! records   from 64
+//! records   from 64, some with a hole before them
 //! table     24 bytes for each record, the slot left zero
 //! trailer   0 magic 8, seal 8, number of entries 4, checksum of the table 4 | 60 checksum 4
 //! ```

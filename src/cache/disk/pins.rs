@@ -19,7 +19,7 @@ impl Disk {
     }
 
     /// Finishes the segment of an object that is wanted again, soon, so that its pages may be locked; see `segments/closing.rs`.
-    /// Waits for nothing.
+    /// Blocks.
     pub fn close_early(&self, object: &DiskObject) {
         self.shared().segments.close_early(object.segment());
     }

@@ -188,14 +188,18 @@ pub fn copy(
             return;
         };
         let written = write_whole(extent.segment(), extent.place().offset, &header, &[bytes]);
-        if shared.wrote(written).is_ok() {
-            shared.moved(extent, header, entry.place, hits);
+        match shared.wrote(written) {
+            Ok(()) => shared.moved(extent, header, entry.place, hits),
+            Err(_) => extent.torn(),
         }
         return;
     }
     let writer = DiskWriter::new(shared, extent, header);
-    if copy_pieces(segment, entry, header, &writer).is_some() && writer.finish().is_ok() {
-        shared.moved(writer.into_extent(), header, entry.place, hits);
+    if copy_pieces(segment, entry, header, &writer).is_some() {
+        match writer.finish() {
+            Ok(()) => shared.moved(writer.into_extent(), header, entry.place, hits),
+            Err(_) => writer.into_extent().torn(),
+        }
     }
 }
 

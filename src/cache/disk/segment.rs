@@ -102,6 +102,8 @@ pub enum Left {
     Record(Entry),
     /// With nothing that counts.
     Nothing,
+    /// Perhaps with a header, which a search would believe: it stays a hole, as long as that says.
+    Torn,
 }
 
 /// Why a file could not be opened as a segment.
@@ -221,7 +223,7 @@ impl Segment {
             }
             // The latest extent is given back; an earlier one stays a hole.
             Left::Nothing if append.at == taken.end => append.at = taken.start,
-            Left::Nothing => self.charge.settle(extent),
+            Left::Nothing | Left::Torn => self.charge.settle(extent),
         }
         append.ready()
     }

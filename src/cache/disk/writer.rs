@@ -89,7 +89,13 @@ impl DiskWriter {
         if self.shared.is_closed() {
             return Err(DiskError::Closed);
         }
-        self.finish()?;
+        match self.finish() {
+            Err(error @ DiskError::Io(_)) => {
+                self.extent.torn();
+                return Err(error);
+            }
+            finished => finished?,
+        }
         self.shared.enter(self.extent, self.header);
         Ok(())
     }
@@ -125,7 +131,7 @@ impl DiskWriter {
         Ok(self.shared.wrote(self.extent.segment().file.write(slices, at))?)
     }
 
-    /// The space, once [`Self::finish`] has succeeded.
+    /// The space, once [`Self::finish`] was called.
     pub(super) fn into_extent(self) -> Extent {
         self.extent
     }

@@ -189,10 +189,6 @@ impl FillWriter {
     /// Ends the fill, with the verified object in the tiers unless our own storage failed; or hands the writer back
     /// with the reason why the bytes are not the object.
     pub async fn commit(mut self) -> Result<(), (Self, CommitError)> {
-        if self.buffer.capacity() > self.buffer.len() {
-            // Of unknown length: what it does not fill would stay with the object, and nobody would count it.
-            self.buffer = BytesMut::from(&*self.buffer);
-        }
         if let Err(error) = self.flush().await {
             self.end(Phase::Failed(error));
             return Ok(());
@@ -208,8 +204,15 @@ impl FillWriter {
         let name = self.fill.key.name;
         match std::mem::replace(&mut self.spill, Spill::Window) {
             Spill::Window | Spill::Due(_) => {
-                let chunks = self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
-                let object = Arc::new(MemoryObject::new(chunks, self.cache.now()));
+                let (len, chunks) = {
+                    let state = self.fill.state.lock();
+                    (state.len, state.chunks.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>())
+                };
+                let object = Arc::new(match len {
+                    Some(_) => MemoryObject::new(chunks, self.cache.now()),
+                    // What the last buffer has to spare would stay with the object, and nobody would count it.
+                    None => MemoryObject::copied(&chunks, self.cache.now()),
+                });
                 self.cache.count_verified();
                 self.cache.insert(name, self.share, Arc::clone(&object));
                 self.end(Phase::Complete(Some(Object::Memory(object))));

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 impl Segments {
     /// Finishes a segment soon that takes more, and has not been written to for two seconds; unless there would be too many of
-    /// them.
+    /// them. Blocks.
     pub fn close_early(&self, segment: &Arc<Segment>) {
         let is_large = segment.charge.books().stored >= self.segment_size / PART;
         if segment.is_sealed() || !is_large || !segment.file.is_lockable() || !segment.file.is_at_rest() {
@@ -23,7 +23,9 @@ impl Segments {
         }
         let mut queues = self.queues.lock();
         let is_early = queues.closed_early.is_some_and(|at| at.elapsed() < PAUSE);
-        if is_early || queues.segments().count() > self.most / 2 {
+        // Room is left for as many full ones as the capacity takes.
+        let full = usize::try_from(self.ledger.limit() / self.segment_size).unwrap_or(usize::MAX);
+        if is_early || queues.segments().count().saturating_add(full) > self.most {
             return;
         }
         let appends = |append: &&mut Option<Arc<Segment>>| {

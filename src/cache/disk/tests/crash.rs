@@ -73,3 +73,23 @@ fn death_at_every_change_loses_nothing_that_was_stored() {
     let made_room = (0..all).filter(|&change| die_at(change).1).count();
     assert!(made_room < all / 2, "{made_room} of {all} show little");
 }
+
+#[test]
+fn a_header_that_a_failed_write_left_hides_nothing() {
+    let place = Place::new(64 * MIB, 4 * MIB);
+    let disk = place.open();
+    disk.put(&Object::new(1, 100));
+    place.disk.die_at(1);
+    disk.put(&Object::new(2, 100));
+    let torn = Object::new(3, 50_000);
+    let _ = disk.store(torn.name, Share::REST, torn.chunks());
+    disk.flush();
+    assert!(place.disk.changes() == 2 && disk.fetch(&torn.name).is_none(), "it has failed, with a header");
+    place.disk.die_at(usize::MAX);
+    let large = Object::new(4, 200_000);
+    disk.put(&large);
+    drop(disk);
+    let disk = place.open();
+    assert!(matches!(disk.fetch(&large.name), Some(Ok(_))));
+    assert!(!matches!(disk.fetch(&torn.name), Some(Ok(_))));
+}

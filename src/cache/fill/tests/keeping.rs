@@ -15,18 +15,23 @@ fn taken_out(cache: &Arc<Cache>, name: &ObjectName) -> Arc<MemoryObject> {
 
 #[tokio::test]
 async fn what_came_without_a_length_takes_no_more_than_its_bytes() {
-    let (cache, bytes) = (cache(), bytes(1000));
-    let (mut writer, reader) = lead(&cache, &name(&bytes));
-    drop(reader);
-    writer.begin(None).unwrap();
-    writer.push(&bytes).await.unwrap();
-    writer.commit().await.map_err(|(_, error)| error).unwrap();
-    let object = taken_out(&cache, &name(&bytes));
-    let chunk = object.chunks()[0].clone();
-    drop(object);
-    let alone = chunk.try_into_mut().expect("nobody else holds it");
-    assert_eq!(alone, bytes);
-    assert!(alone.capacity() < 2000, "{}", alone.capacity());
+    for (len, shown) in [(1000, 1000), (1000, 10), (300_000, CHUNK + 4096)] {
+        let (cache, bytes) = (cache(), bytes(len));
+        let (mut writer, reader) = lead(&cache, &name(&bytes));
+        drop(reader);
+        writer.begin(None).unwrap();
+        writer.push(&bytes[..shown]).await.unwrap();
+        writer.flush().await.unwrap();
+        writer.push(&bytes[shown..]).await.unwrap();
+        writer.commit().await.map_err(|(_, error)| error).unwrap();
+        let object = taken_out(&cache, &name(&bytes));
+        assert!(object.verify(&name(&bytes)));
+        let chunks = object.chunks().to_vec();
+        drop(object);
+        let capacity = |chunk: Bytes| chunk.try_into_mut().expect("nobody else holds it").capacity();
+        let held: usize = chunks.into_iter().map(capacity).sum();
+        assert!(held < len + 1000, "{held} for {len}");
+    }
 }
 
 #[tokio::test]
