@@ -46,17 +46,17 @@ def main():
     for also in arguments.also:
         name, _, binary = also.partition("=")
         ours[name] = build(binary)
-    if arguments.bare:
-        ours |= BARE
     results, lines = {}, []
     for key in arguments.scenario or (list(SCENARIOS) if arguments.all else DEFAULT):
         scenario = ALL[key]
         peers = [peer for peer in scenario.peers if peer in arguments.peer] if arguments.peer else scenario.peers
         set_aside(work, out)
         work.mkdir()
-        samples = KINDS[scenario.kind](scenario, {name: PEERS[name] for name in peers} | ours, work, arguments)
+        beside = BARE if arguments.bare and scenario.kind == "hits" else {}
+        measured = {name: PEERS[name] for name in peers} | ours | beside
+        samples = KINDS[scenario.kind](scenario, measured, work, arguments)
         results[key] = {"title": scenario.title, "goal": scenario.goal, "samples": samples}
-        results[key]["compared"] = compare(scenario, samples, peers, ours)
+        results[key]["compared"] = compare(scenario, samples, peers, ours | beside)
         lines += table(key, scenario, samples, results[key]["compared"])
         print("\n".join(table(key, scenario, samples, results[key]["compared"])), flush=True)
         (out / "run.json").write_text(json.dumps(results, indent=1) + "\n")
