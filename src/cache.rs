@@ -24,6 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 pub use disk::Share;
+use disk::record::PAGED_FROM;
 use disk::{Disk, DiskObject, NotAdmitted, ReadError, RemoveReason};
 use fill::room::Room;
 pub use fill::{CommitError, FillError, FillReader, FillWriter, HELD_BACK, Ready, Why};
@@ -31,7 +32,7 @@ use fill::{FillHandle, FillKey};
 use memory::{Memory, NameHasher};
 pub use object::{CHUNK, MemoryObject, Object};
 use parking_lot::Mutex;
-use pinning::{PINNED_FROM, Pinning};
+use pinning::Pinning;
 pub use restraint::{Pressure, Restraint};
 
 use crate::config;
@@ -130,7 +131,7 @@ impl Cache {
     /// The object in memory, if it is there. The cheapest of all answers, for the front of the hot path.
     pub fn in_memory(self: &Arc<Self>, name: &ObjectName) -> Option<Arc<MemoryObject>> {
         let object = self.remembered(name)?;
-        if object.len() >= PINNED_FROM {
+        if object.len() >= PAGED_FROM {
             self.pin_if_asked_again(name, &object);
         }
         Some(object)

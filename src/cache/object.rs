@@ -108,17 +108,17 @@ impl MemoryObject {
             Some((last, full)) => last.len() <= CHUNK && full.iter().all(|c| c.len() == CHUNK),
             None => true,
         };
-        let few = chunks.len() as u64 <= len / LEAST_MEAN
-            && chunks.len() <= MOST_UNEVEN
-            && chunks.iter().all(|c| c.len() <= CHUNK);
-        let (chunks, chunk) = match (even, few) {
-            (true, _) => (chunks, CHUNK),
-            (false, true) => (chunks, 0),
-            (false, false) => (recut(&chunks, len), CHUNK),
+        let few = || {
+            chunks.len() as u64 <= len / LEAST_MEAN
+                && chunks.len() <= MOST_UNEVEN
+                && chunks.iter().all(|c| c.len() <= CHUNK)
         };
+        if !even && !few() {
+            return Self::copied(&chunks, stored_at);
+        }
         Self {
             chunks: chunks.into(),
-            chunk,
+            chunk: if even { CHUNK } else { 0 },
             len,
             stored_at,
             pinned: None,
@@ -129,8 +129,7 @@ impl MemoryObject {
 
     /// An object of a copy of consecutive `chunks`: what else is in their buffers does not stay with it.
     pub fn copied(chunks: &[Bytes], stored_at: u32) -> Self {
-        let len = chunks.iter().map(|c| c.len() as u64).sum();
-        Self::new(recut(chunks, len), stored_at)
+        Self::new(recut(chunks), stored_at)
     }
 
     /// An object of the pages of `record`, which were locked in the page cache, and checked since; shown by `gauge`.
@@ -252,9 +251,10 @@ impl MemoryObject {
     }
 }
 
-fn recut(chunks: &[Bytes], len: u64) -> Vec<Bytes> {
-    let mut cut = Vec::with_capacity(len.div_ceil(CHUNK as u64) as usize);
-    let mut left = len;
+/// In chunks of [`CHUNK`] bytes, but for the last.
+fn recut(chunks: &[Bytes]) -> Vec<Bytes> {
+    let mut left: u64 = chunks.iter().map(|c| c.len() as u64).sum();
+    let mut cut = Vec::with_capacity(left.div_ceil(CHUNK as u64) as usize);
     let mut current = Vec::with_capacity(left.min(CHUNK as u64) as usize);
     for chunk in chunks {
         let mut rest: &[u8] = chunk;

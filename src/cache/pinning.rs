@@ -10,9 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{Cache, Disk, MemoryObject};
 use crate::digest::ObjectName;
 
-/// Smaller objects are cheaper to copy than to look after, in bytes.
-pub(super) const PINNED_FROM: u64 = 128 << 10;
-
 /// Most occasions that are let pass in a row, when it was in vain.
 const MOST_SKIPPED: u32 = 256;
 
@@ -125,7 +122,7 @@ impl Cache {
         if !memory.takes(record.len()) {
             return End::InVain;
         }
-        if !record.is_lockable() && !self.pinning.refused.load(Ordering::Relaxed) {
+        if !self.pinning.refused.load(Ordering::Relaxed) {
             disk.close_early(&record);
         }
         if !record.is_at_rest() {

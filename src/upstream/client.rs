@@ -148,9 +148,7 @@ impl Client {
             }
         }
         let connected_by = deadline.min(Instant::now() + self.upstreams.limits().connect_timeout);
-        let opening = self.upstreams.connector().open(peer, Exchanges::Several, connected_by);
-        // Boxed: most requests open none, and all would be so much larger.
-        let connection = Box::pin(opening).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::Several, connected_by).await?;
         metrics.opened.inc();
         let lease = permit.lease(connection, Exchanges::Several);
         self.exchange(lease, candidate, request, deadline).await.map_err(|broken| broken.failure)
@@ -192,8 +190,7 @@ impl Client {
         let peer = &candidate.upstream.peer;
         let connected_by = Instant::now() + self.upstreams.limits().connect_timeout;
         let permit = self.pools.permit(peer, connected_by).await?;
-        let connection =
-            Box::pin(self.upstreams.connector().open(peer, Exchanges::One, connected_by)).await?;
+        let connection = self.upstreams.connector().open(peer, Exchanges::One, connected_by).await?;
         self.metrics().opened.inc();
         let mut lease = permit.lease(connection, Exchanges::One);
         let content = content.take().unwrap_or_default();

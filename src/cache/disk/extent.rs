@@ -1,11 +1,13 @@
-//! Space for one record. Dropped without [`Extent::complete`] it is given back.
+//! Space for one record. Dropped without [`Extent::complete`] it is given back, unless a search could find a header there.
 
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::entry::{Entry, Place};
 use super::segment::{Left, Ready, Segment};
 use super::segments::Segments;
+use super::writer::blot;
 
 /// See the module.
 pub struct Extent {
@@ -38,9 +40,17 @@ impl Extent {
         self.left = Left::Record(entry);
     }
 
-    /// A write to it failed that had a header among its bytes.
-    pub fn torn(mut self) {
-        self.left = Left::Torn;
+    /// Writes from the record's first byte on, its header included.
+    pub fn write_head(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.left = Left::Header;
+        self.segment.file.write(slices, self.begin)
+    }
+
+    /// Nobody needs the record that was written: it must not be found by a search.
+    pub fn blot(mut self) -> io::Result<()> {
+        blot(&self.segment, self.begin)?;
+        self.left = Left::Nothing;
+        Ok(())
     }
 }
 

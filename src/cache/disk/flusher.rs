@@ -45,18 +45,11 @@ fn append(shared: &Shared, store: &Store) -> Result<(), NotAdmitted> {
     if shared.has_intact(&header.name) {
         return Ok(());
     }
-    let extent = extent_for(shared, header, *share)?;
-    let written = write_whole(extent.segment(), extent.place().offset, header, body);
-    match shared.wrote(written) {
-        Ok(()) => {
-            shared.enter(extent, *header);
-            Ok(())
-        }
-        Err(_) => {
-            extent.torn();
-            Err(NotAdmitted::Failed)
-        }
-    }
+    let mut extent = extent_for(shared, header, *share)?;
+    let written = write_whole(&mut extent, header, body);
+    shared.wrote(written).map_err(|_| NotAdmitted::Failed)?;
+    shared.enter(extent, *header);
+    Ok(())
 }
 
 fn extent_for(shared: &Shared, header: &RecordHeader, share: Share) -> Result<Extent, NotAdmitted> {

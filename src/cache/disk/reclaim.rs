@@ -178,7 +178,7 @@ pub fn copy(
     if header.len != entry.len || header.name.hash64() != entry.fingerprint {
         return;
     }
-    let Ok(extent) = shared.segments.allocate(header.shape(), line, purpose) else {
+    let Ok(mut extent) = shared.segments.allocate(header.shape(), line, purpose) else {
         return;
     };
     if header.len <= MAX_FRAME as u64 {
@@ -187,19 +187,15 @@ pub fn copy(
             shared.metrics.corrupt_records.inc();
             return;
         };
-        let written = write_whole(extent.segment(), extent.place().offset, &header, &[bytes]);
-        match shared.wrote(written) {
-            Ok(()) => shared.moved(extent, header, entry.place, hits),
-            Err(_) => extent.torn(),
+        let written = write_whole(&mut extent, &header, &[bytes]);
+        if shared.wrote(written).is_ok() {
+            shared.moved(extent, header, entry.place, hits);
         }
         return;
     }
-    let writer = DiskWriter::new(shared, extent, header);
-    if copy_pieces(segment, entry, header, &writer).is_some() {
-        match writer.finish() {
-            Ok(()) => shared.moved(writer.into_extent(), header, entry.place, hits),
-            Err(_) => writer.into_extent().torn(),
-        }
+    let mut writer = DiskWriter::new(shared, extent, header);
+    if copy_pieces(segment, entry, header, &writer).is_some() && writer.finish().is_ok() {
+        shared.moved(writer.into_extent(), header, entry.place, hits);
     }
 }
 

@@ -20,10 +20,10 @@ pub const HEADER: usize = 64;
 pub const ALIGN: u64 = 16;
 /// Bytes covered by one checksum: the smallest piece that can be read.
 pub const BLOCK: u64 = 64 << 10;
-/// Objects of so many bytes and more begin at the start of a page.
+/// Objects of so many bytes and more begin at the start of a page: smaller ones are cheaper to copy than to lock there.
 pub const PAGED_FROM: u64 = 128 << 10;
 /// The usual size of a page; where pages are larger, alignment to it does no harm.
-const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
 /// Longest object in bytes: what an index entry can hold.
 pub const MAX_LEN: u64 = (1 << 44) - 1;
 

@@ -8,14 +8,14 @@ use std::io;
 use super::entry::{MAX_SEGMENT, Packed, Place};
 use super::file::{Filled, Patience};
 use super::format::{Kind, SEGMENT_HEADER};
-use super::record::{ALIGN, HEADER, RecordHeader};
+use super::record::{ALIGN, HEADER, PAGE, RecordHeader};
 use super::segment::Segment;
 use super::writer::entry_of;
 
 const WINDOW: usize = 256 << 10;
 
 /// Where a lone record begins at the latest.
-const FIRST_PAGE: u64 = (SEGMENT_HEADER + 4096) as u64;
+const FIRST_PAGE: u64 = SEGMENT_HEADER as u64 + PAGE;
 
 /// What a scan found.
 pub struct Scan {

@@ -102,8 +102,9 @@ pub enum Left {
     Record(Entry),
     /// With nothing that counts.
     Nothing,
-    /// Perhaps with a header, which a search would believe: it stays a hole, as long as that says.
-    Torn,
+    /// With no record that counts, but perhaps a header, which a search would believe: it stays a hole of the length that
+    /// this says.
+    Header,
 }
 
 /// Why a file could not be opened as a segment.
@@ -223,7 +224,7 @@ impl Segment {
             }
             // The latest extent is given back; an earlier one stays a hole.
             Left::Nothing if append.at == taken.end => append.at = taken.start,
-            Left::Nothing | Left::Torn => self.charge.settle(extent),
+            Left::Nothing | Left::Header => self.charge.settle(extent),
         }
         append.ready()
     }

@@ -22,7 +22,7 @@ use super::replacement::Queue;
 use super::segments::{NoExtent, Segments};
 use super::shares::{Keep, Share};
 use super::usage::{NotAdmitted, RemoveReason};
-use super::writer::{blot, entry_of};
+use super::writer::entry_of;
 use crate::digest::ObjectName;
 use crate::metrics::{DiskMetrics, QuotaMetrics};
 
@@ -174,7 +174,7 @@ impl Shared {
             Put::Occupied => {
                 extent.segment().lost();
                 // Removed while it was copied: it must not come back after a restart.
-                let _ = self.wrote(blot(extent.segment(), entry.place.offset));
+                let _ = self.wrote(extent.blot());
             }
         }
     }

@@ -85,17 +85,11 @@ impl DiskWriter {
     }
 
     /// Makes the object findable. The caller has verified that the bytes deserve their name.
-    pub fn commit(self) -> Result<(), DiskError> {
+    pub fn commit(mut self) -> Result<(), DiskError> {
         if self.shared.is_closed() {
             return Err(DiskError::Closed);
         }
-        match self.finish() {
-            Err(error @ DiskError::Io(_)) => {
-                self.extent.torn();
-                return Err(error);
-            }
-            finished => finished?,
-        }
+        self.finish()?;
         self.shared.enter(self.extent, self.header);
         Ok(())
     }
@@ -116,7 +110,7 @@ impl DiskWriter {
     }
 
     /// Writes header and table; the caller enters the record into the index.
-    pub(super) fn finish(&self) -> Result<(), DiskError> {
+    pub(super) fn finish(&mut self) -> Result<(), DiskError> {
         let table = {
             let progress = self.progress.lock();
             if progress.written != self.header.len {
@@ -126,12 +120,11 @@ impl DiskWriter {
             progress.table()
         };
         let head = self.header.encode(self.extent.segment().seal);
-        let at = self.extent.place().offset;
         let slices = &mut [IoSlice::new(&head), IoSlice::new(&table)];
-        Ok(self.shared.wrote(self.extent.segment().file.write(slices, at))?)
+        Ok(self.shared.wrote(self.extent.write_head(slices))?)
     }
 
-    /// The space, once [`Self::finish`] was called.
+    /// The space, once [`Self::finish`] has succeeded.
     pub(super) fn into_extent(self) -> Extent {
         self.extent
     }
@@ -174,21 +167,16 @@ impl DiskWriterReader {
     }
 }
 
-/// Writes a whole record at `offset`, in one call.
-pub(super) fn write_whole(
-    segment: &Segment,
-    offset: u64,
-    header: &RecordHeader,
-    body: &[Bytes],
-) -> io::Result<()> {
+/// Writes a whole record, in one call.
+pub(super) fn write_whole(extent: &mut Extent, header: &RecordHeader, body: &[Bytes]) -> io::Result<()> {
     let mut progress = Progress::new(*header);
     body.iter().for_each(|bytes| progress.add(bytes));
     debug_assert_eq!(progress.written, header.len);
-    let (head, table) = (header.encode(segment.seal), progress.table());
+    let (head, table) = (header.encode(extent.segment().seal), progress.table());
     let mut slices = Vec::with_capacity(2 + body.len());
     slices.extend([IoSlice::new(&head), IoSlice::new(&table)]);
     slices.extend(body.iter().map(|bytes| IoSlice::new(bytes)));
-    segment.file.write(&mut slices, offset)
+    extent.write_head(&mut slices)
 }
 
 /// Overwrites a record's header, so that a restart does not find it.

@@ -193,7 +193,8 @@ impl FillWriter {
             self.end(Phase::Failed(error));
             return Ok(());
         }
-        let announced = self.len().unwrap_or(self.taken);
+        let len = self.len();
+        let announced = len.unwrap_or(self.taken);
         if announced != self.taken {
             let received = self.taken;
             return Err((self, CommitError::Length { announced, received }));
@@ -204,10 +205,8 @@ impl FillWriter {
         let name = self.fill.key.name;
         match std::mem::replace(&mut self.spill, Spill::Window) {
             Spill::Window | Spill::Due(_) => {
-                let (len, chunks) = {
-                    let state = self.fill.state.lock();
-                    (state.len, state.chunks.iter().map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>())
-                };
+                let chunks: Vec<_> =
+                    self.fill.state.lock().chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
                 let object = Arc::new(match len {
                     Some(_) => MemoryObject::new(chunks, self.cache.now()),
                     // What the last buffer has to spare would stay with the object, and nobody would count it.

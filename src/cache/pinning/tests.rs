@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::super::{CHUNK, Object, Recheck, Share};
+use super::super::{CHUNK, Object, PAGED_FROM, Recheck, Share};
 use super::*;
 use crate::config::{self, ByteSize};
 use crate::digest::Algorithm;
@@ -104,7 +104,7 @@ fn read(object: &MemoryObject) -> Vec<u8> {
 #[test]
 fn a_pinned_object_is_its_bytes_and_a_place_in_a_file() {
     let play = Play::new(ByteSize::mib(64));
-    for len in [PINNED_FROM as usize, 1_000_000, 2 << 20, (2 << 20) + 1] {
+    for len in [PAGED_FROM as usize, 1_000_000, 2 << 20, (2 << 20) + 1] {
         let (name, bytes) = play.stored(len, len as u64);
         assert_eq!(play.cache.pin_now(&name), End::Kept);
         let object = play.in_memory(&name).unwrap();

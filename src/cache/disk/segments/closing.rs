@@ -17,8 +17,8 @@ impl Segments {
     /// Finishes a segment soon that takes more, and has not been written to for two seconds; unless there would be too many of
     /// them. Blocks.
     pub fn close_early(&self, segment: &Arc<Segment>) {
-        let is_large = segment.charge.books().stored >= self.segment_size / PART;
-        if segment.is_sealed() || !is_large || !segment.file.is_lockable() || !segment.file.is_at_rest() {
+        let is_large = || segment.charge.books().stored >= self.segment_size / PART;
+        if segment.is_sealed() || !is_large() || !segment.file.is_lockable() || !segment.file.is_at_rest() {
             return;
         }
         let mut queues = self.queues.lock();
