@@ -102,8 +102,7 @@ pub enum Left {
     Record(Entry),
     /// With nothing that counts.
     Nothing,
-    /// With no record that counts, but perhaps a header, which a search would believe: it stays a hole of the length that
-    /// this says.
+    /// With nothing that counts but perhaps a header, which a search would believe: it stays a hole.
     Header,
 }
 
@@ -194,8 +193,7 @@ impl Segment {
         }
     }
 
-    /// Reserves room for a record at the append point: what is taken, and where in it the record begins. `None` when it does not
-    /// fit any more.
+    /// Reserves room at the append point: what is taken, and where in it the record begins. `None` when it does not fit.
     pub fn extend(&self, shape: Shape) -> Option<(Range<u64>, u64)> {
         let mut tail = self.tail.lock();
         let Tail::Open(append) = &mut *tail else { return None };
