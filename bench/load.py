@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
-from servers import HERE
+from servers import HERE, TICKS
 
 LOAD_CORE = 1
 # Longest time for asking each path once.
@@ -13,18 +14,26 @@ LONGEST = 300
 
 def load(server, paths, connections, seconds=None, cores=LOAD_CORE, pause_ms=None):
     """Asks `server` for the paths in a file: in turn for so many seconds, each connection pausing between two requests; or each
-    one once. What came of it, and the CPU that it took: in microseconds a request, of the server's whole process tree."""
+    one once. What came of it, and the CPU that it took: in microseconds a request, of the server's whole process tree, and of the
+    whole machine: who sends, the server or whoever acknowledges what was sent before, is the kernel's choice."""
     how = ["once"] if not seconds else [str(pause_ms)] if pause_ms else []
-    before = server.cpu()
+    before, busy = server.cpu(), machine()
     command = ["taskset", "-c", str(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds or LONGEST}s"]
     command += ["--timeout", "30s", "-s", str(HERE / "load.lua")]
     command += [f"http://127.0.0.1:{server.port}", "--", str(paths), *how]
     report = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    after = server.cpu()
+    after, busy = server.cpu(), machine() - busy
     came = json.loads(report.splitlines()[-1])
     if came["failed"] or came["refused"] or not came["requests"]:
         sys.exit(f"{server.name}: requests failed: {came}")
     requests = came["requests"]
     user, system = (1e6 * (b - a) / requests for a, b in zip(before, after))
     rate = 1e6 * requests / came["microseconds"]
-    return {"user_us": user, "system_us": system, "cpu_us": user + system, "rate": rate, **came}
+    cpu = {"user_us": user, "system_us": system, "cpu_us": user + system, "machine_us": 1e6 * busy / requests}
+    return {**cpu, "rate": rate, **came}
+
+
+def machine():
+    """Seconds of CPU used so far by everything on this machine, interrupts included (proc(5))."""
+    user, nice, system, _, _, interrupts, softirqs = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + interrupts + softirqs) / TICKS

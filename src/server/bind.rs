@@ -3,10 +3,13 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections the kernel holds for us while we are busy.
 const BACKLOG: i32 = 4096;
+
+/// Control of congestion that never pauses; the one that every kernel has and allows everybody (tcp(7)).
+const UNPACED: &[u8] = b"reno";
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +75,19 @@ enum Sharing {
 
 fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = bound(address, sharing)?;
+    hurry_locally(&socket, address);
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Has connections that are accepted at an address of this machine's own (127.0.0.0/8, `::1`) sent without the pauses by which
+/// BBR, where it is the system's choice, keeps to a path's rate: there is no path, and each pause is a timer and an interrupt.
+/// Without effect where the kernel allows no other choice.
+pub(super) fn hurry_locally<'a>(socket: impl Into<SockRef<'a>>, address: SocketAddr) {
+    if address.ip().is_loopback() {
+        let _ = socket.into().set_tcp_congestion(UNPACED);
+    }
 }
 
 fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
@@ -129,6 +142,24 @@ mod tests {
                 assert!(client.is_some() && sockets.iter().any(|socket| socket.accept().is_ok()), "cut");
             }
         }
+    }
+
+    #[test]
+    fn local_clients_are_not_paced() {
+        let local = exclusive(([127, 0, 0, 1], 0).into(), "proxy").unwrap();
+        let accepted = |listener: &TcpListener, port| {
+            let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let of_client = SockRef::from(&client).tcp_congestion().unwrap();
+            listener.set_nonblocking(false).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            (SockRef::from(&accepted).tcp_congestion().unwrap(), of_client)
+        };
+        let (ours, _) = accepted(&local, local.local_addr().unwrap().port());
+        assert!(ours.starts_with(UNPACED), "{}", String::from_utf8_lossy(&ours));
+        // Elsewhere the administrator's choice stands.
+        let everywhere = exclusive(([0, 0, 0, 0], 0).into(), "proxy").unwrap();
+        let (ours, of_client) = accepted(&everywhere, everywhere.local_addr().unwrap().port());
+        assert_eq!(ours, of_client);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use super::bind::BindError;
+use super::bind::{BindError, hurry_locally};
 
 /// The sockets that were passed and not taken yet.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ impl Inherited {
         let Some(index) = self.0.iter().position(bound_there) else { return Ok(None) };
         let socket = self.0.swap_remove(index);
         socket.set_nonblocking(true)?;
+        hurry_locally(&socket, address);
         (0..workers).map(|_| socket.try_clone()).collect::<io::Result<_>>().map(Some)
     }
 
