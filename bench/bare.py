@@ -86,6 +86,8 @@ def main():
     parser.add_argument("how", choices=["copy", "sendfile"])
     arguments = parser.parse_args()
     with socket.create_server(("127.0.0.1", arguments.port), backlog=1024) as listener:
+        # Without BBR's pauses, which are no necessity.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         Bare(arguments.origin, arguments.how).run(listener)
 
 

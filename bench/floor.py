@@ -154,6 +154,8 @@ def main():
     for sender in senders:
         threading.Thread(target=sender.run, args=[transfer], daemon=True).start()
     with socket.create_server(("127.0.0.1", arguments.port), backlog=1024) as listener:
+        # Without BBR's pauses, which are no necessity.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         turn = 0
         while True:
             client, _ = listener.accept()

@@ -9,7 +9,7 @@ from stage import stage
 
 SERVER_CORE = 0
 # Seconds after which every server has let go of what idle connections do not need.
-SETTLED = 5
+SETTLED = 10
 
 
 def objects(scenario, classes, work, _):

@@ -1,8 +1,10 @@
 """Load from wrk, on its own core."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from servers import HERE, TICKS
@@ -34,6 +36,7 @@ def load(server, paths, connections, seconds=None, cores=LOAD_CORE, pause_ms=Non
 
 
 def machine():
-    """Seconds of CPU used so far by everything on this machine, interrupts included (proc(5))."""
-    user, nice, system, _, _, interrupts, softirqs = map(int, Path("/proc/stat").read_text().split()[1:8])
-    return (user + nice + system + interrupts + softirqs) / TICKS
+    """Seconds of CPU used so far by everything on this machine, interrupts included: what is neither idle nor somebody else's. Kernels
+    measure idle time, and sample the rest (proc(5))."""
+    _, _, _, idle, waiting, _, _, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return time.monotonic() * os.cpu_count() - (idle + waiting + stolen) / TICKS

@@ -5,6 +5,8 @@ disturbs the machine disturbs all. Called by `run`, which installs what is missi
 import argparse
 import json
 import os
+import platform
+import re
 import resource
 import shutil
 import statistics
@@ -46,7 +48,7 @@ def main():
     for also in arguments.also:
         name, _, binary = also.partition("=")
         ours[name] = build(binary)
-    results, lines = {}, []
+    results, lines = {}, [circumstances(), ""]
     for key in arguments.scenario or (list(SCENARIOS) if arguments.all else DEFAULT):
         scenario = ALL[key]
         peers = [peer for peer in scenario.peers if peer in arguments.peer] if arguments.peer else scenario.peers
@@ -61,7 +63,7 @@ def main():
         print("\n".join(table(key, scenario, samples, results[key]["compared"])), flush=True)
         (out / "run.json").write_text(json.dumps(results, indent=1) + "\n")
         (out / "run.md").write_text("\n".join(lines + summary(results)) + "\n")
-    print("\n".join(summary(results)))
+    print("\n".join([circumstances(), "", *summary(results)]))
     set_aside(work, out)
     for old in out.glob("old-*"):
         shutil.rmtree(old)
@@ -123,6 +125,14 @@ def table(key, scenario, samples, compared):
         cells.append(f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})" if ratio else "")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def circumstances():
+    """What the figures depend on beside the servers."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    control += " (Substratum reno)" if control == "bbr" else ""
+    return f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), Linux {platform.release()}, TCP {control}."
 
 
 def number(turns, column):

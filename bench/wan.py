@@ -4,6 +4,7 @@ cache, and without any. See README.md."""
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -21,13 +22,13 @@ SETTING = Setting(memory_mib=256, disk=True)
 SIZES = {"median": 3 << 10, "sigma": 1.3, "longest": 1 << 20}
 
 
-class Link(Server):
-    """A long line to the stratum, see link.py."""
+class Line(Server):
+    """A long line to the stratum, see line.py."""
 
     def __init__(self, folder, core, stratum, arguments):
-        super().__init__("link", folder, core)
-        options = ["--delay", arguments.rtt / 2000, "--loss", arguments.loss / 100]
-        self.run(sys.executable, HERE / "link.py", self.port, stratum.port, *options)
+        super().__init__("line", folder, core)
+        options = ["--delay", arguments.rtt / 2000, "--loss", arguments.loss / 100, "--control", arguments.control]
+        self.run(sys.executable, HERE / "line.py", self.port, stratum.port, *options)
 
 
 def main():
@@ -36,10 +37,13 @@ def main():
     parser.add_argument("--objects", type=int, default=3500, help="(default %(default)s)")
     parser.add_argument("--connections", type=int, default=16, help="of the client (default %(default)s)")
     parser.add_argument("--rtt", type=float, default=50, help="to the stratum, in ms (default %(default)s)")
-    parser.add_argument("--loss", type=float, default=0.1, help="of segments, in percent (default %(default)s)")
+    parser.add_argument("--loss", type=float, default=0.1, help="of packets, in percent (default %(default)s)")
+    parser.add_argument("--control", default="cubic", help="of congestion on the line, see tcp(7) (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="(default %(default)s)")
     arguments = parser.parse_args()
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun") or not shutil.which("ip"):
+        sys.exit("the line to the stratum is a network device: it needs root, /dev/net/tun and `ip` (iproute2)")
     chains = {"direct": None, "squid": PEERS["squid"], "nginx": PEERS["nginx-nopush"], "substratum": build(arguments.binary)}
     work = arguments.out / "work-wan"
     shutil.rmtree(work, ignore_errors=True)
@@ -50,7 +54,8 @@ def main():
             for name, kind in chains.items():
                 times[name].append(read(kind, work / f"{name}.{turn}", origin, paths, arguments))
     least = statistics.median(time["seconds"] for time in times["direct"])
-    print(f"{len(tree.paths)} objects, {tree.bytes / 1e6:.1f} MB, {arguments.connections} connections, {arguments.rtt} ms")
+    print(f"{len(tree.paths)} objects, {tree.bytes / 1e6:.1f} MB, {arguments.connections} connections, "
+          f"{arguments.rtt} ms, {arguments.loss} % lost, TCP {arguments.control}")  # fmt: skip
     print("| through | first read | of direct | p99 of a request | second read |\n|---|---|---|---|---|")
     for name, turns in times.items():
         median = {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
@@ -63,7 +68,7 @@ def main():
 def read(kind, folder, origin, paths, arguments):
     """Seconds for all objects, cold and then again, through a node's cache and a site's."""
     with ExitStack() as stack:
-        last = stack.enter_context(Link(folder / "link", LOAD_CORE, origin, arguments))
+        last = stack.enter_context(Line(folder / "line", LOAD_CORE, origin, arguments))
         for place in ["site", "node"] if kind else []:
             last = stack.enter_context(kind(place, folder / place, SERVER_CORE, last, SETTING))
         cold = load(last, paths, arguments.connections)

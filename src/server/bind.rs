@@ -8,7 +8,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// Connections the kernel holds for us while we are busy.
 const BACKLOG: i32 = 4096;
 
-/// Control of congestion that never pauses; the one that every kernel has and allows everybody (tcp(7)).
+/// Controls of congestion that keep to the path's rate by pausing.
+const PACED: &[u8] = b"bbr";
+
+/// One that never pauses; every kernel has it, and allows it to everybody unless an administrator has changed that (tcp(7)).
 const UNPACED: &[u8] = b"reno";
 
 /// Why an address cannot be listened on.
@@ -81,12 +84,14 @@ fn socket(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Has connections that are accepted at an address of this machine's own (127.0.0.0/8, `::1`) sent without the pauses by which
-/// BBR, where it is the system's choice, keeps to a path's rate: there is no path, and each pause is a timer and an interrupt.
-/// Without effect where the kernel allows no other choice.
-pub(super) fn hurry_locally<'a>(socket: impl Into<SockRef<'a>>, address: SocketAddr) {
-    if address.ip().is_loopback() {
-        let _ = socket.into().set_tcp_congestion(UNPACED);
+/// Has what is accepted at a loopback address from now on sent without BBR's pauses: there is no path whose rate is to be kept
+/// to, and each pause is a timer and an interrupt. Any other control stays, and BBR as well where the kernel allows no other;
+/// one that a route names (`congctl`) goes before the listener's.
+pub(super) fn hurry_locally<'a>(listener: impl Into<SockRef<'a>>, address: SocketAddr) {
+    let listener = listener.into();
+    let paced = || listener.tcp_congestion().is_ok_and(|control| control.starts_with(PACED));
+    if address.ip().to_canonical().is_loopback() && paced() {
+        let _ = listener.set_tcp_congestion(UNPACED);
     }
 }
 
@@ -144,22 +149,45 @@ mod tests {
         }
     }
 
+    fn control(socket: &Socket) -> Vec<u8> {
+        socket.tcp_congestion().unwrap().into_iter().take_while(|&byte| byte != 0).collect()
+    }
+
     #[test]
-    fn local_clients_are_not_paced() {
-        let local = exclusive(([127, 0, 0, 1], 0).into(), "proxy").unwrap();
-        let accepted = |listener: &TcpListener, port| {
-            let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let of_client = SockRef::from(&client).tcp_congestion().unwrap();
-            listener.set_nonblocking(false).unwrap();
-            let (accepted, _) = listener.accept().unwrap();
-            (SockRef::from(&accepted).tcp_congestion().unwrap(), of_client)
-        };
-        let (ours, _) = accepted(&local, local.local_addr().unwrap().port());
-        assert!(ours.starts_with(UNPACED), "{}", String::from_utf8_lossy(&ours));
-        // Elsewhere the administrator's choice stands.
-        let everywhere = exclusive(([0, 0, 0, 0], 0).into(), "proxy").unwrap();
-        let (ours, of_client) = accepted(&everywhere, everywhere.local_addr().unwrap().port());
-        assert_eq!(ours, of_client);
+    fn only_bbr_and_only_local_listeners_are_hurried() {
+        let local: SocketAddr = ([127, 0, 0, 1], 3128).into();
+        let local6: SocketAddr = (std::net::Ipv6Addr::LOCALHOST, 3128).into();
+        let mapped: SocketAddr = (std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 3128).into();
+        let everywhere: SocketAddr = ([0, 0, 0, 0], 3128).into();
+        let site: SocketAddr = ([10, 0, 0, 1], 3128).into();
+        for before in [b"bbr".as_slice(), b"cubic", b"reno"] {
+            for (address, hurried) in
+                [(local, true), (local6, true), (mapped, true), (everywhere, false), (site, false)]
+            {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+                if socket.set_tcp_congestion(before).is_err() || socket.set_tcp_congestion(UNPACED).is_err() {
+                    // This kernel has none, or lets us have none.
+                    continue;
+                }
+                socket.set_tcp_congestion(before).unwrap();
+                hurry_locally(&socket, address);
+                let expected = if before == PACED && hurried { UNPACED } else { before };
+                assert_eq!(control(&socket), expected, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_local_listener_is_paced() {
+        let local: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let fresh = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let mut listeners = shared(local, 2, "proxy").unwrap();
+        listeners.push(exclusive(local, "admin").unwrap());
+        if fresh.set_tcp_congestion(UNPACED).is_ok() {
+            for listener in listeners {
+                assert_ne!(control(&listener.into()), PACED);
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ impl Inherited {
         let Some(index) = self.0.iter().position(bound_there) else { return Ok(None) };
         let socket = self.0.swap_remove(index);
         socket.set_nonblocking(true)?;
+        // Not those who have waited in its queue.
         hurry_locally(&socket, address);
         (0..workers).map(|_| socket.try_clone()).collect::<io::Result<_>>().map(Some)
     }
@@ -53,6 +54,8 @@ mod tests {
         let taken = inherited.take(second, 3).unwrap().unwrap();
         assert!(taken.len() == 3 && taken.iter().all(|socket| socket.local_addr().unwrap() == second));
         assert!(inherited.take(second, 3).unwrap().is_none());
+        let control = socket2::SockRef::from(&taken[0]).tcp_congestion().unwrap();
+        assert!(!control.starts_with(b"bbr"), "paced, or this kernel allows nothing else");
         assert!(matches!(inherited.check(), Err(BindError::Unnamed { address }) if address == first));
         inherited.take(first, 1).unwrap().unwrap();
         inherited.check().unwrap();
