@@ -13,8 +13,6 @@ const PAUSE: u32 = 10;
 pub struct Crowd {
     /// Most that were at work since memory was given back last.
     most: AtomicUsize,
-    /// Those that were at work a second ago.
-    before: AtomicUsize,
     /// When that was.
     last: AtomicU32,
     /// How often it had been asked for then.
@@ -26,9 +24,7 @@ impl Crowd {
     pub fn has_gone(&self, at_work: usize, now: u32, asked: u64) -> bool {
         let most = self.most.load(Ordering::Relaxed).max(at_work);
         let rested = now.saturating_sub(self.last.load(Ordering::Relaxed)) >= PAUSE;
-        // Otherwise what the last of them leave would have to wait for the pause.
-        let still_going = self.before.swap(at_work, Ordering::Relaxed) >= at_work + MANY;
-        let gone = rested && !still_going && most - at_work >= MANY && at_work <= most / 2;
+        let gone = rested && most - at_work >= MANY && at_work <= most / 2;
         let gone = gone || self.asked.swap(asked, Ordering::Relaxed) != asked;
         if gone {
             self.last.store(now, Ordering::Relaxed);
@@ -47,15 +43,7 @@ mod tests {
         let crowd = Crowd::default();
         let seconds = [(50, 5), (100, 300), (101, 299), (102, 290), (103, 20), (104, 20), (105, 0)];
         let gone: Vec<_> = seconds.iter().filter(|(now, n)| crowd.has_gone(*n, *now, 0)).collect();
-        assert_eq!(gone, [&(104, 20)]);
-    }
-
-    #[test]
-    fn not_before_the_last_of_them_have_gone() {
-        let crowd = Crowd::default();
-        let seconds = [(100, 9_000), (101, 4_000), (102, 1_500), (103, 30), (104, 25), (105, 20)];
-        let gone: Vec<_> = seconds.iter().filter(|(now, n)| crowd.has_gone(*n, *now, 0)).collect();
-        assert_eq!(gone, [&(104, 25)]);
+        assert_eq!(gone, [&(103, 20)]);
     }
 
     #[test]
